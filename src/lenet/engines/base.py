@@ -1,0 +1,80 @@
+"""What an engine is: it can step, and it gives logits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Weights = dict[str, NDArray[np.float32]]
+"""Name -> array, with the names and shapes of `Spec.weight_shapes`."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineState:
+    """Everything that a step reads and changes.
+
+    `optimizer` maps `<slot>/<weight name>` to an array of the weight's shape, where the slot is
+    `momentum` for SGD with momentum, and `mean` and `square` for AdamW (its first and second
+    moments); `updates` counts the steps taken, which AdamW's bias correction needs.
+    """
+
+    weights: Weights
+    optimizer: Weights
+    updates: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepMetrics:
+    """The training loss and misses of each step since the last call, oldest first.
+
+    `loss` (steps,) float64 is the mean over the batch before the update; `misses` (steps,) int64
+    counts wrong predictions; `images` (steps,) int64 is the size of each batch.
+    """
+
+    loss: NDArray[np.float64]
+    misses: NDArray[np.int64]
+    images: NDArray[np.int64]
+
+
+class Engine(Protocol):
+    """Trains and runs one network.
+
+    Images are uint8 (n, channels, height, width), labels int64 (n,); the engine scales the pixels
+    as the spec says.  `place` brings them to where the engine computes and returns a handle that
+    only this engine can read, so that a GPU copies a split once.
+    """
+
+    name: str
+    device: str
+    threads: int
+
+    def place(self, images: NDArray[np.uint8], labels: NDArray[np.int64] | None = None) -> Any:
+        """Bring images (and labels, for training) to the engine's memory."""
+        ...
+
+    def step(self, placed: Any, indices: NDArray[np.int64], learning_rate: float) -> None:
+        """One update on the images at `indices`: forward, backward, optimizer."""
+        ...
+
+    def step_metrics(self) -> StepMetrics:
+        """Metrics of the steps since the last call; waits for the device."""
+        ...
+
+    def logits(self, placed: Any) -> NDArray[np.float32]:
+        """(n, classes) for every placed image; waits for the device, keeps no gradients."""
+        ...
+
+    def activations(self, placed: Any) -> dict[str, NDArray[np.float32]]:
+        """Each layer's output after its activation, (n, channels, rows, columns), by layer name."""
+        ...
+
+    def state(self) -> EngineState:
+        """A copy of weights and optimizer state."""
+        ...
+
+    def restore(self, state: EngineState) -> None:
+        """Continue from `state` exactly."""
+        ...

@@ -1,0 +1,99 @@
+"""Every error that lenet raises for a reason a user can act on.
+
+    LenetError                    exit 1
+    ├── UsageError                exit 2   a flag, recipe, spec or file of numbers that cannot work
+    │   ├── RecipeError
+    │   └── SpecError
+    ├── PartialError              exit 3   the work is done, but some inputs could not be used
+    ├── DivergenceError           exit 4   the loss is not finite
+    ├── DataError                 exit 5   a data set that is missing, damaged or refused
+    │   ├── DataNotFoundError
+    │   ├── DownloadError
+    │   ├── DigestError
+    │   └── FormatError
+    ├── RunError                  exit 6   a run's folder that cannot be used
+    │   └── CheckpointError
+    ├── EngineError               exit 7   an engine or device that is not available
+    └── InterruptedRunError       exit 130 or 143
+
+A message names the value, the place and the cure.  The command line prints it without a traceback
+and exits with `exit_code`; exit 1 without a `LenetError` is a bug in lenet.
+"""
+
+
+class LenetError(Exception):
+    """Base of every error that lenet raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(LenetError):
+    """What the user asked for cannot work, whatever the data."""
+
+    exit_code = 2
+
+
+class RecipeError(UsageError):
+    """A number of the training is out of range, or a recipe file cannot be read."""
+
+
+class SpecError(UsageError):
+    """A network whose layers do not fit each other or the picture."""
+
+
+class PartialError(LenetError):
+    """The work is done, but some of the inputs could not be used."""
+
+    exit_code = 3
+
+
+class DivergenceError(LenetError):
+    """The training loss stopped being finite."""
+
+    exit_code = 4
+
+
+class DataError(LenetError):
+    """A data set cannot be used."""
+
+    exit_code = 5
+
+
+class DataNotFoundError(DataError):
+    """No place holds the data set, and it could not be fetched."""
+
+
+class DownloadError(DataError):
+    """One mirror failed to deliver a file."""
+
+
+class DigestError(DataError):
+    """A file's SHA-256 is not the published one."""
+
+
+class FormatError(DataError):
+    """A file is not in the format that its name promises."""
+
+
+class RunError(LenetError):
+    """A run's folder cannot be created, locked, read or written."""
+
+    exit_code = 6
+
+
+class CheckpointError(RunError):
+    """A checkpoint is missing, damaged or not a checkpoint."""
+
+
+class EngineError(LenetError):
+    """An engine or device is not available, or cannot do what was asked of it."""
+
+    exit_code = 7
+
+
+class InterruptedRunError(LenetError):
+    """Ctrl-C or SIGTERM stopped a run after its checkpoint was written."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
