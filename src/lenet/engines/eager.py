@@ -1,0 +1,292 @@
+"""PyTorch: the reference that every fast path must equal, and the way to a GPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lenet.engines.base import EngineState, StepMetrics, Weights
+from lenet.errors import EngineError
+from lenet.initialiser import connection_masks
+from lenet.recipe import Recipe
+from lenet.spec import LEAKY_RELU_SLOPE, SCALED_TANH, Convolution, Dense, Layer, Pooling, Spec
+
+EVALUATION_BATCH = 2048
+
+
+class Reshape(nn.Module):
+    """(n, pixels) or (n, height, width) to (n, channels, height, width)."""
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(-1, *self.shape)
+
+    def extra_repr(self) -> str:
+        return f"-1, {', '.join(map(str, self.shape))}"
+
+
+class ScaledTanh(nn.Module):
+    """A tanh(S a): LeCun et al. 1998, section II-B, equation 6."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        amplitude, slope = SCALED_TANH
+        return amplitude * torch.tanh(slope * x)
+
+
+class LeNet(nn.Module):
+    """A network of the zoo as a plain module, in the order of the note.
+
+    Takes pixels in [0, 1], float32 (n, channels, height, width), and gives logits (n, classes).
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.pixel_scale = 255.0 * spec.pixel_scale
+        self.pixel_shift = spec.pixel_shift
+        layers: list[nn.Module] = [Reshape(*spec.input_shape)]
+        for row, layer in zip(spec.counts(), spec.layers, strict=True):
+            layers += _modules(layer, row.input_shape, first_dense=_is_first_dense(spec, layer))
+        self.net = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if (self.pixel_scale, self.pixel_shift) != (1.0, 0.0):
+            x = x * self.pixel_scale + self.pixel_shift
+        logits: Tensor = self.net(x)
+        return logits
+
+
+def build_module(spec: Spec, weights: Weights) -> LeNet:
+    """A `LeNet` that holds a copy of `weights`."""
+    module = LeNet(spec)
+    for name, parameter in _parameters(module, spec).items():
+        parameter.data.copy_(torch.from_numpy(weights[name]))
+    return module
+
+
+def describe_devices() -> dict[str, str]:
+    """Each device that this PyTorch can compute on, with its name."""
+    devices = {"cpu": f"PyTorch {torch.__version__}"}
+    for index in range(torch.cuda.device_count()):
+        devices[f"cuda:{index}"] = torch.cuda.get_device_name(index)
+    if torch.backends.mps.is_available():
+        devices["mps"] = "Apple GPU"
+    return devices
+
+
+def has_cuda() -> bool:
+    """True where PyTorch can use an NVIDIA (or ROCm) GPU."""
+    return torch.cuda.is_available()
+
+
+def has_mps() -> bool:
+    """True where PyTorch can use an Apple GPU."""
+    return torch.backends.mps.is_available()
+
+
+@dataclass(slots=True)
+class Placed:
+    """Images and labels as tensors on the engine's device."""
+
+    images: Tensor
+    labels: Tensor | None
+
+
+@dataclass(slots=True)
+class _Pending:
+    """Metrics of steps that nobody has read yet; the tensors stay on the device."""
+
+    loss: list[Tensor] = field(default_factory=list)
+    misses: list[Tensor] = field(default_factory=list)
+    images: list[int] = field(default_factory=list)
+
+
+class EagerEngine:
+    """`Engine` on PyTorch's eager mode; the same bytes for the same device and thread count."""
+
+    name = "eager"
+
+    def __init__(
+        self,
+        spec: Spec,
+        recipe: Recipe,
+        weights: Weights,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> None:
+        """Raises `EngineError` if this PyTorch has no such device."""
+        self.device = device
+        self._device = _open_device(device)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.threads = torch.get_num_threads()
+        self._spec = spec
+        self._module = build_module(spec, weights).to(self._device)
+        self._named = _parameters(self._module, spec)
+        self._optimizer = _optimizer(recipe, list(self._named.values()))
+        self._loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+        self._updates = 0
+        self._pending = _Pending()
+        for name, mask in connection_masks(spec).items():
+            on_device = torch.from_numpy(mask).to(self._device)
+            self._named[name].register_hook(lambda gradient, mask=on_device: gradient * mask)
+
+    def place(self, images: NDArray[np.uint8], labels: NDArray[np.int64] | None = None) -> Placed:
+        """See `Engine.place`; the pixels stay uint8, and each batch is scaled as it is used."""
+        on_device = None if labels is None else torch.tensor(labels, device=self._device)
+        return Placed(torch.tensor(images, device=self._device), on_device)
+
+    def step(self, placed: Placed, indices: NDArray[np.int64], learning_rate: float) -> None:
+        """See `Engine.step`; nothing waits for the device."""
+        assert placed.labels is not None
+        chosen = torch.from_numpy(indices).to(self._device)
+        labels = placed.labels[chosen]
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        self._optimizer.zero_grad(set_to_none=True)
+        logits = self._module(_pixels(placed.images[chosen]))
+        loss = self._loss(logits, labels)
+        loss.backward()
+        self._optimizer.step()
+        self._updates += 1
+        self._pending.loss.append(loss.detach())
+        self._pending.misses.append((logits.detach().argmax(1) != labels).sum())
+        self._pending.images.append(len(indices))
+
+    def step_metrics(self) -> StepMetrics:
+        """See `Engine.step_metrics`; this is where the device is waited for."""
+        pending, self._pending = self._pending, _Pending()
+        if not pending.images:
+            return StepMetrics(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))
+        loss = torch.stack(pending.loss).cpu().numpy().astype(np.float64)
+        misses = torch.stack(pending.misses).cpu().numpy().astype(np.int64)
+        return StepMetrics(loss, misses, np.array(pending.images, np.int64))
+
+    @torch.no_grad()
+    def logits(self, placed: Placed) -> NDArray[np.float32]:
+        """See `Engine.logits`."""
+        batches = placed.images.split(EVALUATION_BATCH)
+        return np.concatenate([self._module(_pixels(batch)).cpu().numpy() for batch in batches])
+
+    @torch.no_grad()
+    def activations(self, placed: Placed) -> dict[str, NDArray[np.float32]]:
+        """See `Engine.activations`."""
+        x = _pixels(placed.images)
+        x = self._module.net[0](x * self._module.pixel_scale + self._module.pixel_shift)
+        modules, outputs = iter(list(self._module.net)[1:]), {}
+        for row, layer in zip(self._spec.counts(), self._spec.layers, strict=True):
+            for _ in _modules(layer, row.input_shape, _is_first_dense(self._spec, layer)):
+                x = next(modules)(x)
+            outputs[layer.name] = x.reshape(-1, *row.output_shape).cpu().numpy()
+        return outputs
+
+    def state(self) -> EngineState:
+        """See `Engine.state`."""
+        weights = {name: _to_numpy(parameter) for name, parameter in self._named.items()}
+        optimizer = {}
+        for name, parameter in self._named.items():
+            slots = self._optimizer.state.get(parameter, {})
+            for slot, key in _SLOTS.items():
+                if isinstance(slots.get(key), Tensor):
+                    optimizer[f"{slot}/{name}"] = _to_numpy(slots[key])
+        return EngineState(weights, optimizer, self._updates)
+
+    def restore(self, state: EngineState) -> None:
+        """See `Engine.restore`."""
+        self._updates = state.updates
+        self._pending = _Pending()
+        self._optimizer.state.clear()
+        for name, parameter in self._named.items():
+            parameter.data.copy_(torch.from_numpy(state.weights[name]))
+            slots: dict[str, Tensor] = {}
+            for slot, key in _SLOTS.items():
+                if f"{slot}/{name}" in state.optimizer:
+                    slots[key] = torch.tensor(
+                        state.optimizer[f"{slot}/{name}"], device=self._device
+                    )
+            if "exp_avg" in slots:
+                slots["step"] = torch.tensor(float(state.updates))
+            if slots:
+                self._optimizer.state[parameter] = slots
+
+
+_SLOTS = {"momentum": "momentum_buffer", "mean": "exp_avg", "square": "exp_avg_sq"}
+
+
+def _open_device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        known = ", ".join(describe_devices())
+        reason = str(error).splitlines()[0]
+        raise EngineError(f"device {name!r}: {reason}; this PyTorch has {known}") from error
+    return device
+
+
+def _optimizer(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(
+            parameters,
+            lr=recipe.learning_rate,
+            betas=(recipe.beta1, recipe.beta2),
+            eps=recipe.epsilon,
+            weight_decay=recipe.weight_decay,
+        )
+    return torch.optim.SGD(
+        parameters,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        weight_decay=recipe.weight_decay,
+    )
+
+
+def _activation(name: str) -> list[nn.Module]:
+    modules: dict[str, nn.Module] = {
+        "relu": nn.ReLU(),
+        "leaky_relu": nn.LeakyReLU(LEAKY_RELU_SLOPE),
+        "sigmoid": nn.Sigmoid(),
+        "tanh": nn.Tanh(),
+        "scaled_tanh": ScaledTanh(),
+    }
+    return [] if name == "identity" else [modules[name]]
+
+
+def _modules(layer: Layer, shape: tuple[int, ...], first_dense: bool) -> list[nn.Module]:
+    if isinstance(layer, Pooling):
+        pool = nn.AvgPool2d if layer.kind == "average" else nn.MaxPool2d
+        return [pool(kernel_size=layer.size, stride=layer.size)]
+    if isinstance(layer, Convolution):
+        convolution = nn.Conv2d(
+            shape[0], layer.outputs, kernel_size=layer.kernel, padding=layer.padding
+        )
+        return [convolution, *_activation(layer.activation)]
+    dense = nn.Linear(int(np.prod(shape)), layer.outputs)
+    flatten: list[nn.Module] = [nn.Flatten()] if first_dense else []
+    return [*flatten, dense, *_activation(layer.activation)]
+
+
+def _is_first_dense(spec: Spec, layer: Layer) -> bool:
+    return layer is next(other for other in spec.layers if isinstance(other, Dense))
+
+
+def _parameters(module: LeNet, spec: Spec) -> dict[str, nn.Parameter]:
+    """The module's parameters by their names in `Spec.weight_shapes`; both keep layer order."""
+    return dict(zip(spec.weight_shapes(), module.parameters(), strict=True))
+
+
+def _pixels(images: Tensor) -> Tensor:
+    return images.to(torch.float32) / 255.0
+
+
+def _to_numpy(tensor: Tensor) -> NDArray[Any]:
+    return tensor.detach().cpu().numpy().copy()

@@ -1,0 +1,102 @@
+"""Error rates, with the interval that the number of images allows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Z_95 = 1.959963984540054
+"""Two-sided 95 % quantile of the normal distribution."""
+
+
+def misses(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> int:
+    """Number of images whose largest logit is not the label's."""
+    return int(np.count_nonzero(logits.argmax(axis=1) != labels))
+
+
+def cross_entropy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """Mean of -log softmax(logits)[label] over the images, in nats, summed in float64."""
+    return float(-np.mean(log_probabilities(logits)[np.arange(len(labels)), labels]))
+
+
+def log_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """log softmax over the classes, float64 (n, classes)."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def wilson_interval(hits: int, count: int) -> tuple[float, float]:
+    """95 % interval of a fraction of `count` trials: Wilson 1927; Brown, Cai, DasGupta 2001, eq. 4."""
+    if count < 1:
+        raise ValueError(f"an interval needs at least one trial, not {count}")
+    fraction, square = hits / count, Z_95**2
+    centre = (fraction + square / (2 * count)) / (1 + square / count)
+    half = Z_95 * math.sqrt(fraction * (1 - fraction) / count + square / (4 * count**2))
+    half /= 1 + square / count
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def confusion_matrix(
+    labels: NDArray[np.int64], predictions: NDArray[np.int64], classes: int
+) -> NDArray[np.int64]:
+    """(classes, classes) counts: row = label, column = prediction."""
+    flat = np.bincount(labels * classes + predictions, minlength=classes * classes)
+    return flat.reshape(classes, classes)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Scores of one network on one split; every fraction is in [0, 1].
+
+    `precision`, `recall` and `f1` are per class, NaN where a class was never predicted (precision)
+    or never appears (recall).  `confusion` is as in `confusion_matrix`.
+    """
+
+    count: int
+    misses: int
+    loss: float
+    confusion: NDArray[np.int64]
+
+    @property
+    def error_rate(self) -> float:
+        return self.misses / self.count
+
+    @property
+    def accuracy(self) -> float:
+        return 1.0 - self.misses / self.count
+
+    @property
+    def accuracy_interval(self) -> tuple[float, float]:
+        """95 % Wilson interval of the accuracy."""
+        return wilson_interval(self.count - self.misses, self.count)
+
+    @property
+    def precision(self) -> NDArray[np.float64]:
+        return _ratio(np.diag(self.confusion), self.confusion.sum(axis=0))
+
+    @property
+    def recall(self) -> NDArray[np.float64]:
+        return _ratio(np.diag(self.confusion), self.confusion.sum(axis=1))
+
+    @property
+    def f1(self) -> NDArray[np.float64]:
+        totals = self.confusion.sum(axis=0) + self.confusion.sum(axis=1)
+        return _ratio(2 * np.diag(self.confusion), totals)
+
+
+def score(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Evaluation:
+    """Scores of `logits` (n, classes) against `labels` (n,); every image counts once."""
+    predictions = logits.argmax(axis=1)
+    return Evaluation(
+        count=len(labels),
+        misses=misses(logits, labels),
+        loss=cross_entropy(logits, labels),
+        confusion=confusion_matrix(labels, predictions, logits.shape[1]),
+    )
+
+
+def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
