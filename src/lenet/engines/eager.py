@@ -229,6 +229,8 @@ def _open_device(name: str) -> torch.device:
         known = ", ".join(describe_devices())
         reason = str(error).splitlines()[0]
         raise EngineError(f"device {name!r}: {reason}; this PyTorch has {known}") from error
+    if device.type == "cuda":
+        torch.backends.cudnn.deterministic = True
     return device
 
 

@@ -1,0 +1,100 @@
+"""Figures: colour-blind safe, readable at half size, drawn without a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet.run import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+"""From the palette of Okabe and Ito 2008, which people with any colour vision can tell apart."""
+
+
+@contextmanager
+def _figure(path: Path, width: float, height: float) -> Iterator[Figure]:
+    """A figure of `width` x `height` inches that is saved to `path` at 160 dots an inch."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    yield figure
+    figure.savefig(path, dpi=160)
+
+
+def draw_curves(history: Sequence[Row], title: str, path: Path) -> None:
+    """The note's figure: train loss, train accuracy and test accuracy over epochs.
+
+    Loss (nats) has the left axis and accuracy (a fraction) the right one, since they share no unit.
+    """
+    with _figure(path, 8.0, 4.8) as figure:
+        left = figure.subplots()
+        right = left.twinx()
+        _curve(left, history, "train_loss", "train loss", BLUE, "-", "")
+        _curve(right, history, "train_accuracy", "train accuracy", ORANGE, "--", "")
+        _curve(right, history, "validation_accuracy", "validation accuracy", GREY, ":", "s")
+        _curve(right, history, "test_accuracy", "test accuracy (a monitor)", GREEN, "-.", "o")
+        left.set(xlabel="epoch", ylabel="loss (nats)", title=title)
+        right.set(ylabel="accuracy (fraction)", ylim=(0.0, 1.0))
+        left.set_ylim(bottom=0.0)
+        left.set_xlim(0, max([1, *(row["epoch"] for row in history)]))
+        left.grid(alpha=0.3)
+        left.xaxis.get_major_locator().set_params(integer=True)
+        lines = [*left.get_lines(), *right.get_lines()]
+        figure.legend(handles=lines, loc="outside lower center", ncols=max(1, len(lines)))
+
+
+def _curve(
+    axes: Axes, history: Sequence[Row], key: str, label: str, colour: str, line: str, marker: str
+) -> None:
+    rows = [row for row in history if key in row]
+    if rows:
+        axes.plot(
+            [row["progress"] for row in rows],
+            [row[key] for row in rows],
+            color=colour,
+            linestyle=line,
+            marker=marker,
+            markersize=5,
+            linewidth=2,
+            label=label,
+        )
+
+
+def draw_confusion(
+    confusion: NDArray[np.int64], class_names: Sequence[str], title: str, path: Path
+) -> None:
+    """A confusion matrix, rows = labels and columns = predictions, coloured by the row's share."""
+    classes = len(class_names)
+    side = max(5.0, 0.55 * classes + 2.5)
+    with _figure(path, side + 1.0, side) as figure:
+        axes = figure.subplots()
+        share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+        image = axes.imshow(share, cmap="cividis_r", vmin=0.0, vmax=1.0)
+        figure.colorbar(image, label="share of the label's images", shrink=0.8)
+        axes.set_xticks(range(classes), class_names, rotation=45, ha="right")
+        axes.set_yticks(range(classes), class_names)
+        axes.set(xlabel="prediction", ylabel="label", title=title)
+        if classes <= 30:
+            _write_counts(axes, confusion, share)
+
+
+def _write_counts(axes: Axes, confusion: NDArray[np.int64], share: NDArray[np.float64]) -> None:
+    size = 8 if len(confusion) <= 12 else 5
+    for row, column in np.ndindex(*confusion.shape):
+        if confusion[row, column]:
+            colour = "white" if share[row, column] > 0.5 else "black"
+            axes.text(
+                column, row, str(confusion[row, column]), ha="center", va="center",
+                color=colour, fontsize=size,
+            )  # fmt: skip

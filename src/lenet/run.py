@@ -1,0 +1,186 @@
+"""A run's folder: one training, one seed, and everything that it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import warnings
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from lenet import checkpoint as checkpoints
+from lenet.checkpoint import Checkpoint
+from lenet.errors import CheckpointError, RunError
+from lenet.files import sync_folder, write_whole
+
+KEPT_CHECKPOINTS = 2
+LAST, BEST = "last", "best"
+
+Row = dict[str, Any]
+"""One line of `history.jsonl`: `epoch`, `step` and `progress` (epochs, a fraction) with the
+metrics of the epoch so far; an epoch's last row also has the scores on whole splits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run on disk.
+
+    The folder holds `recipe.toml`, `receipt.json`, `history.jsonl`, `curves.png` and
+    `checkpoints/`.  `recipe.toml`, `history.jsonl` and the checkpoints are the same bytes for the
+    same training; what differs from time to time (clock, speed) is in the receipt alone.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def curves_path(self) -> Path:
+        return self.path / "curves.png"
+
+    @property
+    def best_path(self) -> Path:
+        return self.path / "checkpoints" / "best.safetensors"
+
+    def checkpoint_paths(self) -> list[Path]:
+        """Numbered checkpoints, newest first."""
+        return sorted((self.path / "checkpoints").glob("step-*.safetensors"), reverse=True)
+
+    def receipt(self) -> dict[str, Any]:
+        """What `receipt.json` says."""
+        path = self.path / "receipt.json"
+        try:
+            receipt: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path}: cannot read this run's receipt: {error}") from error
+        return receipt
+
+    def write_receipt(self, receipt: dict[str, Any]) -> None:
+        """Replace `receipt.json`."""
+        write_whole(self.path / "receipt.json", json.dumps(receipt, indent=2) + "\n")
+
+    def history(self) -> list[Row]:
+        """The rows of `history.jsonl`; a line that a crash cut short is left out."""
+        path = self.path / "history.jsonl"
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        except OSError as error:
+            raise RunError(f"{path}: cannot read this run's history: {error.strerror}") from error
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def epochs(self) -> list[Row]:
+        """The last row of each finished epoch."""
+        return [row for row in self.history() if "test_accuracy" in row]
+
+    def append_history(self, row: Row) -> None:
+        """Add one row and hand it to the operating system."""
+        with open(self.path / "history.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def rewind_history(self, position: checkpoints.Position) -> None:
+        """Drop the rows that a run wrote after the checkpoint at `position`."""
+        reached = (position.epoch, position.step)
+        kept = [row for row in self.history() if (row["epoch"], row["step"]) <= reached]
+        write_whole(self.path / "history.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
+
+    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Write a numbered checkpoint and drop all but the two newest."""
+        name = f"step-{checkpoint.position.updates:08d}.safetensors"
+        checkpoints.write(self.path / "checkpoints" / name, checkpoint)
+        for old in self.checkpoint_paths()[KEPT_CHECKPOINTS:]:
+            old.unlink(missing_ok=True)
+
+    def write_best(self, checkpoint: Checkpoint) -> None:
+        """Replace the checkpoint of the best epoch."""
+        checkpoints.write(self.best_path, checkpoint)
+
+    def checkpoint(self, which: str | None = None) -> Checkpoint:
+        """The `last` or the `best` checkpoint; by default the best where there is one.
+
+        A damaged newest checkpoint is passed over, with a warning, for the one before it.
+
+        Raises:
+            CheckpointError: if the run has none that can be read.
+        """
+        if which == BEST or (which is None and self.best_path.exists()):
+            return checkpoints.read(self.best_path)
+        reasons = []
+        for path in self.checkpoint_paths():
+            try:
+                return checkpoints.read(path)
+            except CheckpointError as error:
+                warnings.warn(f"{error}; falling back to the one before it", stacklevel=2)
+                reasons.append(str(error))
+        found = "; ".join(reasons) or "there is none"
+        raise CheckpointError(f"{self.path}: no checkpoint that can be read: {found}")
+
+    def lock(self) -> FileLock:
+        """Hold the run for this process until the lock is released.
+
+        Raises:
+            RunError: if another process holds it.
+        """
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise RunError(
+                f"{self.path}: another process is training in this folder; wait for it or "
+                "choose another --out"
+            ) from error
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot write in this folder: {error.strerror}") from error
+        return lock
+
+
+def open_run(path: Path) -> Run:
+    """The run in folder `path`.
+
+    Raises:
+        RunError: if there is none.
+    """
+    if not (path / "receipt.json").is_file():
+        raise RunError(f"{path}: no run of lenet is here (no receipt.json); see the folder runs/")
+    return Run(path)
+
+
+def default_folder(model: str, data: str, seed: int, now: datetime) -> Path:
+    """`runs/<time>-<model>-<data>-s<seed>`, below the current folder."""
+    return Path("runs") / f"{now:%Y%m%d-%H%M%S}-{model}-{data}-s{seed}"
+
+
+def create_run(path: Path, first: Checkpoint, receipt: dict[str, Any]) -> Run:
+    """Make a run's folder with its recipe, receipt and first checkpoint: whole, or not at all.
+
+    Raises:
+        RunError: if the folder is taken or cannot be written.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise RunError(f"{path}: already there; choose another --out, or --resume it")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(aside, ignore_errors=True)
+        (aside / "checkpoints").mkdir(parents=True)
+        _fill(Run(aside), first, receipt)
+        os.replace(aside, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise RunError(f"{path}: cannot make this folder: {error.strerror}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return Run(path)
+
+
+def _fill(run: Run, first: Checkpoint, receipt: dict[str, Any]) -> None:
+    write_whole(run.path / "recipe.toml", first.recipe.to_toml())
+    write_whole(run.path / "history.jsonl", "")
+    run.write_receipt(receipt)
+    run.write_checkpoint(first)
