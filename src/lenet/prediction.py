@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lenet import metrics
+from lenet import data as data_sets
+from lenet import metrics, plots
 from lenet.checkpoint import Checkpoint
-from lenet.data.dataset import Split
+from lenet.data import Dataset, Split
 from lenet.engines import TORCH_CURE, has_torch, open_engine
 from lenet.engines.base import Engine
-from lenet.errors import DataError, EngineError
+from lenet.errors import DataError, EngineError, UsageError
 from lenet.metrics import Evaluation
 from lenet.run import open_run
 
@@ -45,6 +47,83 @@ def evaluate(engine: Engine, split: Split) -> Evaluation:
     if not len(split):
         raise DataError("no images to evaluate on: this split is empty")
     return metrics.score(engine.logits(engine.place(split.images)), split.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A run's scores on a split, and where their picture is."""
+
+    run: str
+    data: str
+    split: str
+    class_names: tuple[str, ...]
+    evaluation: Evaluation
+    picture: Path
+
+
+def evaluate_run(
+    path: Path,
+    data: str | None = None,
+    split: str = "test",
+    *,
+    data_dir: Path | None = None,
+    which: str | None = None,
+    engine: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    picture: Path | None = None,
+) -> Result:
+    """Score a run on a split of its own data set, or of another with the same classes.
+
+    Draws the confusion matrix to `picture`, by default `confusion-<data>-<split>.png` in the run.
+
+    Raises:
+        UsageError: if there is no such split, or the data does not fit the network.
+        LenetError: as `open_run`, `Run.checkpoint`, `data.load` and `open_engine`.
+    """
+    run = open_run(path)
+    checkpoint = run.checkpoint(which)
+    dataset = data_sets.load(data or checkpoint.data.name, data_dir)
+    _check_fit(checkpoint, dataset)
+    chosen = _choose_split(dataset, split, checkpoint)
+    network = open_network(checkpoint, engine=engine, device=device, threads=threads)
+    evaluation = evaluate(network, chosen)
+    result = Result(
+        run=str(path),
+        data=dataset.name,
+        split=split,
+        class_names=dataset.class_names,
+        evaluation=evaluation,
+        picture=picture or run.path / f"confusion-{dataset.name}-{split}.png",
+    )
+    title = f"{run.name}: {dataset.name}, {split} split"
+    plots.draw_confusion(evaluation.confusion, dataset.class_names, title, result.picture)
+    return result
+
+
+def _check_fit(checkpoint: Checkpoint, dataset: Dataset) -> None:
+    spec, shape = checkpoint.spec, dataset.test.images.shape[1:]
+    if shape != spec.input_shape or len(dataset.class_names) != spec.classes:
+        raise UsageError(
+            f"{dataset.name} has images {shape} in {len(dataset.class_names)} classes; this network "
+            f"takes {spec.input_shape} and knows {spec.classes} classes: name data that fits"
+        )
+
+
+def _choose_split(dataset: Dataset, split: str, checkpoint: Checkpoint) -> Split:
+    if split == "test":
+        return dataset.test
+    recipe = checkpoint.recipe
+    train, validation = data_sets.hold_out(dataset.train, recipe.validation, recipe.seed)
+    if split == "train":
+        return train
+    if split != "validation":
+        raise UsageError(f"no split is called {split!r}; known are train, validation, test")
+    if dataset.name != checkpoint.data.name or not len(validation):
+        raise UsageError(
+            "this run held out no validation images of this data set; train with --validation N"
+        )
+    return validation
 
 
 def load_module(run: str | Path, which: str | None = None) -> torch.nn.Module:

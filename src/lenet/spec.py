@@ -56,7 +56,7 @@ class Dense:
 
 
 Layer = Convolution | Pooling | Dense
-KINDS: dict[str, type[Layer]] = {"convolution": Convolution, "pooling": Pooling, "dense": Dense}
+LAYER_TYPES: dict[str, type[Layer]] = {"convolution": Convolution, "pooling": Pooling, "dense": Dense}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +165,8 @@ class Spec:
 
     def to_dict(self) -> dict[str, Any]:
         """The network as plain JSON values; `from_dict` reads it back."""
-        kinds = {type_: kind for kind, type_ in KINDS.items()}
-        layers = [{"kind": kinds[type(layer)], **asdict(layer)} for layer in self.layers]
+        types = {type_: name for name, type_ in LAYER_TYPES.items()}
+        layers = [{"type": types[type(layer)], **asdict(layer)} for layer in self.layers]
         head = {key: getattr(self, key) for key in _HEAD}
         return {**head, "layers": layers}
 
@@ -256,9 +256,9 @@ def _count(layer: Layer, shape: Shape) -> LayerCounts:
 
 
 def _layer_from_dict(values: dict[str, Any]) -> Layer:
-    kind = values.pop("kind")
-    if kind not in KINDS:
-        raise SpecError(f"layer kind {kind!r} is not one of {', '.join(KINDS)}")
+    name = values.pop("type")
+    if name not in LAYER_TYPES:
+        raise SpecError(f"layer type {name!r} is not one of {', '.join(LAYER_TYPES)}")
     if values.get("connections") is not None:
         values["connections"] = tuple(tuple(row) for row in values["connections"])
-    return KINDS[kind](**values)
+    return LAYER_TYPES[name](**values)

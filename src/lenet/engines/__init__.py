@@ -20,6 +20,16 @@ def has_torch() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
+def availability() -> dict[str, str]:
+    """Each engine, with the devices that it has here or what is missing."""
+    if not has_torch():
+        return {"eager": f"PyTorch is missing; {TORCH_CURE}"}
+    from lenet.engines import eager
+
+    devices = eager.describe_devices().items()
+    return {"eager": ", ".join(f"{device} ({name})" for device, name in devices)}
+
+
 def pick_device() -> str:
     """The first GPU that PyTorch can use, else `cpu`; the note's `try_gpu`."""
     if has_torch() and _may_have_gpu():

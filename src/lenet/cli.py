@@ -1,0 +1,254 @@
+"""The command line: flags to one call, no logic.  Heavy modules load inside the commands."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lenet import __version__
+from lenet.errors import LenetError, UsageError
+
+app = typer.Typer(
+    name="lenet",
+    help="LeNet: train it, see it, use it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(no_args_is_help=True, help="Find, fetch, check and look at data sets.")
+app.add_typer(data_app, name="data")
+
+RECIPE = "Recipe (each overrides the recipe file)"
+MACHINE = "Machine"
+
+Model = Annotated[str, typer.Option(help="Network; see `lenet models`.")]
+Data = Annotated[str, typer.Option(help="Data set; see `lenet data list`.")]
+DataDir = Annotated[
+    Path | None, typer.Option(help="Folder with the data set's files, looked at first.")
+]
+Engine = Annotated[
+    str, typer.Option(help="auto or eager (PyTorch).", rich_help_panel=MACHINE)
+]
+Device = Annotated[
+    str,
+    typer.Option(help="auto (a GPU where there is one), cpu, cuda, mps.", rich_help_panel=MACHINE),
+]
+Threads = Annotated[
+    int | None, typer.Option(help="Threads; by default all cores.", rich_help_panel=MACHINE)
+]
+RunFolder = Annotated[Path, typer.Argument(help="A run's folder.")]
+Which = Annotated[
+    str | None,
+    typer.Option(help="last or best (by validation); by default the best where there is one."),
+]
+
+
+def _recipe_option(text: str) -> Any:
+    return typer.Option(help=text, rich_help_panel=RECIPE, show_default=False)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"lenet {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def train(
+    model: Model = "lenet5",
+    data: Data = "fashion-mnist",
+    data_dir: DataDir = None,
+    recipe: Annotated[Path | None, typer.Option(help="Recipe file (TOML).")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run's folder; by default in runs/.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
+    checkpoint_every: Annotated[
+        int, typer.Option(min=0, help="Also write a checkpoint each N steps of an epoch.")
+    ] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show only the result.")] = False,
+    epochs: Annotated[int | None, _recipe_option("Passes over the train split.")] = None,
+    batch_size: Annotated[int | None, _recipe_option("Images in a step.")] = None,
+    learning_rate: Annotated[float | None, _recipe_option("Peak of the schedule.")] = None,
+    seed: Annotated[int | None, _recipe_option("Fixes everything that is random.")] = None,
+    validation: Annotated[
+        int | None, _recipe_option("Train images to hold out for choosing.")
+    ] = None,
+    initialiser: Annotated[
+        str | None, _recipe_option("xavier_uniform, lecun_uniform or kaiming_uniform.")
+    ] = None,
+    optimizer: Annotated[str | None, _recipe_option("sgd or adamw.")] = None,
+    momentum: Annotated[float | None, _recipe_option("For sgd.")] = None,
+    nesterov: Annotated[bool | None, _recipe_option("For sgd with momentum.")] = None,
+    weight_decay: Annotated[float | None, _recipe_option("L2 for sgd, decoupled for adamw.")] = None,
+    beta1: Annotated[float | None, _recipe_option("For adamw.")] = None,
+    beta2: Annotated[float | None, _recipe_option("For adamw.")] = None,
+    epsilon: Annotated[float | None, _recipe_option("For adamw.")] = None,
+    schedule: Annotated[str | None, _recipe_option("constant, step, cosine or one_cycle.")] = None,
+    step_epochs: Annotated[int | None, _recipe_option("For step: epochs in a block.")] = None,
+    step_factor: Annotated[float | None, _recipe_option("For step: factor after a block.")] = None,
+    warmup_fraction: Annotated[
+        float | None, _recipe_option("For one_cycle: part of the steps before the peak.")
+    ] = None,
+    label_smoothing: Annotated[float | None, _recipe_option("0 for none.")] = None,
+    engine: Engine = "auto",
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Train a network, by default the note's on Fashion-MNIST; or go on with a stopped run."""
+    flags = locals()
+    from lenet import recipe as recipes
+    from lenet import session, tables
+    from lenet.display import open_display
+
+    names = recipes.Recipe.__dataclass_fields__
+    changes = {name: flags[name] for name in names if flags[name] is not None}
+    options = {
+        "data_dir": data_dir,
+        "engine": engine,
+        "device": device,
+        "threads": threads,
+        "checkpoint_every": checkpoint_every,
+        "display": open_display(quiet),
+    }
+    if resume is not None:
+        _refuse_with_resume(changes, recipe, out)
+        run = session.resume(resume, **options)
+    else:
+        base = recipes.Recipe.read(recipe) if recipe else recipes.Recipe()
+        base = base.with_changes(changes, "flags")
+        run = session.train(model, data, base, out=out, **options)
+    typer.echo(tables.summary(run))
+
+
+@app.command()
+def evaluate(
+    run: RunFolder,
+    data: Annotated[str | None, typer.Option(help="By default the run's own.")] = None,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    data_dir: DataDir = None,
+    checkpoint: Which = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Confusion picture; by default in the run's folder.")
+    ] = None,
+    engine: Engine = "auto",
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Score a trained network: accuracy with its interval, per-class scores, confusion matrix."""
+    from lenet import prediction, tables
+
+    result = prediction.evaluate_run(
+        run,
+        data,
+        split,
+        data_dir=data_dir,
+        which=checkpoint,
+        engine=engine,
+        device=device,
+        threads=threads,
+        picture=picture,
+    )
+    typer.echo(tables.evaluation(result))
+
+
+@app.command()
+def models() -> None:
+    """List the networks with their sizes."""
+    from lenet import tables
+
+    typer.echo(tables.models())
+
+
+@app.command()
+def doctor(data_dir: DataDir = None) -> None:
+    """Say what this machine has: versions, engines, devices, threads, cache, data sets."""
+    from lenet import tables
+
+    typer.echo(tables.doctor(data_dir))
+
+
+@data_app.command("list")
+def data_list(data_dir: DataDir = None) -> None:
+    """List the data sets and where each one is."""
+    from lenet import tables
+
+    typer.echo(tables.data_sets(data_dir))
+
+
+@data_app.command("get")
+def data_get(
+    name: Annotated[str, typer.Argument(help="Data set; see `lenet data list`.")],
+    data_dir: DataDir = None,
+    force: Annotated[bool, typer.Option("--force", help="Fetch even what is there.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+) -> None:
+    """Fetch a data set from its publisher's mirrors, unless it is here already."""
+    from lenet import data
+    from lenet.display import open_download_display
+
+    with open_download_display(quiet) as progress:
+        location = data.get(name, data_dir, progress=progress, force=force)
+    typer.echo(f"{name} is in {location.folder}")
+
+
+@data_app.command("verify")
+def data_verify(
+    name: Annotated[str, typer.Argument(help="Data set; see `lenet data list`.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Hash every file of a data set again and compare with the published digests."""
+    from lenet import data, tables
+
+    typer.echo(tables.verification(name, data.verify(name, data_dir)))
+
+
+@data_app.command("show")
+def data_show(
+    name: Annotated[str, typer.Argument(help="Data set; see `lenet data list`.")],
+    data_dir: DataDir = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Picture to write; by default NAME.png here.")
+    ] = None,
+) -> None:
+    """Save a contact sheet: examples of every class, with the class names."""
+    from lenet import data, plots
+
+    dataset, picture = data.load(name, data_dir), out or Path(f"{name}.png")
+    plots.contact_sheet(
+        dataset.train.images, dataset.train.labels, dataset.class_names, name, picture
+    )
+    typer.echo(f"picture: {picture}")
+
+
+def _refuse_with_resume(changes: dict[str, Any], recipe: Path | None, out: Path | None) -> None:
+    named = [f"--{name.replace('_', '-')}" for name in changes]
+    named += ["--recipe"] * (recipe is not None) + ["--out"] * (out is not None)
+    if named:
+        raise UsageError(
+            f"--resume goes on with the run's own recipe and folder; leave out {', '.join(named)}"
+        )
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"lenet: warning: {message}", file=sys.stderr)
+
+
+def main() -> None:
+    """Entry point: a `LenetError` becomes one line on stderr and its exit code."""
+    debug = "--debug" in sys.argv[1:]
+    if not debug:
+        warnings.showwarning = _show_warning
+    try:
+        app(prog_name="lenet", args=[word for word in sys.argv[1:] if word != "--debug"])
+    except LenetError as error:
+        if debug:
+            raise
+        print(f"lenet: error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,113 @@
+"""What the commands print, as text."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from lenet import data, engines, machine, metrics, receipt, zoo
+from lenet.display import describe_row
+from lenet.prediction import Result
+from lenet.run import Run
+
+WIDTH = 160
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: str = "") -> str:
+    """Columns of text; `right` holds one letter a column, `r` for those aligned to the right."""
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
+    for heading, side in zip(headings, right.ljust(len(headings)), strict=True):
+        drawn.add_column(heading, justify="right" if side == "r" else "left", no_wrap=True)
+    for row in rows:
+        drawn.add_row(*row)
+    stream = io.StringIO()
+    Console(file=stream, width=WIDTH, markup=False, highlight=False).print(drawn)
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
+
+
+def summary(run: Run) -> str:
+    """The note's two lines, then where the run and its picture are."""
+    facts, epochs = run.receipt(), run.epochs()
+    session = facts["sessions"][-1]
+    speed = receipt.examples_per_second(facts)
+    where = f"{session['device']} ({session['engine']} engine, {session['threads']} threads)"
+    return "\n".join(
+        [
+            describe_row(epochs[-1]),
+            f"{speed:.1f} examples/sec on {where}",
+            f"run: {run.path}",
+            f"picture: {run.curves_path}",
+        ]
+    )
+
+
+def models() -> str:
+    """Every network of the zoo for 28x28 pictures and 10 classes."""
+    rows = []
+    for name, row in zoo.ZOO.items():
+        spec = zoo.build(name)
+        counts = (spec.parameters, spec.connections, spec.multiply_adds)
+        rows.append([name, *(f"{count:,}" for count in counts), row.title])
+    headings = ["model", "parameters", "connections", "multiply-adds", "what it is"]
+    return table(headings, rows, " rrr")
+
+
+def evaluation(result: Result) -> str:
+    """Accuracy with its interval, per-class scores, and the confusion matrix."""
+    scores = result.evaluation
+    low, high = scores.accuracy_interval
+    head = (
+        f"{result.data}, {result.split} split, {scores.count:,} images: "
+        f"accuracy {scores.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}), "
+        f"loss {scores.loss:.4f}, {scores.misses:,} misses"
+    )
+    classes = _class_table(result.class_names, scores)
+    confusion = _confusion_table(result.class_names, scores)
+    return f"{head}\n\n{classes}\n\n{confusion}\n\npicture: {result.picture}"
+
+
+def _class_table(names: Sequence[str], scores: metrics.Evaluation) -> str:
+    counts = scores.confusion.sum(axis=1)
+    rows = [
+        [name, f"{count:,}", _fraction(precision), _fraction(recall), _fraction(f1)]
+        for name, count, precision, recall, f1 in zip(
+            names, counts, scores.precision, scores.recall, scores.f1, strict=True
+        )
+    ]
+    return table(["class", "images", "precision", "recall", "f1"], rows, " rrrr")
+
+
+def _confusion_table(names: Sequence[str], scores: metrics.Evaluation) -> str:
+    headings = ["label \\ prediction", *(str(index) for index in range(len(names)))]
+    rows = [
+        [f"{index} {name}", *(str(count) if count else "." for count in scores.confusion[index])]
+        for index, name in enumerate(names)
+    ]
+    return table(headings, rows, " " + "r" * len(names))
+
+
+def _fraction(value: float) -> str:
+    return "-" if value != value else f"{value:.3f}"
+
+
+def data_sets(data_dir: Path | None = None) -> str:
+    """Every row of the catalog, and where it is on this machine."""
+    rows = []
+    for name, entry in data.CATALOG.items():
+        location = data.locate(name, data_dir)
+        where = "not here; fetched when it is used" if location is None else str(location.folder)
+        rows.append([name, str(len(entry.class_names)), entry.title, where])
+    return table(["name", "classes", "what it is", "where"], rows, " r")
+
+
+def doctor(data_dir: Path | None = None) -> str:
+    """What this machine has."""
+    facts = {**machine.versions(), **{key: str(value) for key, value in machine.describe().items()}}
+    facts |= {f"engine {name}": reason for name, reason in engines.availability().items()}
+    facts["device (auto)"] = engines.pick_device()
+    facts["cache folder"] = str(data.cache_folder())
+    return table(["what", "here"], list(facts.items())) + "\n\n" + data_sets(data_dir)

@@ -1,0 +1,49 @@
+import pytest
+
+from lenet.recipe import Recipe
+from lenet.schedule import learning_rate
+
+STEPS = 100
+
+
+def rates(**changes):
+    recipe = Recipe(epochs=9, learning_rate=0.5, **changes)
+    return [learning_rate(recipe, step, STEPS) for step in range(9 * STEPS)]
+
+
+def test_constant_never_changes():
+    assert set(rates(schedule="constant")) == {0.5}
+
+
+def test_step_falls_at_the_first_step_of_each_block_of_epochs():
+    found = rates(schedule="step", step_epochs=3, step_factor=0.1)
+    assert found[: 3 * STEPS] == [0.5] * 300
+    assert found[3 * STEPS] == pytest.approx(0.05)
+    assert found[-1] == pytest.approx(0.005)
+
+
+def test_cosine_goes_from_the_peak_to_zero_without_rising():
+    found = rates(schedule="cosine")
+    assert found[0] == 0.5
+    assert found[-1] == pytest.approx(0.0, abs=1e-12)
+    assert found == sorted(found, reverse=True)
+    assert found[450] == pytest.approx(0.25, abs=1e-3)
+
+
+def test_one_cycle_equals_pytorchs_schedule():
+    torch = pytest.importorskip("torch", reason="install PyTorch: pip install 'lenet[torch]'")
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1, momentum=0.9)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=0.5, total_steps=9 * STEPS, pct_start=0.3, cycle_momentum=False
+    )
+    expected = []
+    for _ in range(9 * STEPS):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        theirs.step() if len(expected) < 9 * STEPS else None
+    # PyTorch puts the peak at step pct_start * total - 1, we at pct_start * (total - 1).
+    assert rates(schedule="one_cycle") == pytest.approx(expected, abs=2e-3)
+
+
+def test_a_training_of_one_step_uses_the_first_rate():
+    assert learning_rate(Recipe(epochs=1, schedule="cosine"), 0, 1) == 0.9

@@ -1,0 +1,47 @@
+import pytest
+
+from lenet import zoo
+from lenet.errors import SpecError, UsageError
+
+
+@pytest.mark.parametrize("name", zoo.ZOO)
+def test_every_network_has_the_published_counts(name):
+    spec = zoo.build(name)
+    assert spec.parameters == 61_706
+    assert spec.multiply_adds == 416_520
+    assert spec.connections == 429_342
+
+
+def test_counts_by_layer_are_those_of_the_note():
+    rows = zoo.build("lenet5").counts()
+    assert [(row.name, row.output_shape, row.parameters, row.multiply_adds) for row in rows] == [
+        ("C1", (6, 28, 28), 156, 117_600),
+        ("S2", (6, 14, 14), 0, 0),
+        ("C3", (16, 10, 10), 2_416, 240_000),
+        ("S4", (16, 5, 5), 0, 0),
+        ("C5", (120, 1, 1), 48_120, 48_000),
+        ("F6", (84, 1, 1), 10_164, 10_080),
+        ("output", (10, 1, 1), 850, 840),
+    ]
+
+
+def test_32x32_pictures_lead_to_the_same_parameters():
+    spec = zoo.build("lenet5", height=32, width=32)
+    assert spec.parameters == 61_706
+    assert spec.counts()[3].output_shape == (16, 5, 5)
+
+
+def test_any_number_of_classes_and_channels():
+    spec = zoo.build("lenet5-relu", channels=3, classes=47)
+    assert spec.classes == 47
+    assert spec.parameters == 61_706 + 2 * 6 * 25 + 37 * 85
+
+
+def test_an_unknown_network_is_answered_with_the_known_ones():
+    with pytest.raises(UsageError, match=r"'lenet6'; known are lenet5, lenet5-sigmoid"):
+        zoo.build("lenet6")
+
+
+def test_a_picture_that_is_too_small_is_refused_at_the_layer():
+    with pytest.raises(SpecError, match="layer C3: nothing is left"):
+        zoo.build("lenet5", height=7, width=7)
