@@ -137,6 +137,4 @@ def test_other_pixel_scalings_are_part_of_the_module():
 @pytest.mark.parametrize("device", ["cuda:99", "gpu"])
 def test_a_device_that_is_not_there_is_refused_with_those_that_are(device):
     with pytest.raises(EngineError, match=rf"device '{device}': .*; this PyTorch has cpu"):
-        EagerEngine(
-            zoo.build(), Recipe(), initial_weights(zoo.build(), Recipe()), device=device
-        )
+        EagerEngine(zoo.build(), Recipe(), initial_weights(zoo.build(), Recipe()), device=device)

@@ -77,7 +77,7 @@ def test_layers_that_do_not_fit_are_refused_by_name(layers, message):
     ],
 )
 def test_a_description_that_is_no_network_is_refused(values):
-    with pytest.raises(SpecError, match="not the description of a network|is not one of"):
+    with pytest.raises(SpecError, match=r"not the description of a network|is not one of"):
         Spec.from_dict(values)
 
 

@@ -81,6 +81,7 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
 
     Raises:
         CheckpointError: if the folder cannot be written.
+
     """
     tensors = _tensors(checkpoint.state)
     facts = _facts(checkpoint)
@@ -97,6 +98,7 @@ def read(path: Path) -> Checkpoint:
 
     Raises:
         CheckpointError: if the file is missing, not a checkpoint of this format, or damaged.
+
     """
     content = _read_bytes(path)
     try:
@@ -118,7 +120,8 @@ def _read_bytes(path: Path) -> bytes:
         raise CheckpointError(f"{path}: cannot read this checkpoint: {error.strerror}") from error
     if len(content) > MAXIMUM_BYTES:
         raise CheckpointError(f"{path}: over {MAXIMUM_BYTES} bytes: not a checkpoint of lenet")
-    if content[:1] == b"\x80" or content[:2] == b"PK":
+    # A safetensors file opens with eight bytes of length, any bytes, and then a brace.
+    if content[8:9] not in (b"{", b"") and content.startswith((b"\x80", b"PK")):
         raise CheckpointError(
             f"{path}: a pickle (or a PyTorch archive of pickles): refused, since loading one runs "
             "code; lenet reads only .safetensors files that it wrote"

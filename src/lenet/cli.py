@@ -30,9 +30,7 @@ Data = Annotated[str, typer.Option(help="Data set; see `lenet data list`.")]
 DataDir = Annotated[
     Path | None, typer.Option(help="Folder with the data set's files, looked at first.")
 ]
-Engine = Annotated[
-    str, typer.Option(help="auto or eager (PyTorch).", rich_help_panel=MACHINE)
-]
+Engine = Annotated[str, typer.Option(help="auto or eager (PyTorch).", rich_help_panel=MACHINE)]
 Device = Annotated[
     str,
     typer.Option(help="auto (a GPU where there is one), cpu, cuda, mps.", rich_help_panel=MACHINE),
@@ -56,6 +54,8 @@ def _root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
+    if not debug:
+        warnings.showwarning = _show_warning
     if version:
         typer.echo(f"lenet {__version__}")
         raise typer.Exit
@@ -86,7 +86,9 @@ def train(
     optimizer: Annotated[str | None, _recipe_option("sgd or adamw.")] = None,
     momentum: Annotated[float | None, _recipe_option("For sgd.")] = None,
     nesterov: Annotated[bool | None, _recipe_option("For sgd with momentum.")] = None,
-    weight_decay: Annotated[float | None, _recipe_option("L2 for sgd, decoupled for adamw.")] = None,
+    weight_decay: Annotated[
+        float | None, _recipe_option("L2 for sgd, decoupled for adamw.")
+    ] = None,
     beta1: Annotated[float | None, _recipe_option("For adamw.")] = None,
     beta2: Annotated[float | None, _recipe_option("For adamw.")] = None,
     epsilon: Annotated[float | None, _recipe_option("For adamw.")] = None,
@@ -109,7 +111,7 @@ def train(
 
     names = recipes.Recipe.__dataclass_fields__
     changes = {name: flags[name] for name in names if flags[name] is not None}
-    options = {
+    options: dict[str, Any] = {
         "data_dir": data_dir,
         "engine": engine,
         "device": device,
@@ -242,13 +244,10 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 def main() -> None:
     """Entry point: a `LenetError` becomes one line on stderr and its exit code."""
-    debug = "--debug" in sys.argv[1:]
-    if not debug:
-        warnings.showwarning = _show_warning
     try:
-        app(prog_name="lenet", args=[word for word in sys.argv[1:] if word != "--debug"])
+        app(prog_name="lenet")
     except LenetError as error:
-        if debug:
+        if "--debug" in sys.argv[1:]:
             raise
         print(f"lenet: error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

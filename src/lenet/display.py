@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 from lenet.run import Row
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+DownloadProgress = Callable[[str, int, int | None], None]
+"""Takes a file's name, the bytes so far, and all its bytes where they are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +105,10 @@ class LiveDisplay:
             TimeLeft(compact=True),
             console=self._console,
         )
-        self._epochs = 0
 
     def start(self, plan: Plan) -> None:
         """See `Display`."""
-        self._epochs = plan.epochs
+        self._plan = plan
         self._console.print(plan.title)
         done = (plan.first_epoch - 1) * plan.steps_per_epoch + plan.first_step
         self._task = self._progress.add_task(
@@ -115,7 +122,8 @@ class LiveDisplay:
 
     def step(self, epoch: int, step: int) -> None:
         """See `Display`."""
-        self._progress.update(self._task, advance=1, epoch=epoch)
+        done = (epoch - 1) * self._plan.steps_per_epoch + step
+        self._progress.update(self._task, completed=done, epoch=epoch)
 
     def point(self, row: Row) -> None:
         """See `Display`."""
@@ -126,7 +134,7 @@ class LiveDisplay:
     def epoch(self, row: Row, examples_per_second: float) -> None:
         """See `Display`."""
         self.point(row)
-        self._console.print(epoch_line(row, self._epochs, examples_per_second))
+        self._console.print(epoch_line(row, self._plan.epochs, examples_per_second))
 
     def stop(self) -> None:
         """See `Display`."""
@@ -140,6 +148,31 @@ def open_display(quiet: bool) -> Display:
     if sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb"):
         return LiveDisplay(sys.stdout)
     return LineDisplay(sys.stdout)
+
+
+@contextmanager
+def open_download_display(quiet: bool) -> Iterator[DownloadProgress]:
+    """A bar with size, speed and time left on stderr while files are fetched."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeLeft(compact=True),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(description: str, done: int, total: int | None) -> None:
+            if description not in tasks:
+                tasks[description] = bars.add_task(description)
+            bars.update(tasks[description], completed=done, total=total)
+
+        yield show
 
 
 def epoch_line(row: Row, epochs: int, examples_per_second: float) -> str:

@@ -13,6 +13,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
     Raises:
         OSError: as the operating system says; nothing is left aside.
+
     """
     data = content.encode() if isinstance(content, str) else content
     aside = path.with_name(f".{path.name}.{os.getpid()}.partial")

@@ -33,7 +33,7 @@ def initial_weights(spec: Spec, recipe: Recipe) -> dict[str, NDArray[np.float32]
 
 
 def connection_masks(spec: Spec) -> dict[str, NDArray[np.float32]]:
-    """1 where a convolution with a connection table has a weight and 0 elsewhere, by weight name."""
+    """By name of the weights of a connection table: 1 where a weight is, 0 where none is."""
     masks = {}
     shapes = spec.weight_shapes()
     for layer in spec.layers:

@@ -33,7 +33,7 @@ class Interruption:
     ) -> None:
         self._give_back()
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _note(self, number: int, _frame: FrameType | None) -> None:
         self.number = number
         self._give_back()
 

@@ -23,13 +23,13 @@ def cross_entropy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> flo
 
 
 def log_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """log softmax over the classes, float64 (n, classes)."""
+    """Log softmax over the classes, float64 (n, classes)."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def wilson_interval(hits: int, count: int) -> tuple[float, float]:
-    """95 % interval of a fraction of `count` trials: Wilson 1927; Brown, Cai, DasGupta 2001, eq. 4."""
+    """95 % interval of a fraction: Wilson 1927; Brown, Cai and DasGupta 2001, equation 4."""
     if count < 1:
         raise ValueError(f"an interval needs at least one trial, not {count}")
     fraction, square = hits / count, Z_95**2

@@ -43,6 +43,7 @@ def evaluate(engine: Engine, split: Split) -> Evaluation:
 
     Raises:
         DataError: if the split is empty.
+
     """
     if not len(split):
         raise DataError("no images to evaluate on: this split is empty")
@@ -80,6 +81,7 @@ def evaluate_run(
     Raises:
         UsageError: if there is no such split, or the data does not fit the network.
         LenetError: as `open_run`, `Run.checkpoint`, `data.load` and `open_engine`.
+
     """
     run = open_run(path)
     checkpoint = run.checkpoint(which)
@@ -105,8 +107,8 @@ def _check_fit(checkpoint: Checkpoint, dataset: Dataset) -> None:
     spec, shape = checkpoint.spec, dataset.test.images.shape[1:]
     if shape != spec.input_shape or len(dataset.class_names) != spec.classes:
         raise UsageError(
-            f"{dataset.name} has images {shape} in {len(dataset.class_names)} classes; this network "
-            f"takes {spec.input_shape} and knows {spec.classes} classes: name data that fits"
+            f"{dataset.name} has images {shape} in {len(dataset.class_names)} classes; this "
+            f"network takes {spec.input_shape} in {spec.classes} classes: name data that fits"
         )
 
 
@@ -135,10 +137,13 @@ def load_module(run: str | Path, which: str | None = None) -> torch.nn.Module:
     Raises:
         RunError: if there is no such run, or no checkpoint that can be read.
         EngineError: if PyTorch is not installed.
+
     """
     checkpoint = open_run(Path(run)).checkpoint(which)
     if not has_torch():
-        raise EngineError(f"load_module gives a PyTorch module, and PyTorch is missing; {TORCH_CURE}")
+        raise EngineError(
+            f"load_module gives a PyTorch module, and PyTorch is missing; {TORCH_CURE}"
+        )
     from lenet.engines.eager import build_module
 
     return build_module(checkpoint.spec, checkpoint.state.weights).eval()

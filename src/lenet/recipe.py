@@ -26,6 +26,7 @@ class Recipe:
 
     Raises:
         RecipeError: naming the field, its value and what it may be.
+
     """
 
     epochs: int = 10
@@ -72,6 +73,7 @@ class Recipe:
 
         Raises:
             RecipeError: on bad TOML, an unknown key, or a value out of range.
+
         """
         try:
             values = tomllib.loads(text)
@@ -98,7 +100,9 @@ class Recipe:
         known = [item.name for item in fields(self)]
         unknown = sorted(set(changes) - set(known))
         if unknown:
-            raise RecipeError(f"{place}: unknown {', '.join(unknown)}; known are {', '.join(known)}")
+            raise RecipeError(
+                f"{place}: unknown {', '.join(unknown)}; known are {', '.join(known)}"
+            )
         try:
             return replace(self, **changes)
         except RecipeError as error:

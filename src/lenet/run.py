@@ -108,6 +108,7 @@ class Run:
 
         Raises:
             CheckpointError: if the run has none that can be read.
+
         """
         if which == BEST or (which is None and self.best_path.exists()):
             return checkpoints.read(self.best_path)
@@ -126,6 +127,7 @@ class Run:
 
         Raises:
             RunError: if another process holds it.
+
         """
         lock = FileLock(self.path / ".lock")
         try:
@@ -145,6 +147,7 @@ def open_run(path: Path) -> Run:
 
     Raises:
         RunError: if there is none.
+
     """
     if not (path / "receipt.json").is_file():
         raise RunError(f"{path}: no run of lenet is here (no receipt.json); see the folder runs/")
@@ -161,6 +164,7 @@ def create_run(path: Path, first: Checkpoint, receipt: dict[str, Any]) -> Run:
 
     Raises:
         RunError: if the folder is taken or cannot be written.
+
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

@@ -42,6 +42,7 @@ def train(
 
     Raises:
         LenetError: any branch of the tree in `lenet.errors`; before the first step if it can.
+
     """
     recipe = (recipe or Recipe()).with_changes(changes)
     dataset = data_sets.load(data, data_dir)
@@ -74,6 +75,7 @@ def resume(
 
     Raises:
         LenetError: any branch of the tree in `lenet.errors`.
+
     """
     run = open_run(path)
     checkpoint = run.checkpoint(LAST)

@@ -56,7 +56,11 @@ class Dense:
 
 
 Layer = Convolution | Pooling | Dense
-LAYER_TYPES: dict[str, type[Layer]] = {"convolution": Convolution, "pooling": Pooling, "dense": Dense}
+LAYER_TYPES: dict[str, type[Layer]] = {
+    "convolution": Convolution,
+    "pooling": Pooling,
+    "dense": Dense,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ class Spec:
 
     Raises:
         SpecError: if a layer does not fit, names repeat, or the last layer is not dense.
+
     """
 
     name: str
@@ -176,6 +181,7 @@ class Spec:
 
         Raises:
             SpecError: on unknown or missing keys, or layers that do not fit.
+
         """
         try:
             layers = tuple(_layer_from_dict(dict(layer)) for layer in values["layers"])
@@ -228,7 +234,9 @@ def _check_convolution(layer: Convolution, shape: Shape) -> None:
     if layer.connections is None:
         return
     known = set(range(shape[0]))
-    rows_fit = all(row and set(row) <= known and len(set(row)) == len(row) for row in layer.connections)
+    rows_fit = all(
+        row and set(row) <= known and len(set(row)) == len(row) for row in layer.connections
+    )
     if len(layer.connections) != layer.outputs or not rows_fit:
         raise SpecError(
             f"{place}: the connection table needs {layer.outputs} rows, each a list of different "

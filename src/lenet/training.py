@@ -62,6 +62,7 @@ def run_epochs(training: Training, interruption: Interruption) -> None:
     Raises:
         DivergenceError: at the first step whose loss is not finite.
         InterruptedRunError: after a signal, when the checkpoint is written.
+
     """
     engine, recipe, size = training.engine, training.recipe, training.recipe.batch_size
     placed = engine.place(training.train.images, training.train.labels)

@@ -43,6 +43,7 @@ def build(
     Raises:
         UsageError: if the zoo has no such network.
         SpecError: if the picture is too small for it.
+
     """
     if name not in ZOO:
         raise UsageError(f"no network is called {name!r}; known are {', '.join(ZOO)}")

@@ -55,6 +55,7 @@ def open_engine(
 
     Raises:
         EngineError: if the engine or device is unknown or not available here.
+
     """
     if engine not in ("auto", *ENGINES):
         raise EngineError(f"no engine is called {engine!r}; known are auto, {', '.join(ENGINES)}")

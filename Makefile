@@ -1,0 +1,63 @@
+# One command per task, the same on a laptop and in CI.  `make train` and `make test` set up
+# everything they need: a virtual environment, pinned packages, Fashion-MNIST.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+LENET := $(BIN)/lenet
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help train test check format lint types imports soak data clean
+
+help:  ## List the tasks
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+train: $(VENV)/.installed data  ## Set up, and train LeNet on Fashion-MNIST
+	@if $(LENET) data verify fashion-mnist >/dev/null 2>&1; then $(LENET) train $(FLAGS); \
+	else echo "Fashion-MNIST cannot be had here; training on the bundled digits instead"; \
+	     $(LENET) train --data digits $(FLAGS); fi
+
+test: $(VENV)/.development data  ## Set up, and run the tests
+	$(BIN)/python -m pytest $(FLAGS)
+
+check: $(VENV)/.development format-check lint types imports test  ## All that CI runs
+
+format: $(VENV)/.development  ## Bring the code into its form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only --quiet .
+
+format-check: $(VENV)/.development
+	$(BIN)/ruff format --check .
+
+lint: $(VENV)/.development  ## Look for mistakes
+	$(BIN)/ruff check .
+
+types: $(VENV)/.development  ## Check the types
+	$(BIN)/mypy
+
+imports: $(VENV)/.development  ## Check that imports go one way
+	$(BIN)/lint-imports
+
+soak: $(VENV)/.development data  ## The long fault tests, at full count
+	$(BIN)/python -m pytest -m soak --override-ini addopts= -ra $(FLAGS)
+
+# The package of Debian and Ubuntu is the second source, for a machine that reaches no mirror.
+data: $(VENV)/.installed
+	@$(LENET) data get fashion-mnist --quiet || { command -v apt-get >/dev/null \
+	  && echo "no mirror can be reached; installing the package dataset-fashion-mnist" \
+	  && apt-get -qq update && apt-get -qq install -y dataset-fashion-mnist; } || true
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); apt-get -qq update && \
+	  apt-get -qq install -y python3-venv && $(PYTHON) -m venv $(VENV); }
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.development: $(VENV)/.installed
+	$(PIP) --editable '.[development]'
+	@touch $@
+
+clean:  ## Remove what the tasks made, but no runs
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,56 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+
+
+def need(there, cure):
+    """Skip a test that lacks what a user may lack; fail instead where everything must run."""
+    if there:
+        return
+    if os.environ.get("LENET_REQUIRE_ALL") == "1":
+        pytest.fail(f"LENET_REQUIRE_ALL=1, but this test was about to be skipped: {cure}")
+    pytest.skip(cure)
+
+
+@pytest.fixture
+def fashion_mnist():
+    """The real Fashion-MNIST."""
+    need(FASHION_MNIST.is_dir(), "install Fashion-MNIST: apt install dataset-fashion-mnist")
+    return "fashion-mnist"
+
+
+@pytest.fixture
+def mnist_folder():
+    """A folder that holds the real MNIST."""
+    folder = Path(os.environ.get("LENET_DATA_DIR", "/nonexistent"))
+    need((folder / "mnist").is_dir(), "set LENET_DATA_DIR to a folder that holds mnist/")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory):
+    """A finished run of three epochs on the bundled digits, with validation images."""
+    import lenet
+
+    out = tmp_path_factory.mktemp("runs") / "digits"
+    return lenet.train(
+        data="digits", out=out, epochs=3, batch_size=32, learning_rate=0.3, validation=200
+    )
+
+
+def start_lenet(*words, **options):
+    """A real process of the command line, its output kept."""
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+    return subprocess.Popen([sys.executable, "-m", "lenet", *map(str, words)], **options)
+
+
+def run_lenet(*words, **options):
+    """Run the command line to its end; (exit code, stdout, stderr)."""
+    process = start_lenet(*words, **options)
+    out, err = process.communicate(timeout=240)
+    return process.returncode, out, err

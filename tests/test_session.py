@@ -1,0 +1,212 @@
+import signal
+import time
+
+import numpy as np
+import pytest
+from conftest import need, run_lenet, start_lenet
+
+import lenet
+from lenet.errors import DivergenceError, RecipeError, RunError
+
+QUICK = {"data": "digits", "epochs": 2, "batch_size": 32, "learning_rate": 0.3}
+FLAGS = ["--data", "digits", "--epochs", "4", "--batch-size", "8", "--learning-rate", "0.3"]
+
+
+def content(run):
+    """Every byte of a run that must not depend on clock, speed or interruptions."""
+    names = ["recipe.toml", "history.jsonl"]
+    names += [f"checkpoints/{path.name}" for path in (run.path / "checkpoints").iterdir()]
+    return {name: (run.path / name).read_bytes() for name in names}
+
+
+def test_a_run_holds_all_that_it_should(digits_run):
+    names = {path.name for path in digits_run.path.iterdir()} - {".lock"}
+    assert names == {"recipe.toml", "receipt.json", "history.jsonl", "curves.png", "checkpoints"}
+    checkpoints = {path.name for path in (digits_run.path / "checkpoints").iterdir()}
+    assert "best.safetensors" in checkpoints
+    assert len(checkpoints) == 3
+    session = digits_run.receipt()["sessions"][-1]
+    assert session["training_images"] == 3 * (len(lenet_digits().train) - 200)
+    assert session["training_seconds"] > 0
+    assert session["versions"]["numpy"] == np.__version__
+
+
+def lenet_digits():
+    from lenet import data
+
+    return data.load("digits")
+
+
+def test_it_learns(digits_run):
+    rows = digits_run.epochs()
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"]
+    assert rows[-1]["test_accuracy"] > 0.6
+
+
+def test_five_points_an_epoch(digits_run):
+    rows = [row for row in digits_run.history() if row["epoch"] == 1]
+    assert len(rows) == 5
+    assert rows[-1]["progress"] == 1.0
+
+
+def test_a_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
+    runs = [
+        lenet.train(out=tmp_path / str(index), seed=seed, **QUICK)
+        for index, seed in enumerate([5, 5, 6])
+    ]
+    assert content(runs[0]) == content(runs[1])
+    assert content(runs[0]) != content(runs[2])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"momentum": 0.9, "nesterov": True, "learning_rate": 0.05, "schedule": "cosine"},
+        {"optimizer": "adamw", "learning_rate": 0.002, "schedule": "one_cycle"},
+        {"validation": 300, "label_smoothing": 0.1},
+    ],
+    ids=["nesterov", "adamw", "validation"],
+)
+def test_ctrl_c_in_the_middle_of_an_epoch_and_resume_end_with_the_same_bytes(tmp_path, changes):
+    recipe = {**QUICK, **changes}
+    whole = lenet.train(out=tmp_path / "whole", **recipe)
+    with pytest.raises(lenet.LenetError, match="stopped after step 7 of epoch 2; go on with"):
+        lenet.train(out=tmp_path / "cut", display=Press(signal.SIGINT, 2, 7), **recipe)
+    cut = lenet.resume(tmp_path / "cut")
+    assert content(cut) == content(whole)
+    assert [session["from"]["step"] for session in cut.receipt()["sessions"]] == [0, 7]
+
+
+class Press:
+    """A display that sends this process a signal at one step."""
+
+    def __init__(self, number, epoch, step):
+        self.number, self.at = number, (epoch, step)
+
+    def start(self, plan): ...
+    def point(self, row): ...
+    def epoch(self, row, examples_per_second): ...
+    def stop(self): ...
+
+    def step(self, epoch, step):
+        if (epoch, step) == self.at:
+            signal.raise_signal(self.number)
+
+
+def test_checkpoints_within_an_epoch_change_no_result(tmp_path):
+    plain = lenet.train(out=tmp_path / "plain", **QUICK)
+    often = lenet.train(out=tmp_path / "often", checkpoint_every=7, **QUICK)
+    last = plain.checkpoint_paths()[0].name
+    assert content(plain)[f"checkpoints/{last}"] == content(often)[f"checkpoints/{last}"]
+    assert content(plain)["history.jsonl"] == content(often)["history.jsonl"]
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path):
+    run = lenet.train(out=tmp_path / "run", **QUICK)
+    before = content(run)
+    assert content(lenet.resume(run.path)) == before
+
+
+def test_divergence_names_the_step_and_keeps_the_last_good_checkpoint(tmp_path):
+    with pytest.raises(DivergenceError, match=r"at step \d+ of epoch 1: the training diverged"):
+        lenet.train(
+            model="lenet5-relu", data="digits", learning_rate=1e6, out=tmp_path / "run", epochs=1
+        )
+    kept = lenet.open_run(tmp_path / "run").checkpoint()
+    assert all(np.isfinite(array).all() for array in kept.state.weights.values())
+
+
+def test_the_whole_train_split_cannot_be_held_out(tmp_path):
+    with pytest.raises(RecipeError, match="validation = 5000: digits has only .* train images"):
+        lenet.train(data="digits", validation=5000, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_is_refused_before_any_step(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("mine")
+    with pytest.raises(RunError, match="already there"):
+        lenet.train(out=tmp_path / "run", **QUICK)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_a_real_process_with_a_checkpoint_and_their_exit_code(tmp_path, number, code):
+    process = start_lenet("train", *FLAGS, "--epochs", 500, "--out", tmp_path / "run")
+    wait_for(lambda: (tmp_path / "run" / "history.jsonl").is_file())
+    wait_for(lambda: (tmp_path / "run" / "history.jsonl").stat().st_size > 0)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "go on with: lenet train --resume" in err
+    assert "Traceback" not in err
+    assert lenet.open_run(tmp_path / "run").checkpoint().position.updates > 0
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+def kill_and_resume(tmp_path, words, kills, resume_words=()):
+    """Train undisturbed; then again with kills at random moments, resumed each time."""
+    assert run_lenet("train", *words, "--out", tmp_path / "whole")[0] == 0
+    whole = lenet.open_run(tmp_path / "whole")
+    random, killed, folder = np.random.default_rng(0), 0, tmp_path / "cut0"
+    span = whole.receipt()["sessions"][0]["training_seconds"]
+    process = start_lenet("train", *words, "--out", folder)
+    while killed < kills:
+        wait_for(lambda folder=folder: folder.exists())
+        time.sleep(random.uniform(0.0, span))
+        process.kill()
+        process.communicate()
+        killed += process.returncode == -signal.SIGKILL
+        if process.returncode == 0:
+            assert content(lenet.open_run(folder)) == content(whole)
+            folder = tmp_path / f"cut{killed}-{time.monotonic_ns()}"
+            process = start_lenet("train", *words, "--out", folder)
+        else:
+            process = start_lenet("train", "--resume", folder, *resume_words)
+    _, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    assert content(lenet.open_run(folder)) == content(whole)
+
+
+def test_kill_9_and_resume_end_with_the_same_bytes(tmp_path):
+    kill_and_resume(tmp_path, [*FLAGS, "--checkpoint-every", 50], 3)
+
+
+@pytest.mark.soak
+def test_50_kills_on_fashion_mnist_end_with_the_same_bytes(tmp_path, fashion_mnist):
+    words = ["--data", fashion_mnist, "--epochs", 2, "--validation", 5000, "--momentum", 0.5]
+    for index in range(50):
+        kill_and_resume(tmp_path / str(index), [*words, "--learning-rate", 0.3], 1)
+
+
+def test_the_textbooks_network_trains_on_the_real_mnist(tmp_path, mnist_folder):
+    words = ["--data", "mnist", "--epochs", 1, "--learning-rate", 0.3, "--out", tmp_path / "run"]
+    code, out, err = run_lenet("train", "--data-dir", mnist_folder, *words)
+    assert code == 0, err
+    assert lenet.open_run(tmp_path / "run").epochs()[-1]["test_accuracy"] > 0.9
+
+
+def test_load_module_gives_the_same_logits_as_the_engine(digits_run):
+    need(lenet_has_torch(), "install PyTorch: pip install 'lenet[torch]'")
+    import torch
+
+    from lenet.prediction import open_network
+
+    images = lenet_digits().test.images[:50]
+    engine = open_network(digits_run.checkpoint())
+    expected = engine.logits(engine.place(images))
+    with torch.no_grad():
+        found = lenet.load_module(digits_run.path)(torch.from_numpy(images).float() / 255)
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
+
+
+def lenet_has_torch():
+    from lenet.engines import has_torch
+
+    return has_torch()
