@@ -57,7 +57,7 @@ def test_an_empty_folder_is_used(tmp_path, first):
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path, first):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match=r"file/run: cannot make this folder: Not a directory"):
+    with pytest.raises(RunError, match=r"file/run: cannot make this folder: File exists"):
         create_run(tmp_path / "file" / "run", first, {})
 
 
