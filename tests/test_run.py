@@ -84,7 +84,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_an_error(run):
     run.checkpoint_paths()[0].write_bytes(b"")
     with (
         pytest.warns(UserWarning, match="falling back"),
-        pytest.raises(CheckpointError, match="no checkpoint that can be read: .*step-00000000"),
+        pytest.raises(CheckpointError, match=r"no checkpoint that can be read: .*step-00000000"),
     ):
         run.checkpoint()
 

@@ -83,6 +83,7 @@ class Press:
     def __init__(self, number, epoch, step):
         self.number, self.at = number, (epoch, step)
 
+    def download(self, name, done, total): ...
     def start(self, plan): ...
     def point(self, row): ...
     def epoch(self, row, examples_per_second): ...
@@ -115,7 +116,7 @@ def test_divergence_names_the_step_and_keeps_the_last_good_checkpoint(tmp_path):
 
 
 def test_the_whole_train_split_cannot_be_held_out(tmp_path):
-    with pytest.raises(RecipeError, match="validation = 5000: digits has only .* train images"):
+    with pytest.raises(RecipeError, match=r"validation = 5000: digits has only .* train images"):
         lenet.train(data="digits", validation=5000, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -185,7 +186,7 @@ def test_50_kills_on_fashion_mnist_end_with_the_same_bytes(tmp_path, fashion_mni
 
 def test_the_textbooks_network_trains_on_the_real_mnist(tmp_path, mnist_folder):
     words = ["--data", "mnist", "--epochs", 1, "--learning-rate", 0.3, "--out", tmp_path / "run"]
-    code, out, err = run_lenet("train", "--data-dir", mnist_folder, *words)
+    code, _, err = run_lenet("train", "--data-dir", mnist_folder, *words)
     assert code == 0, err
     assert lenet.open_run(tmp_path / "run").epochs()[-1]["test_accuracy"] > 0.9
 

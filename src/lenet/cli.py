@@ -193,10 +193,14 @@ def data_get(
 ) -> None:
     """Fetch a data set from its publisher's mirrors, unless it is here already."""
     from lenet import data
-    from lenet.display import open_download_display
+    from lenet.display import DownloadBars
 
-    with open_download_display(quiet) as progress:
+    bars = DownloadBars()
+    try:
+        progress = None if quiet else bars.show
         location = data.get(name, data_dir, progress=progress, force=force)
+    finally:
+        bars.stop()
     typer.echo(f"{name} is in {location.folder}")
 
 

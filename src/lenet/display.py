@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Protocol
 
 from lenet.run import Row
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
-DownloadProgress = Callable[[str, int, int | None], None]
-"""Takes a file's name, the bytes so far, and all its bytes where they are known."""
+    from rich.progress import Progress, TaskID
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +24,49 @@ class Plan:
     first_step: int
 
 
+class DownloadBars:
+    """A bar with size, speed and time left for each file that is fetched; on stderr."""
+
+    def __init__(self) -> None:
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def show(self, name: str, done: int, total: int | None) -> None:
+        """`done` bytes of the file `name` are here, of `total` where that is known."""
+        if self._bars is None:
+            self._bars = _download_progress()
+            self._bars.start()
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(name)
+        self._bars.update(self._tasks[name], completed=done, total=total)
+
+    def stop(self) -> None:
+        """Leave the bars as they are."""
+        if self._bars is not None:
+            self._bars.stop()
+
+
+def _download_progress() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeLeft(compact=True),
+        console=Console(stderr=True),
+    )
+
+
 class Display(Protocol):
     """Watches one training.  A display never changes a training, and never ends one."""
+
+    def download(self, name: str, done: int, total: int | None) -> None:
+        """Bytes of a file of the data set that are here, of all where that is known."""
+        ...
 
     def start(self, plan: Plan) -> None:
         """The training begins, or goes on."""
@@ -56,6 +92,9 @@ class Display(Protocol):
 class QuietDisplay:
     """Shows nothing."""
 
+    def download(self, name: str, done: int, total: int | None) -> None:
+        """See `Display`."""
+
     def start(self, plan: Plan) -> None:
         """See `Display`."""
 
@@ -78,9 +117,15 @@ class LineDisplay(QuietDisplay):
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
         self._epochs = 0
+        self._bars = DownloadBars()
+
+    def download(self, name: str, done: int, total: int | None) -> None:
+        """See `Display`."""
+        self._bars.show(name, done, total)
 
     def start(self, plan: Plan) -> None:
         """See `Display`."""
+        self._bars.stop()
         self._epochs = plan.epochs
 
     def epoch(self, row: Row, examples_per_second: float) -> None:
@@ -96,6 +141,7 @@ class LiveDisplay:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
         from rich.progress import TimeRemainingColumn as TimeLeft
 
+        self._bars = DownloadBars()
         self._console = Console(file=stream, highlight=False)
         self._progress = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
@@ -106,8 +152,13 @@ class LiveDisplay:
             console=self._console,
         )
 
+    def download(self, name: str, done: int, total: int | None) -> None:
+        """See `Display`."""
+        self._bars.show(name, done, total)
+
     def start(self, plan: Plan) -> None:
         """See `Display`."""
+        self._bars.stop()
         self._plan = plan
         self._console.print(plan.title)
         done = (plan.first_epoch - 1) * plan.steps_per_epoch + plan.first_step
@@ -148,31 +199,6 @@ def open_display(quiet: bool) -> Display:
     if sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb"):
         return LiveDisplay(sys.stdout)
     return LineDisplay(sys.stdout)
-
-
-@contextmanager
-def open_download_display(quiet: bool) -> Iterator[DownloadProgress]:
-    """A bar with size, speed and time left on stderr while files are fetched."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-    from rich.progress import TimeRemainingColumn as TimeLeft
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeLeft(compact=True),
-    )
-    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def show(description: str, done: int, total: int | None) -> None:
-            if description not in tasks:
-                tasks[description] = bars.add_task(description)
-            bars.update(tasks[description], completed=done, total=total)
-
-        yield show
 
 
 def epoch_line(row: Row, epochs: int, examples_per_second: float) -> str:

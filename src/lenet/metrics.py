@@ -25,7 +25,8 @@ def cross_entropy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> flo
 def log_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """Log softmax over the classes, float64 (n, classes)."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return result
 
 
 def wilson_interval(hits: int, count: int) -> tuple[float, float]:
@@ -99,4 +100,6 @@ def score(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Evaluation:
 
 
 def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    ratio = np.full(len(part), np.nan)
+    np.divide(part, whole, out=ratio, where=whole > 0)
+    return ratio

@@ -37,6 +37,8 @@ def draw_curves(history: Sequence[Row], title: str, path: Path) -> None:
 
     Loss (nats) has the left axis and accuracy (a fraction) the right one, since they share no unit.
     """
+    from matplotlib.ticker import MaxNLocator
+
     with _figure(path, 8.0, 4.8) as figure:
         left = figure.subplots()
         right = left.twinx()
@@ -49,7 +51,7 @@ def draw_curves(history: Sequence[Row], title: str, path: Path) -> None:
         left.set_ylim(bottom=0.0)
         left.set_xlim(0, max([1, *(row["epoch"] for row in history)]))
         left.grid(alpha=0.3)
-        left.xaxis.get_major_locator().set_params(integer=True)
+        left.xaxis.set_major_locator(MaxNLocator(integer=True))
         lines = [*left.get_lines(), *right.get_lines()]
         figure.legend(handles=lines, loc="outside lower center", ncols=max(1, len(lines)))
 
@@ -98,3 +100,31 @@ def _write_counts(axes: Axes, confusion: NDArray[np.int64], share: NDArray[np.fl
                 column, row, str(confusion[row, column]), ha="center", va="center",
                 color=colour, fontsize=size,
             )  # fmt: skip
+
+
+def contact_sheet(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    class_names: Sequence[str],
+    title: str,
+    path: Path,
+    examples: int = 10,
+) -> None:
+    """Show the first `examples` images of every class, one row a class, with its name."""
+    classes = len(class_names)
+    with _figure(path, 0.62 * examples + 1.6, 0.62 * classes + 0.6) as figure:
+        figure.suptitle(title)
+        grid = figure.subplots(classes, examples, squeeze=False)
+        for label, name in enumerate(class_names):
+            chosen = np.flatnonzero(labels == label)[:examples]
+            for column, axes in enumerate(grid[label]):
+                axes.set(xticks=[], yticks=[], frame_on=False)
+                if column < len(chosen):
+                    _show_image(axes, images[chosen[column]])
+            grid[label][0].set_ylabel(name, rotation=0, ha="right", va="center")
+
+
+def _show_image(axes: Axes, image: NDArray[np.uint8]) -> None:
+    """An image (channels, height, width) with one channel in greys, or three as colours."""
+    shown = image[0] if len(image) == 1 else np.moveaxis(image[:3], 0, -1)
+    axes.imshow(shown, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")

@@ -45,7 +45,8 @@ def train(
 
     """
     recipe = (recipe or Recipe()).with_changes(changes)
-    dataset = data_sets.load(data, data_dir)
+    display = display or QuietDisplay()
+    dataset = data_sets.load(data, data_dir, progress=display.download)
     _hold_out(dataset, recipe)
     channels, height, width = dataset.train.images.shape[1:]
     spec = zoo.build(
@@ -79,7 +80,8 @@ def resume(
     """
     run = open_run(path)
     checkpoint = run.checkpoint(LAST)
-    dataset = data_sets.load(checkpoint.data.name, data_dir)
+    display = display or QuietDisplay()
+    dataset = data_sets.load(checkpoint.data.name, data_dir, progress=display.download)
     if dataset.digests != checkpoint.data.digests:
         raise RunError(
             f"{path}: trained on {checkpoint.data.name} with other files than those found now; "
@@ -120,7 +122,7 @@ def _execute(
     engine: Engine,
     checkpoint: Checkpoint,
     dataset: Dataset,
-    display: Display | None,
+    display: Display,
     checkpoint_every: int,
 ) -> Run:
     """Lock the run, train to the end, draw the curves; the curves also if the training fails."""
@@ -132,7 +134,7 @@ def _execute(
         train=held_in,
         validation=validation,
         test=dataset.test,
-        display=display or QuietDisplay(),
+        display=display,
         checkpoint_every=checkpoint_every,
     )
     with run.lock(), Interruption() as interruption:

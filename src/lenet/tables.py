@@ -100,8 +100,20 @@ def data_sets(data_dir: Path | None = None) -> str:
     for name, entry in data.CATALOG.items():
         location = data.locate(name, data_dir)
         where = "not here; fetched when it is used" if location is None else str(location.folder)
+        where = "bundled" if entry.is_bundled else where
         rows.append([name, str(len(entry.class_names)), entry.title, where])
     return table(["name", "classes", "what it is", "where"], rows, " r")
+
+
+def verification(name: str, rows: Sequence[data.Verification]) -> str:
+    """Each file's SHA-256, and whether it is the published one."""
+    if not rows:
+        return f"{name} comes with scikit-learn: there are no files to verify"
+    shown = [
+        [str(row.path), row.sha256, "as published" if row.expected else "no digest is published"]
+        for row in rows
+    ]
+    return table(["file", "SHA-256 of the payload", "verdict"], shown)
 
 
 def doctor(data_dir: Path | None = None) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from lenet import rng
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -18,6 +20,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def at(self, indices: NDArray[np.int64]) -> Split:
+        """The images and labels at `indices`, copied."""
+        return Split(self.images[indices], self.labels[indices])
+
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
@@ -28,3 +34,27 @@ class Dataset:
     test: Split
     class_names: tuple[str, ...]
     digests: dict[str, str] = field(default_factory=dict)
+
+
+def hold_out(split: Split, count: int, seed: int) -> tuple[Split, Split]:
+    """Split off `count` images, each class in proportion; (rest, held out), both in file order."""
+    if count == 0:
+        return split, split.at(np.zeros(0, np.int64))
+    return stratified_split(split, count, rng.permutation(len(split), seed, "hold out"))
+
+
+def stratified_split(split: Split, count: int, order: NDArray[np.int64]) -> tuple[Split, Split]:
+    """(rest, chosen): `count` images in proportion to the classes, the first of each in `order`.
+
+    Shares are rounded by largest remainder, so the counts add up to `count` exactly.
+    """
+    sizes = np.bincount(split.labels)
+    exact = sizes * (count / len(split))
+    shares = np.floor(exact).astype(np.int64)
+    left = count - int(shares.sum())
+    shares[np.argsort(shares - exact, kind="stable")[:left]] += 1
+    ordered = split.labels[order]
+    chosen = np.concatenate([order[ordered == label][:share] for label, share in enumerate(shares)])
+    mask = np.zeros(len(split), bool)
+    mask[chosen] = True
+    return split.at(np.flatnonzero(~mask)), split.at(np.flatnonzero(mask))

@@ -137,7 +137,8 @@ class EagerEngine:
         self._pending = _Pending()
         for name, mask in connection_masks(spec).items():
             on_device = torch.from_numpy(mask).to(self._device)
-            self._named[name].register_hook(lambda gradient, mask=on_device: gradient * mask)
+            register: Any = self._named[name].register_hook  # PyTorch leaves it untyped
+            register(lambda gradient, mask=on_device: gradient * mask)
 
     def place(self, images: NDArray[np.uint8], labels: NDArray[np.int64] | None = None) -> Placed:
         """See `Engine.place`; the pixels stay uint8, and each batch is scaled as it is used."""
@@ -173,7 +174,7 @@ class EagerEngine:
     @torch.no_grad()
     def logits(self, placed: Placed) -> NDArray[np.float32]:
         """See `Engine.logits`."""
-        batches = placed.images.split(EVALUATION_BATCH)
+        batches = torch.split(placed.images, EVALUATION_BATCH)
         return np.concatenate([self._module(_pixels(batch)).cpu().numpy() for batch in batches])
 
     @torch.no_grad()
