@@ -25,8 +25,6 @@ QUICK = Limits(connect=2, read=2, overall=1, rounds=2, pause=0.01)
 class Mirror(BaseHTTPRequestHandler):
     """Serves /<behaviour>/images.gz; the counts of requests are in `asked`."""
 
-    asked: dict[str, int] = {}
-
     def log_message(self, *_):
         pass
 
@@ -224,7 +222,7 @@ def test_progress_is_told_with_the_size(tmp_path, mirror):
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, mirror):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="file/data: cannot write data here: .*name a --data-dir"):
+    with pytest.raises(DataError, match=r"file/data: cannot write data here: .*name a --data-dir"):
         fetch(entry_of(mirror, "good"), tmp_path / "file" / "data", limits=QUICK)
 
 

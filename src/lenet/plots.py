@@ -68,6 +68,7 @@ def _curve(
             linestyle=line,
             marker=marker,
             markersize=5,
+            clip_on=False,
             linewidth=2,
             label=label,
         )

@@ -1,0 +1,86 @@
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
+
+
+def shell_commands(page):
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_on_the_page_runs_from_top_to_bottom(tmp_path, page):
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    commands = shell_commands(page)
+    assert len(commands) >= 5
+    for command in commands:
+        words = shlex.split(command)
+        assert words[0] == "lenet", command
+        done = subprocess.run(
+            [sys.executable, "-m", "lenet", *words[1:]], cwd=tmp_path, capture_output=True,
+            text=True, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+
+
+def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", PAGES[0].read_text(), re.DOTALL)
+    exec(compile(code, "README.md", "exec"), {})  # noqa: S102 - our own page
+
+
+def test_the_map_of_the_readme_names_every_file_once():
+    named = re.findall(r"^\| `(src/[^`]+)` \|", PAGES[0].read_text(), re.MULTILINE)
+    files = [str(path.relative_to(ROOT)) for path in (ROOT / "src").rglob("*.py")]
+    assert sorted(named) == sorted(files)
+
+
+def test_every_link_of_the_docs_leads_somewhere():
+    for page in [*PAGES, *ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_tasks_that_the_docs_name_are_in_the_makefile():
+    makefile = (ROOT / "Makefile").read_text()
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+        for task in re.findall(r"^    make ([a-z-]+)", page.read_text(), re.MULTILINE):
+            assert re.search(rf"^{task}:", makefile, re.MULTILINE), task
+
+
+def test_every_dependency_has_its_reason_in_the_readme():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {re.split(r"[<>=\[ ]", line)[0] for line in project["dependencies"]}
+    section = PAGES[0].read_text().split("## Dependencies")[1].split("##")[0]
+    reasons = re.findall(r"^\| ([a-z0-9, -]+) \|", section, re.MULTILINE)
+    listed = {name.strip() for row in reasons for name in row.split(",")} - {"package"}
+    assert names <= listed
+
+
+def test_exit_codes_are_those_of_the_error_tree():
+    from lenet import errors
+
+    section = PAGES[0].read_text().split("## Exit codes")[1].split("##")[0]
+    documented = {int(code) for code in re.findall(r"\b(\d+)\b(?=[^|]*\|)", section)}
+    used = {kind.exit_code for kind in vars(errors).values() if isinstance(kind, type)}
+    assert used | {0, 130, 143} <= documented
+
+
+def test_no_file_is_over_a_megabyte():
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.split()
+    assert all(
+        (ROOT / name).stat().st_size < 1_000_000 for name in listed if (ROOT / name).exists()
+    )
