@@ -1,0 +1,63 @@
+// One compiled copy of the vector kernels: the same source for each instruction set.
+#pragma once
+
+#include "network.hpp"
+
+namespace lenet {
+
+// What a shard of a batch adds up to.
+struct Totals {
+    double loss = 0.0;
+    std::int64_t misses = 0;
+};
+
+struct Backend {
+    const char* name;
+    int lanes;
+    int group; // images that are computed together; shards are multiples of it
+
+    // Bytes of one thread's workspace; it must begin zeroed and aligned to 64.
+    std::size_t (*workspace_bytes)(const Network&);
+
+    // Forward and backward for the images at positions [begin, end) of a batch of `batch`.
+    // Overwrites `gradient` with the shard's part of the mean gradient.
+    Totals (*train)(const Network&, const float* parameters, const Images&, std::size_t begin,
+                    std::size_t end, std::size_t batch, float smoothing, float* gradient,
+                    void* workspace);
+
+    // Logits (n, classes) of the images at positions [begin, end).
+    void (*infer)(const Network&, const float* parameters, const Images&, std::size_t begin,
+                  std::size_t end, float* logits, void* workspace);
+
+    // Activations of every layer, each (n, channels, rows, columns).
+    void (*watch)(const Network&, const float* parameters, const Images&, std::size_t begin,
+                  std::size_t end, float* const* outputs, void* workspace);
+
+    // One image with its lanes over maps, for the latency of a single answer.  `packed` holds
+    // `packed_floats` and is made by `pack` whenever the parameters change.
+    std::size_t (*packed_floats)(const Network&);
+    void (*pack)(const Network&, const float* parameters, float* packed);
+    void (*infer_one)(const Network&, const float* packed, const std::uint8_t* pixels,
+                      float* logits, void* workspace);
+
+    // e^x, sigmoid and tanh of `count` numbers, for the tests.
+    void (*functions)(const float* x, std::size_t count, float* exponential, float* sigmoid,
+                      float* tanh);
+
+    // Multiply-adds done in registers alone, until about `seconds` have passed; returns how many
+    // single ones were done a second: the peak that the bench compares with.
+    double (*peak)(double seconds);
+};
+
+#if defined(__x86_64__) || defined(_M_X64)
+#define LENET_BACKENDS(X) X(avx512) X(avx2) X(baseline)
+#elif defined(__aarch64__)
+#define LENET_BACKENDS(X) X(neon)
+#else
+#define LENET_BACKENDS(X) X(baseline)
+#endif
+#define LENET_DECLARE(name) extern const Backend backend_##name;
+LENET_BACKENDS(LENET_DECLARE)
+#undef LENET_DECLARE
+
+} // namespace lenet

@@ -1,0 +1,306 @@
+// The only file that knows Python.  Everything that comes in is checked here, so that no argument
+// can make a kernel read or write outside its buffers.
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <stdexcept>
+#include <tuple>
+
+#include "engine.hpp"
+#include "reference.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+using lenet::Engine;
+using lenet::Images;
+using lenet::Kind;
+using lenet::Layer;
+using lenet::Maps;
+using lenet::Network;
+
+using Pixels = nb::ndarray<const std::uint8_t, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
+using Whole = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Floats = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Doubles = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+// kind, activation, size, padding, outputs: one row a layer.
+using Row = std::tuple<int, int, int, int, int>;
+
+template <typename T> nb::ndarray<nb::numpy, T> to_numpy(std::vector<T> values,
+                                                        std::vector<std::size_t> shape) {
+    auto* kept = new std::vector<T>(std::move(values));
+    const nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+    return nb::ndarray<nb::numpy, T>(kept->data(), shape.size(), shape.data(), owner);
+}
+
+void require(bool fits, const char* message) {
+    if (!fits) throw std::invalid_argument(message);
+}
+
+Network build_network(int channels, int rows, int columns, float scale, float shift,
+                      const std::vector<Row>& table) {
+    constexpr int widest = 1 << 16;
+    const auto sane = [](int value) { return value >= 1 && value <= widest; };
+    require(!table.empty() && table.size() <= lenet::maximum_layers, "1 to 32 layers are possible");
+    require(sane(channels) && sane(rows) && sane(columns), "the picture's size is out of range");
+    Network network;
+    network.pixel_scale = scale;
+    network.pixel_shift = shift;
+    Maps input{channels, rows, columns, 0};
+    for (const auto& [kind, activation, size, padding, outputs] : table) {
+        require(kind >= 0 && kind <= 3 && activation >= 0 && activation <= 5, "unknown layer");
+        Layer& layer = network.layers[network.count++];
+        layer.kind = static_cast<Kind>(kind);
+        layer.activation = static_cast<lenet::Activation>(activation);
+        layer.size = size;
+        layer.input = input;
+        std::size_t weights = 0;
+        if (layer.kind == Kind::dense) {
+            require(sane(outputs), "the outputs of a layer are out of range");
+            layer.input.border = 0;
+            layer.output = Maps{outputs, 1, 1, 0};
+            weights = static_cast<std::size_t>(input.size()) * static_cast<std::size_t>(outputs);
+        } else {
+            require(network.spatial == network.count - 1, "a dense layer comes before a spatial one");
+            require(size >= 1 && size <= 64 && padding >= 0 && padding < size, "size out of range");
+            ++network.spatial;
+            if (layer.kind == Kind::convolution) {
+                require(sane(outputs), "the outputs of a layer are out of range");
+                layer.input.border = padding;
+                const int grow = 2 * padding - size + 1;
+                layer.output = Maps{outputs, input.rows + grow, input.columns + grow, 0};
+                weights = static_cast<std::size_t>(outputs * input.channels * size * size);
+            } else {
+                layer.output = Maps{input.channels, input.rows / size, input.columns / size, 0};
+            }
+            require(layer.output.rows >= 1 && layer.output.columns >= 1, "nothing is left of a map");
+            // The layer before writes into this one's border.
+            if (network.count > 1)
+                network.layers[network.count - 2].output.border = layer.input.border;
+        }
+        layer.weight = network.parameters;
+        layer.bias = layer.weight + weights;
+        if (weights > 0) network.parameters = layer.bias + static_cast<std::size_t>(outputs);
+        input = layer.output;
+    }
+    require(network.last().kind == Kind::dense, "the last layer must be dense");
+    return network;
+}
+
+// Images and labels that stay where they are; the labels are checked once and kept.
+struct Split {
+    Split(Pixels images, const Whole& given, int classes) : pixels(std::move(images)) {
+        require(given.shape(0) == 0 || given.shape(0) == pixels.shape(0),
+                "there must be a label for each image");
+        labels.assign(given.data(), given.data() + given.shape(0));
+        for (const std::int64_t label : labels)
+            require(label >= 0 && label < classes, "a label is not one of the classes");
+    }
+
+    Images view() const { return Images{pixels.data(), labels.data(), nullptr}; }
+    std::size_t size() const { return pixels.shape(0); }
+
+    Pixels pixels;
+    std::vector<std::int64_t> labels;
+};
+
+void require_fit(const Network& network, const Split& split) {
+    const Maps& maps = network.pixels();
+    const auto is = [&](std::size_t axis, int value) {
+        return split.pixels.shape(axis) == static_cast<std::size_t>(value);
+    };
+    require(is(1, maps.channels) && is(2, maps.rows) && is(3, maps.columns),
+            "the images do not have the network's size");
+}
+
+Images chosen(const Engine& engine, const Split& split, const Whole& indices) {
+    require_fit(engine.network(), split);
+    require(indices.shape(0) > 0, "a step needs at least one image");
+    require(!split.labels.empty(), "these images were placed without labels");
+    for (std::size_t k = 0; k < indices.shape(0); ++k)
+        require(indices.data()[k] >= 0 &&
+                    indices.data()[k] < static_cast<std::int64_t>(split.labels.size()),
+                "an index is not one of the images");
+    Images images = split.view();
+    images.indices = indices.data();
+    return images;
+}
+
+std::pair<double, std::int64_t> step(Engine& engine, const Split& split, const Whole& indices,
+                                     float learning_rate) {
+    const Images images = chosen(engine, split, indices);
+    const nb::gil_scoped_release released;
+    const lenet::Totals totals = engine.step(images, indices.shape(0), learning_rate);
+    return {totals.loss, totals.misses};
+}
+
+nb::tuple gradient(Engine& engine, const Split& split, const Whole& indices) {
+    const Images images = chosen(engine, split, indices);
+    std::vector<float> result;
+    const lenet::Totals totals = engine.gradient(images, indices.shape(0), result);
+    const std::size_t count = result.size();
+    return nb::make_tuple(totals.loss, totals.misses, to_numpy(std::move(result), {count}));
+}
+
+nb::ndarray<nb::numpy, float> logits(Engine& engine, const Split& split) {
+    require_fit(engine.network(), split);
+    const auto classes = static_cast<std::size_t>(engine.network().classes());
+    std::vector<float> result(split.size() * classes);
+    {
+        const nb::gil_scoped_release released;
+        engine.infer(split.view(), split.size(), result.data());
+    }
+    return to_numpy(std::move(result), {split.size(), classes});
+}
+
+nb::list activations(Engine& engine, const Split& split) {
+    require_fit(engine.network(), split);
+    const Network& network = engine.network();
+    std::vector<std::vector<float>> results;
+    std::vector<float*> places;
+    for (int k = 0; k < network.count; ++k)
+        results.emplace_back(split.size() *
+                             static_cast<std::size_t>(network.layers[k].output.size()));
+    for (std::vector<float>& result : results) places.push_back(result.data());
+    engine.watch(split.view(), split.size(), places.data());
+    nb::list list;
+    for (int k = 0; k < network.count; ++k) {
+        const Maps& maps = network.layers[k].output;
+        list.append(to_numpy(std::move(results[static_cast<std::size_t>(k)]),
+                             {split.size(), static_cast<std::size_t>(maps.channels),
+                              static_cast<std::size_t>(maps.rows),
+                              static_cast<std::size_t>(maps.columns)}));
+    }
+    return list;
+}
+
+void restore(Engine& engine, const Floats& parameters, const Floats& first, const Floats& second,
+             std::int64_t updates) {
+    const std::size_t count = engine.network().parameters;
+    const auto fits = [&](const Floats& values, std::size_t expected) {
+        require(values.shape(0) == expected, "the state does not have the network's size");
+    };
+    fits(parameters, count);
+    fits(first, engine.first.size());
+    fits(second, engine.second.size());
+    engine.parameters.assign(parameters.data(), parameters.data() + count);
+    engine.first.assign(first.data(), first.data() + first.shape(0));
+    engine.second.assign(second.data(), second.data() + second.shape(0));
+    engine.updates = updates;
+    engine.forget_packed();
+}
+
+nb::ndarray<nb::numpy, float> copy(const std::vector<float>& values) {
+    return to_numpy(std::vector<float>(values), {values.size()});
+}
+
+// The plain kernels in float64 over some images: (loss, gradient), both means, and the logits.
+nb::tuple reference(const Network& network, const Doubles& parameters, const Split& split,
+                    double smoothing) {
+    require(parameters.shape(0) == network.parameters, "wrong number of parameters");
+    require_fit(network, split);
+    require(split.labels.size() == split.size() && split.size() > 0, "labels are missing");
+    std::vector<double> total(network.parameters), all_logits;
+    std::vector<std::vector<double>> outputs;
+    double loss = 0.0;
+    const auto size = static_cast<std::size_t>(network.pixels().size());
+    for (std::size_t n = 0; n < split.size(); ++n) {
+        loss += lenet::reference::run_image(network, parameters.data(),
+                                            split.pixels.data() + n * size,
+                                            static_cast<int>(split.labels[n]), smoothing,
+                                            total.data(), outputs);
+        all_logits.insert(all_logits.end(), outputs.back().begin(), outputs.back().end());
+    }
+    const auto count = static_cast<double>(split.size());
+    for (double& value : total) value /= count;
+    const std::size_t parameters_count = total.size();
+    return nb::make_tuple(loss / count, to_numpy(std::move(total), {parameters_count}),
+                          to_numpy(std::move(all_logits),
+                                   {split.size(), static_cast<std::size_t>(network.classes())}));
+}
+
+const lenet::Backend& find_backend(const std::string& name) {
+    for (const lenet::Backend* backend : lenet::usable_backends())
+        if (backend->name == name) return *backend;
+    throw std::invalid_argument("this processor has no " + name);
+}
+
+nb::tuple functions(const std::string& name, const Floats& x) {
+    const std::size_t count = x.shape(0);
+    std::vector<float> e(count), s(count), t(count);
+    find_backend(name).functions(x.data(), count, e.data(), s.data(), t.data());
+    return nb::make_tuple(copy(e), copy(s), copy(t));
+}
+
+double measure_peak(const std::string& name, double seconds) {
+    const lenet::Backend& backend = find_backend(name);
+    const nb::gil_scoped_release released;
+    return backend.peak(seconds);
+}
+
+std::vector<std::string> instruction_sets() {
+    std::vector<std::string> names;
+    for (const lenet::Backend* backend : lenet::usable_backends()) names.emplace_back(backend->name);
+    return names;
+}
+
+} // namespace
+
+NB_MODULE(_native, module) {
+    module.doc() = "The compiled CPU engine of lenet; lenet.engines.native is its face.";
+
+    nb::class_<Network>(module, "Network", "A network as the kernels see it.")
+        .def_ro("parameters", &Network::parameters);
+    module.def("build_network", &build_network, "channels"_a, "rows"_a, "columns"_a,
+               "pixel_scale"_a, "pixel_shift"_a, "layers"_a);
+
+    nb::class_<Split>(module, "Split", "Images (n, c, h, w) and labels (n) or none, kept in place.")
+        .def(nb::init<Pixels, const Whole&, int>(), "images"_a, "labels"_a, "classes"_a)
+        .def("__len__", &Split::size);
+
+    nb::class_<Engine>(module, "Engine", "A network with parameters, optimizer and threads.")
+        .def(
+            "__init__",
+            [](Engine* self, const Network& network, const std::string& isa,
+               const Floats& parameters, const Floats& mask, int threads, bool adamw,
+               float momentum, bool nesterov, float weight_decay, double beta1, double beta2,
+               float epsilon, float label_smoothing) {
+                require(parameters.shape(0) == network.parameters, "wrong number of parameters");
+                require(mask.shape(0) == 0 || mask.shape(0) == network.parameters, "wrong mask");
+                require(threads >= 1 && threads <= 1024, "1 to 1024 threads are possible");
+                const lenet::Optimizer optimizer{adamw, momentum, nesterov, weight_decay,
+                                                 beta1, beta2,    epsilon,  label_smoothing};
+                new (self) Engine(network, find_backend(isa), optimizer,
+                                  {parameters.data(), parameters.data() + parameters.shape(0)},
+                                  {mask.data(), mask.data() + mask.shape(0)}, threads);
+            },
+            "network"_a, "isa"_a, "parameters"_a, "mask"_a, "threads"_a, "adamw"_a, "momentum"_a,
+            "nesterov"_a, "weight_decay"_a, "beta1"_a, "beta2"_a, "epsilon"_a,
+            "label_smoothing"_a)
+        .def("step", &step, "split"_a, "indices"_a, "learning_rate"_a,
+             "One update; returns (mean loss, misses) before it.")
+        .def("gradient", &gradient, "split"_a, "indices"_a, "(loss, misses, gradient); no update.")
+        .def("logits", &logits, "split"_a)
+        .def("activations", &activations, "split"_a)
+        .def("restore", &restore, "parameters"_a, "first"_a, "second"_a, "updates"_a)
+        .def_prop_ro("parameters", [](const Engine& e) { return copy(e.parameters); })
+        .def_prop_ro("first", [](const Engine& e) { return copy(e.first); })
+        .def_prop_ro("second", [](const Engine& e) { return copy(e.second); })
+        .def_ro("updates", &Engine::updates)
+        .def_prop_ro("threads", &Engine::threads);
+
+    module.def("reference", &reference, "network"_a, "parameters"_a, "split"_a, "smoothing"_a,
+               "The plain kernels in float64: (mean loss, mean gradient, logits).");
+    module.def("functions", &functions, "isa"_a, "x"_a, "(e^x, sigmoid, tanh), as the kernels do.");
+    module.def("measure_peak", &measure_peak, "isa"_a, "seconds"_a,
+               "Multiply-adds a second of one core, from registers alone.");
+    module.def("instruction_sets", &instruction_sets, "Those this processor has, best first.");
+}

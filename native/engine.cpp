@@ -1,0 +1,175 @@
+#include "engine.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace lenet {
+
+namespace {
+
+constexpr std::size_t maximum_shards = 8;
+constexpr std::size_t update_block = 4096;
+constexpr std::size_t few_images = 4; // up to here one image at a time is quicker
+
+bool can_run(const std::string& name) {
+#if defined(__x86_64__) || defined(_M_X64)
+    __builtin_cpu_init();
+    if (name == "avx512")
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("fma");
+    if (name == "avx2") return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+    return name == "baseline" || name == "neon";
+}
+
+} // namespace
+
+std::vector<const Backend*> usable_backends() {
+    std::vector<const Backend*> usable;
+#if defined(__x86_64__) || defined(_M_X64)
+    for (const Backend* backend : {&backend_avx512, &backend_avx2, &backend_baseline})
+        if (can_run(backend->name)) usable.push_back(backend);
+#elif defined(__aarch64__)
+    usable.push_back(&backend_neon);
+#else
+    usable.push_back(&backend_baseline);
+#endif
+    return usable;
+}
+
+void* Workspace::data() {
+    const auto address = reinterpret_cast<std::uintptr_t>(block_.data());
+    return block_.data() + (64 - address % 64) % 64;
+}
+
+Engine::Engine(const Network& network, const Backend& backend, const Optimizer& optimizer,
+               std::vector<float> start, std::vector<float> mask, int threads)
+    : parameters(std::move(start)), network_(network), backend_(backend), optimizer_(optimizer),
+      mask_(std::move(mask)), pool_(threads),
+      gradients_(maximum_shards, std::vector<float>(network.parameters)) {
+    for (int thread = 0; thread < pool_.threads(); ++thread)
+        workspaces_.emplace_back(backend.workspace_bytes(network));
+    first.resize(network.parameters);
+    if (optimizer.adamw) second.resize(network.parameters);
+}
+
+int Engine::shards(std::size_t count) const {
+    const std::size_t group = static_cast<std::size_t>(backend_.group);
+    return static_cast<int>(std::min(maximum_shards, (count + group - 1) / group));
+}
+
+// Shards are whole groups in a fixed order, and each has its own gradient, so that neither the
+// number of threads nor their order changes a byte.
+Totals Engine::accumulate(const Images& images, std::size_t count, int shards) {
+    const std::size_t group = static_cast<std::size_t>(backend_.group);
+    const std::size_t groups = (count + group - 1) / group, parts = static_cast<std::size_t>(shards);
+    std::vector<Totals> totals(parts);
+    pool_.run(shards, [&](int number, int thread) {
+        const auto shard = static_cast<std::size_t>(number);
+        const std::size_t begin = shard * groups / parts * group;
+        const std::size_t end = std::min(count, (shard + 1) * groups / parts * group);
+        totals[shard] = backend_.train(network_, parameters.data(), images, begin, end, count,
+                                       optimizer_.label_smoothing, gradients_[shard].data(),
+                                       workspaces_[static_cast<std::size_t>(thread)].data());
+    });
+    Totals sum;
+    for (const Totals& part : totals) {
+        sum.loss += part.loss;
+        sum.misses += part.misses;
+    }
+    sum.loss /= static_cast<double>(count);
+    return sum;
+}
+
+Totals Engine::step(const Images& images, std::size_t count, float learning_rate) {
+    const int parts = shards(count);
+    const Totals totals = accumulate(images, count, parts);
+    const std::size_t blocks = (network_.parameters + update_block - 1) / update_block;
+    ++updates;
+    pool_.run(static_cast<int>(blocks), [&](int number, int) {
+        const std::size_t begin = static_cast<std::size_t>(number) * update_block;
+        update(parts, learning_rate, begin, std::min(begin + update_block, network_.parameters));
+    });
+    packed_.clear();
+    return totals;
+}
+
+Totals Engine::gradient(const Images& images, std::size_t count, std::vector<float>& gradient) {
+    const int parts = shards(count);
+    const Totals totals = accumulate(images, count, parts);
+    gradient.assign(network_.parameters, 0.0f);
+    for (int part = 0; part < parts; ++part)
+        for (std::size_t k = 0; k < network_.parameters; ++k)
+            gradient[k] += gradients_[static_cast<std::size_t>(part)][k];
+    for (std::size_t k = 0; k < mask_.size(); ++k) gradient[k] *= mask_[k];
+    return totals;
+}
+
+// Sums the shards' gradients in their order, then updates parameters [begin, end) as
+// torch.optim.SGD and torch.optim.AdamW do.
+void Engine::update(int shards, float learning_rate, std::size_t begin, std::size_t end) {
+    float* gradient = gradients_[0].data();
+    for (int part = 1; part < shards; ++part) {
+        const float* other = gradients_[static_cast<std::size_t>(part)].data();
+        for (std::size_t k = begin; k < end; ++k) gradient[k] += other[k];
+    }
+    if (!mask_.empty())
+        for (std::size_t k = begin; k < end; ++k) gradient[k] *= mask_[k];
+    if (!optimizer_.adamw) {
+        for (std::size_t k = begin; k < end; ++k) update_sgd(k, gradient[k], learning_rate);
+        return;
+    }
+    const double rate = static_cast<double>(learning_rate), count = static_cast<double>(updates);
+    const auto beta1 = static_cast<float>(optimizer_.beta1);
+    const auto beta2 = static_cast<float>(optimizer_.beta2);
+    const auto size = static_cast<float>(rate / (1.0 - std::pow(optimizer_.beta1, count)));
+    const auto scale = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(optimizer_.beta2, count)));
+    const float keep = 1.0f - learning_rate * optimizer_.weight_decay;
+    for (std::size_t k = begin; k < end; ++k) {
+        first[k] = beta1 * first[k] + (1.0f - beta1) * gradient[k];
+        second[k] = beta2 * second[k] + (1.0f - beta2) * gradient[k] * gradient[k];
+        const float spread = std::sqrt(second[k]) * scale + optimizer_.epsilon;
+        parameters[k] = parameters[k] * keep - size * first[k] / spread;
+    }
+}
+
+void Engine::update_sgd(std::size_t k, float gradient, float learning_rate) {
+    gradient += optimizer_.weight_decay * parameters[k];
+    if (optimizer_.momentum > 0.0f) {
+        // The buffer begins as the first gradient.
+        first[k] = updates == 1 ? gradient : optimizer_.momentum * first[k] + gradient;
+        gradient = optimizer_.nesterov ? gradient + optimizer_.momentum * first[k] : first[k];
+    }
+    parameters[k] -= learning_rate * gradient;
+}
+
+void Engine::infer(const Images& images, std::size_t count, float* logits) {
+    if (count <= few_images) {
+        if (single_ == nullptr)
+            single_ = std::make_unique<Workspace>(backend_.workspace_bytes(network_));
+        if (packed_.empty()) {
+            packed_.resize(backend_.packed_floats(network_));
+            backend_.pack(network_, parameters.data(), packed_.data());
+        }
+        const auto size = static_cast<std::size_t>(network_.pixels().size());
+        const auto classes = static_cast<std::size_t>(network_.classes());
+        for (std::size_t n = 0; n < count; ++n)
+            backend_.infer_one(network_, packed_.data(), images.pixels + images.index(n) * size,
+                               logits + n * classes, single_->data());
+        return;
+    }
+    const std::size_t block = static_cast<std::size_t>(backend_.group) * 4;
+    const std::size_t blocks = (count + block - 1) / block;
+    pool_.run(static_cast<int>(blocks), [&](int number, int thread) {
+        const std::size_t begin = static_cast<std::size_t>(number) * block;
+        backend_.infer(network_, parameters.data(), images, begin, std::min(begin + block, count),
+                       logits, workspaces_[static_cast<std::size_t>(thread)].data());
+    });
+}
+
+void Engine::watch(const Images& images, std::size_t count, float* const* outputs) {
+    backend_.watch(network_, parameters.data(), images, 0, count, outputs, workspaces_[0].data());
+}
+
+} // namespace lenet

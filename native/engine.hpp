@@ -1,0 +1,81 @@
+// A network with its parameters and optimizer: steps and answers, on a pool of threads.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "backend.hpp"
+#include "pool.hpp"
+
+namespace lenet {
+
+struct Optimizer {
+    bool adamw = false;
+    float momentum = 0.0f;
+    bool nesterov = false;
+    float weight_decay = 0.0f;
+    double beta1 = 0.9;
+    double beta2 = 0.999;
+    float epsilon = 1e-8f;
+    float label_smoothing = 0.0f;
+};
+
+// The backends that this processor can run, best first.
+std::vector<const Backend*> usable_backends();
+
+// Zeroed bytes at an address that any vector may have.
+class Workspace {
+public:
+    explicit Workspace(std::size_t bytes) : block_(bytes + 64, 0) {}
+    void* data();
+
+private:
+    std::vector<unsigned char> block_;
+};
+
+class Engine {
+public:
+    Engine(const Network& network, const Backend& backend, const Optimizer& optimizer,
+           std::vector<float> parameters, std::vector<float> mask, int threads);
+
+    // One update on the images at positions [0, count); the result is the same bytes for any
+    // number of threads.
+    Totals step(const Images& images, std::size_t count, float learning_rate);
+
+    // Loss, misses and mean gradient without an update.
+    Totals gradient(const Images& images, std::size_t count, std::vector<float>& gradient);
+
+    void infer(const Images& images, std::size_t count, float* logits);
+    void watch(const Images& images, std::size_t count, float* const* outputs);
+
+    const Network& network() const { return network_; }
+    const Backend& backend() const { return backend_; }
+    int threads() const { return pool_.threads(); }
+
+    // The optimizer's two slots: momentum and nothing, or AdamW's two moments.
+    std::vector<float> parameters, first, second;
+    std::int64_t updates = 0;
+
+    // To be called after `parameters` were changed from outside.
+    void forget_packed() { packed_.clear(); }
+
+private:
+    int shards(std::size_t count) const;
+    Totals accumulate(const Images& images, std::size_t count, int shards);
+    void update(int shards, float learning_rate, std::size_t begin, std::size_t end);
+    void update_sgd(std::size_t k, float gradient, float learning_rate);
+
+    Network network_;
+    const Backend& backend_;
+    Optimizer optimizer_;
+    std::vector<float> mask_; // empty, or 0 where a connection table has no weight
+    Pool pool_;
+    std::vector<Workspace> workspaces_;
+    std::unique_ptr<Workspace> single_;
+    std::vector<float> packed_;
+    std::vector<std::vector<float>> gradients_;
+};
+
+} // namespace lenet

@@ -1,0 +1,73 @@
+// A network as plain data: what every kernel and every engine reads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace lenet {
+
+enum class Kind : int { convolution, average_pooling, max_pooling, dense };
+enum class Activation : int { identity, relu, leaky_relu, sigmoid, tanh, scaled_tanh };
+
+constexpr float leaky_relu_slope = 0.01f;        // as torch.nn.LeakyReLU
+constexpr float scaled_tanh_amplitude = 1.7159f; // LeCun et al. 1998, equation 6
+constexpr float scaled_tanh_slope = 2.0f / 3.0f;
+
+// Maps of numbers with a border of zeros around each map: what a padded convolution reads.
+struct Maps {
+    int channels = 0;
+    int rows = 0;
+    int columns = 0;
+    int border = 0;
+
+    constexpr int row_stride() const { return columns + 2 * border; }
+    constexpr int channel_stride() const { return (rows + 2 * border) * row_stride(); }
+    constexpr int size() const { return channels * rows * columns; }
+    constexpr int padded_size() const { return channels * channel_stride(); }
+    constexpr int at(int channel, int row, int column) const {
+        return channel * channel_stride() + (row + border) * row_stride() + column + border;
+    }
+};
+
+// One layer.  `size` is the side of a convolution's kernel or of a pooling's square.  A
+// convolution's padding is its input's border.  `weight` and `bias` are offsets in the parameters:
+// weights (outputs, inputs, size, size) or (outputs, inputs), biases (outputs).
+struct Layer {
+    Kind kind = Kind::dense;
+    Activation activation = Activation::identity;
+    int size = 0;
+    Maps input;
+    Maps output;
+    std::size_t weight = 0;
+    std::size_t bias = 0;
+};
+
+constexpr int maximum_layers = 32;
+
+// Convolutions and poolings first (`spatial` of them), then dense layers.
+struct Network {
+    Layer layers[maximum_layers];
+    int count = 0;
+    int spatial = 0;
+    std::size_t parameters = 0;
+    float pixel_scale = 1.0f;
+    float pixel_shift = 0.0f;
+
+    const Layer& last() const { return layers[count - 1]; }
+    int classes() const { return last().output.size(); }
+    const Maps& pixels() const { return layers[0].input; }
+};
+
+// Images of one split, chosen by index: uint8 (n, channels, rows, columns) and labels (n).
+// Without `indices` the images are taken in order.
+struct Images {
+    const std::uint8_t* pixels = nullptr;
+    const std::int64_t* labels = nullptr;
+    const std::int64_t* indices = nullptr;
+
+    std::size_t index(std::size_t position) const {
+        return indices == nullptr ? position : static_cast<std::size_t>(indices[position]);
+    }
+};
+
+} // namespace lenet

@@ -1,0 +1,91 @@
+// Vectors of floats, one lane a sample, for the instruction set this file is compiled for.
+// Everything has internal linkage: the same source is compiled for several instruction sets, and
+// the linker must not merge them.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX512F__)
+#define LENET_LANES 16
+#elif defined(__AVX2__)
+#define LENET_LANES 8
+#else
+#define LENET_LANES 4
+#endif
+
+namespace {
+
+constexpr int lanes = LENET_LANES;
+
+typedef float V __attribute__((vector_size(4 * LENET_LANES)));
+typedef std::int32_t I __attribute__((vector_size(4 * LENET_LANES)));
+typedef float Unaligned __attribute__((vector_size(4 * LENET_LANES), aligned(4)));
+
+// How many accumulators fit in the registers: `wide` columns of vectors, and channels beside them.
+#if defined(__AVX512F__)
+constexpr int channels_by_5 = 4, channels_by_4 = 6, taps_channels = 4, edge_channels = 4;
+constexpr int dense_block = 12, weight_rows = 6;
+#else
+constexpr int channels_by_5 = 2, channels_by_4 = 3, taps_channels = 2, edge_channels = 2;
+constexpr int dense_block = 6, weight_rows = 3;
+#endif
+
+inline V splat(float value) { return V{} + value; }
+
+inline V load(const float* from) { return *reinterpret_cast<const Unaligned*>(from); }
+
+inline void store(float* to, V value) { *reinterpret_cast<Unaligned*>(to) = value; }
+
+inline V choose(I mask, V yes, V no) {
+    return reinterpret_cast<V>((reinterpret_cast<I>(yes) & mask) |
+                               (reinterpret_cast<I>(no) & ~mask));
+}
+
+// A comparison with NaN is false, so both keep a NaN in `value`.
+inline V at_least(V value, float bound) { return choose(value < bound, splat(bound), value); }
+inline V at_most(V value, float bound) { return choose(value > bound, splat(bound), value); }
+
+inline float sum_lanes(V value) {
+    float sum = 0.0f;
+    for (int lane = 0; lane < lanes; ++lane) sum += value[lane];
+    return sum;
+}
+
+// e^x to about one unit in the last place: 2^n e^r with |r| <= ln 2 / 2, e^r by its Taylor series to
+// r^7.  Below -87 the result is e^-87, above 88 it is e^88; NaN stays NaN.
+inline V exponential(V x) {
+    x = at_most(at_least(x, -87.0f), 88.0f);
+    const float magic = 12582912.0f; // 1.5 * 2^23: adding it rounds to a whole number
+    const V shifted = x * 1.44269504f + magic;
+    const V n = shifted - magic;
+    // ln 2 in two parts, so that n times the first is exact (Cody and Waite 1980).
+    V r = x - n * 0.693359375f;
+    r = r + n * 2.12194440e-4f;
+    V p = splat(1.0f / 5040.0f);
+    p = p * r + 1.0f / 720.0f;
+    p = p * r + 1.0f / 120.0f;
+    p = p * r + 1.0f / 24.0f;
+    p = p * r + 1.0f / 6.0f;
+    p = p * r + 0.5f;
+    p = p * r + 1.0f;
+    p = p * r + 1.0f;
+    const I power = (reinterpret_cast<I>(shifted) << 23) + (127 << 23);
+    return p * reinterpret_cast<V>(power);
+}
+
+inline V sigmoid(V x) { return 1.0f / (1.0f + exponential(-x)); }
+
+// tanh(x) = 1 - 2 / (e^2x + 1), and its odd Taylor series where that would cancel.
+inline V hyperbolic_tangent(V x) {
+    const V square = x * x;
+    V series = splat(62.0f / 2835.0f);
+    series = series * square - 17.0f / 315.0f;
+    series = series * square + 2.0f / 15.0f;
+    series = series * square - 1.0f / 3.0f;
+    series = series * square * x + x;
+    const V wide = 1.0f - 2.0f / (exponential(x + x) + 1.0f);
+    return choose(square < 0.04f, series, wide);
+}
+
+} // namespace
