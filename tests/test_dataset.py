@@ -57,6 +57,7 @@ def test_digits_are_all_there_in_mnists_form():
     assert digits.train.images.max() == 255
     assert np.bincount(digits.test.labels).min() >= 34
     assert not digits.train.images[:, :, :4].any()
+    assert digits.digests == data.load("digits").digests != {}
 
 
 def test_digits_train_and_test_share_no_image():
