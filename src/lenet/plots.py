@@ -124,7 +124,7 @@ def contact_sheet(
     """
     blocks = -(-len(class_names) // MOST_ROWS)
     rows = -(-len(class_names) // blocks)
-    with _figure(path, blocks * (0.62 * examples + 1.2), 0.62 * rows + 0.6) as figure:
+    with _figure(path, blocks * (0.62 * examples + 1.6), 0.62 * rows + 0.6) as figure:
         figure.suptitle(title)
         for block, axes in enumerate(figure.subplots(1, blocks, squeeze=False)[0]):
             names = class_names[block * rows : (block + 1) * rows]
