@@ -1,3 +1,5 @@
+import re
+
 from lenet.data.catalog import CATALOG
 
 
@@ -18,8 +20,15 @@ def test_every_mirror_is_https_and_a_folder():
 def test_every_file_has_a_digest_of_its_own_or_of_its_archive():
     for entry in CATALOG.values():
         for file in entry.files:
-            digest = file.sha256 or file.md5 or (entry.archive and entry.archive.md5)
-            assert len(digest) in (32, 64), file.name
+            container = file.container or (entry.archive and entry.archive.digest)
+            digest = f"sha256:{file.sha256}" if file.sha256 else container
+            assert re.fullmatch("sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}", digest), file.name
+
+
+def test_the_names_of_the_classes_can_be_drawn_in_any_font():
+    for entry in CATALOG.values():
+        assert all(name.isascii() for name in entry.class_names)
+        assert len(set(entry.class_names)) == len(entry.class_names)
 
 
 def test_the_numbers_of_classes_are_the_published_ones():

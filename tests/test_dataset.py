@@ -1,4 +1,4 @@
-import gzip
+import hashlib
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import pytest
 from lenet import data
 from lenet.data import transforms
 from lenet.data.dataset import Split, stratified_split
+from lenet.data.digest import record_digest
 from lenet.data.digits import enlarge
 from lenet.errors import DataError, UsageError
 
@@ -56,6 +57,7 @@ def test_digits_are_all_there_in_mnists_form():
     assert digits.train.images.max() == 255
     assert np.bincount(digits.test.labels).min() >= 34
     assert not digits.train.images[:, :, :4].any()
+    assert digits.digests == data.load("digits").digests != {}
 
 
 def test_digits_train_and_test_share_no_image():
@@ -121,8 +123,9 @@ def write_emnist(folder, split, labels):
     for part in ("train", "test"):
         for kind, array in (("images-idx3", images), ("labels-idx1", np.array(labels, np.uint8))):
             head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
-            path = folder / f"emnist-{split}-{part}-{kind}-ubyte.gz"
-            path.write_bytes(gzip.compress(head + array.tobytes()))
+            name = f"emnist-{split}-{part}-{kind}-ubyte"
+            (folder / name).write_bytes(head + array.tobytes())
+            record_digest(folder, name, hashlib.sha256(head + array.tobytes()).hexdigest())
 
 
 def test_emnist_is_turned_upright_and_letters_start_at_zero(tmp_path):

@@ -29,3 +29,18 @@ def test_a_confusion_matrix_of_any_size_is_drawn(tmp_path, classes):
     names = [f"class {index}" for index in range(classes)]
     plots.draw_confusion(confusion, names, "a title", tmp_path / "confusion.png")
     assert 0.02 < ink(tmp_path / "confusion.png") < 0.9
+
+
+@pytest.mark.parametrize(("classes", "channels"), [(2, 1), (10, 3), (62, 1)])
+def test_a_contact_sheet_shows_every_class(tmp_path, classes, channels):
+    images = np.full((classes * 3, channels, 28, 28), 200, np.uint8)
+    labels = np.arange(classes * 3) % classes
+    names = [f"class {index}" for index in range(classes)]
+    plots.contact_sheet(images, labels, names, "a title", tmp_path / "sheet.png", examples=4)
+    assert 0.3 < ink(tmp_path / "sheet.png") < 0.9
+
+
+def test_a_contact_sheet_leaves_room_where_a_class_has_few_images(tmp_path):
+    images, labels = np.full((3, 1, 8, 8), 255, np.uint8), np.array([0, 0, 2])
+    plots.contact_sheet(images, labels, ["a", "b", "c"], "a title", tmp_path / "sheet.png")
+    assert 0.01 < ink(tmp_path / "sheet.png") < 0.2

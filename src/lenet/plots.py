@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 """From the palette of Okabe and Ito 2008, which people with any colour vision can tell apart."""
 
+MOST_ROWS = 16
+"""Classes below each other in a contact sheet, before another block begins."""
+
+GAP = 2
+"""Pixels around each image of a contact sheet."""
+
 
 @contextmanager
 def _figure(path: Path, width: float, height: float) -> Iterator[Figure]:
@@ -111,18 +117,33 @@ def contact_sheet(
     path: Path,
     examples: int = 10,
 ) -> None:
-    """Show the first `examples` images of every class, one row a class, with its name."""
-    classes = len(class_names)
-    with _figure(path, 0.62 * examples + 1.6, 0.62 * classes + 0.6) as figure:
+    """The first `examples` images of every class, a row a class, with the names of the classes.
+
+    Images are uint8 (n, channels, height, width), labels int64 (n,).  More classes than
+    `MOST_ROWS` stand in several blocks, side by side.
+    """
+    blocks = -(-len(class_names) // MOST_ROWS)
+    rows = -(-len(class_names) // blocks)
+    with _figure(path, blocks * (0.62 * examples + 1.6), 0.62 * rows + 0.6) as figure:
         figure.suptitle(title)
-        grid = figure.subplots(classes, examples, squeeze=False)
-        for label, name in enumerate(class_names):
-            chosen = np.flatnonzero(labels == label)[:examples]
-            for column, axes in enumerate(grid[label]):
-                axes.set(xticks=[], yticks=[], frame_on=False)
-                if column < len(chosen):
-                    _show_image(axes, images[chosen[column]])
-            grid[label][0].set_ylabel(name, rotation=0, ha="right", va="center")
+        for block, axes in enumerate(figure.subplots(1, blocks, squeeze=False)[0]):
+            names = class_names[block * rows : (block + 1) * rows]
+            shown = [images[labels == block * rows + row][:examples] for row in range(len(names))]
+            _show_image(axes, _tile(shown, rows, examples))
+            middles = (np.arange(len(names)) + 0.5) * (images.shape[2] + 2 * GAP)
+            axes.set_yticks(middles, names)
+            axes.set(xticks=[], frame_on=False)
+            axes.tick_params(length=0)
+
+
+def _tile(shown: Sequence[NDArray[np.uint8]], rows: int, columns: int) -> NDArray[np.uint8]:
+    """One image out of many: `shown[row]` is (up to `columns`, channels, height, width)."""
+    channels, height, width = shown[0].shape[1:]
+    cells = np.zeros((rows, columns, channels, height + 2 * GAP, width + 2 * GAP), np.uint8)
+    for row, images in enumerate(shown):
+        cells[row, : len(images), :, GAP:-GAP, GAP:-GAP] = images
+    sheet = cells.transpose(2, 0, 3, 1, 4)
+    return sheet.reshape(channels, rows * (height + 2 * GAP), columns * (width + 2 * GAP))
 
 
 def _show_image(axes: Axes, image: NDArray[np.uint8]) -> None:

@@ -110,7 +110,13 @@ def verification(name: str, rows: Sequence[data.Verification]) -> str:
     if not rows:
         return f"{name} comes with scikit-learn: there are no files to verify"
     shown = [
-        [str(row.path), row.sha256, "as published" if row.expected else "no digest is published"]
+        [
+            str(row.path),
+            row.sha256,
+            "as published"
+            if row.expected == f"sha256:{row.sha256}"
+            else f"out of the published {row.expected}",
+        ]
         for row in rows
     ]
     return table(["file", "SHA-256 of the payload", "verdict"], shown)

@@ -1,8 +1,9 @@
 """The data sets that lenet knows by name, as rows.
 
 Sizes and SHA-256 are those of the payload, after decompression: distributions recompress.  Where
-no payload digest is published, `md5` is that of the publisher's container, from torchvision's
-`datasets/mnist.py`.
+no payload digest is published, the publisher's container has one: a SHA-256 from TensorFlow
+Datasets (`url_checksums/kmnist.txt`, `url_checksums/emnist.txt`), or for QMNIST an MD5 from
+torchvision (`datasets/mnist.py`).
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ from lenet.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """One IDX file: its name without `.gz`, and the bytes and digest that its payload must have."""
+    """One IDX file: its name without `.gz`, and the bytes and digest that its payload must have.
+
+    `container` is the digest of the `.gz` as published (`sha256:...` or `md5:...`), for files whose
+    payload has no published digest.
+    """
 
     name: str
     size: int
     sha256: str | None = None
-    md5: str | None = None
+    container: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,7 @@ class Archive:
     name: str
     folder: str
     size: int
-    md5: str
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +69,7 @@ FASHION = (
     "t-shirt", "trouser", "pullover", "dress", "coat",
     "sandal", "shirt", "sneaker", "bag", "ankle boot",
 )  # fmt: skip
-KUZUSHIJI = (
-    "お o",
-    "き ki",
-    "す su",
-    "つ tsu",
-    "な na",
-    "は ha",
-    "ま ma",
-    "や ya",
-    "れ re",
-    "を wo",
-)
+KUZUSHIJI = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
 # Cohen et al. 2017, section II-B: letters whose upper and lower case look alike are one class.
 MERGED = DIGITS + tuple(string.ascii_uppercase) + tuple("abdefghnqrt")
@@ -101,13 +95,18 @@ _FASHION_SHA256 = (
     "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 )
-_KMNIST_MD5 = (
-    "bdb82020997e1d708af4cf47b453dcf7",
-    "e144d726b3acfaa3e44228e80efcd344",
-    "5c965bf0a639b31b8f53240b1b52f4d7",
-    "7320c461ea6c1c855c0b718fb2a4b134",
+_KMNIST_CONTAINERS = (
+    "sha256:51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
+    "sha256:e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
+    "sha256:edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
+    "sha256:20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
 )
-_EMNIST_ARCHIVE = Archive("gzip.zip", "gzip", 600_000_000, "58c8d27c78d21e728a6bc7b3cc06412e")
+_EMNIST_ARCHIVE = Archive(
+    name="gzip.zip",
+    folder="gzip",
+    size=561_753_746,
+    digest="sha256:fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e",
+)
 
 
 def _hashed(digests: tuple[str, ...]) -> tuple[DataFile, ...]:
@@ -125,7 +124,7 @@ def _emnist(split: str, train: int, test: int, classes: tuple[str, ...], first: 
         name=f"emnist-{split}",
         title=f"handwritten characters, split {split}",
         homepage="https://www.nist.gov/itl/products-and-services/emnist-dataset",
-        licence="public domain (NIST)",
+        licence="none stated (from NIST Special Database 19)",
         class_names=classes,
         files=tuple(files),
         mirrors=("https://biometrics.nist.gov/cs_links/EMNIST/",),
@@ -145,6 +144,7 @@ _ROWS = (
         files=_hashed(_FASHION_SHA256),
         mirrors=(
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+            "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
             "https://fashion-mnist.s3.eu-central-1.amazonaws.com/",
         ),
     ),
@@ -168,10 +168,16 @@ _ROWS = (
         licence="CC BY-SA 4.0",
         class_names=KUZUSHIJI,
         files=tuple(
-            DataFile(name, size, md5=md5)
-            for name, size, md5 in zip(_MNIST_NAMES, _MNIST_SIZES, _KMNIST_MD5, strict=True)
+            DataFile(name, size, container=digest)
+            for name, size, digest in zip(
+                _MNIST_NAMES, _MNIST_SIZES, _KMNIST_CONTAINERS, strict=True
+            )
         ),
-        mirrors=("https://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
+        mirrors=(
+            "https://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+            "https://huggingface.co/datasets/tanganke/kmnist/resolve/"
+            "dab04d7c5e37a87fc08226dc58aa548bab58d0d2/raw/",
+        ),
     ),
     Entry(
         name="qmnist",
@@ -181,16 +187,24 @@ _ROWS = (
         class_names=DIGITS,
         files=(
             DataFile(
-                "qmnist-train-images-idx3-ubyte", 47_040_016, md5="ed72d4157d28c017586c42bc6afe6370"
+                "qmnist-train-images-idx3-ubyte",
+                47_040_016,
+                container="md5:ed72d4157d28c017586c42bc6afe6370",
             ),
             DataFile(
-                "qmnist-train-labels-idx2-int", 1_920_012, md5="0058f8dd561b90ffdd0f734c6a30e5e4"
+                "qmnist-train-labels-idx2-int",
+                1_920_012,
+                container="md5:0058f8dd561b90ffdd0f734c6a30e5e4",
             ),
             DataFile(
-                "qmnist-test-images-idx3-ubyte", 47_040_016, md5="1394631089c404de565df7b7aeaf9412"
+                "qmnist-test-images-idx3-ubyte",
+                47_040_016,
+                container="md5:1394631089c404de565df7b7aeaf9412",
             ),
             DataFile(
-                "qmnist-test-labels-idx2-int", 1_920_012, md5="5b5b05890a5e13444e108efe57b788aa"
+                "qmnist-test-labels-idx2-int",
+                1_920_012,
+                container="md5:5b5b05890a5e13444e108efe57b788aa",
             ),
         ),
         mirrors=("https://raw.githubusercontent.com/facebookresearch/qmnist/master/",),

@@ -11,10 +11,12 @@ from typing import Any
 import platformdirs
 
 from lenet.data.idx import open_payload
-from lenet.errors import FormatError
+from lenet.errors import DigestError, FormatError
 from lenet.files import write_whole
 
 BLOCK = 1 << 20
+RECORD = "digests.json"
+"""Beside downloaded files whose payload nobody publishes a digest of: what they were hashed to."""
 
 
 def cache_folder() -> Path:
@@ -54,16 +56,58 @@ def remembered_digest(path: Path, limit: int) -> str:
     return digest
 
 
+def check_container(path: Path, expected: str) -> None:
+    """Compare the bytes of `path` with a published digest, such as `sha256:...` or `md5:...`.
+
+    Raises:
+        DigestError: if they differ.
+    """
+    algorithm, _, digest = expected.partition(":")
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(
+            file, lambda: hashlib.new(algorithm, usedforsecurity=False)
+        ).hexdigest()
+    if found != digest:
+        name = algorithm.upper()
+        raise DigestError(f"its {name} is {found}, but the published one is {digest}")
+
+
+def container_fits(path: Path, expected: str) -> bool:
+    """Whether `check_container` has nothing to say."""
+    try:
+        check_container(path, expected)
+    except DigestError:
+        return False
+    return True
+
+
+def record_digest(folder: Path, name: str, sha256: str) -> None:
+    """Write down what a payload out of a verified container hashes to, for later loads."""
+    known = {**_read_json(folder / RECORD), name: sha256}
+    write_whole(folder / RECORD, json.dumps(known, indent=1))
+
+
+def recorded_digest(folder: Path, name: str) -> str | None:
+    """What `record_digest` wrote, or None."""
+    digest = _read_json(folder / RECORD).get(name)
+    return digest if isinstance(digest, str) else None
+
+
 def _memory_path() -> Path:
     return cache_folder() / "digests.json"
 
 
-def _read_memory() -> dict[str, Any]:
+def _read_memory() -> dict[str, dict[str, Any]]:
+    memory = _read_json(_memory_path())
+    return {path: facts for path, facts in memory.items() if isinstance(facts, dict)}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
     try:
-        memory = json.loads(_memory_path().read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return {}  # A memory that is missing or damaged only costs hashing again.
-    return memory if isinstance(memory, dict) else {}
+        return {}  # One that is missing or damaged only costs hashing or fetching again.
+    return content if isinstance(content, dict) else {}
 
 
 def _write_memory(memory: dict[str, Any]) -> None:

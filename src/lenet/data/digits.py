@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,14 +16,18 @@ INK_SIDE, SIDE = 20, 28
 
 
 def load_digits(class_names: tuple[str, ...]) -> Dataset:
-    """The 1,797 digits of Alpaydin and Kaynak 1998 with a fixed, stratified test split of 360."""
+    """The 1,797 digits of Alpaydin and Kaynak 1998 with a fixed, stratified test split of 360.
+
+    Their digest is that of the enlarged images and the labels, in the order of the bundle.
+    """
     from sklearn.datasets import load_digits as load_bundled
 
     bundled = load_bundled()
     images = np.stack([enlarge(image) for image in bundled.images])[:, None]
     split = Split(images, bundled.target.astype(np.int64))
     train, test = stratified_split(split, TEST_IMAGES, rng.permutation(len(split), "digits"))
-    return Dataset("digits", train, test, class_names)
+    digest = hashlib.sha256(images.tobytes() + split.labels.astype("<i8").tobytes()).hexdigest()
+    return Dataset("digits", train, test, class_names, {"digits": digest})
 
 
 def enlarge(image: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -3,56 +3,52 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import os
 import time
 import zipfile
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+from urllib.request import getproxies
 
-import httpx
 from filelock import FileLock
 
 from lenet.data.catalog import Archive, DataFile, Entry
-from lenet.data.digest import payload_digest
+from lenet.data.digest import (
+    check_container,
+    container_fits,
+    payload_digest,
+    record_digest,
+    recorded_digest,
+)
 from lenet.data.idx import open_payload
+from lenet.data.transfer import Limits, Progress, transfer
 from lenet.errors import DataError, DigestError, DownloadError, FormatError
 from lenet.files import sync_folder
 
-Progress = Callable[[str, int, int | None], None]
-"""Takes a file's name, the bytes so far, and all its bytes where they are known."""
-
 BLOCK = 1 << 16
-REDIRECTS = 5
 CONTAINER_SLACK = 1 << 20
 """Bytes by which a container may be larger than its payload."""
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How patient a download is.
-
-    `connect`, `read` (the next bytes), `overall` (one file from one mirror) and `pause` (before the
-    second round, then doubling) are seconds; `rounds` counts the passes over the mirrors.
-    """
-
-    connect: float = 10.0
-    read: float = 30.0
-    overall: float = 900.0
-    rounds: int = 2
-    pause: float = 1.0
+PARTIAL = ".partial"
+"""Ending of files that are still being written."""
 
 
 def fetch(
-    entry: Entry, folder: Path, progress: Progress | None = None, limits: Limits | None = None
+    entry: Entry,
+    folder: Path,
+    progress: Progress | None = None,
+    limits: Limits | None = None,
+    *,
+    force: bool = False,
 ) -> None:
     """Bring every file of `entry` to `folder`, which then holds the payloads under their names.
 
-    Each is written aside, checked, flushed and renamed.  A second process waits for the first and
-    finds the files there.
+    Each is written aside, checked, flushed and renamed, so that what was there before is replaced
+    by the whole new file or stays.  Files that are there and right are fetched only if `force`.
+    A second process waits for the first and finds the files there.
 
     Raises:
         DownloadError: if no mirror delivered a file; it lists each mirror's reason.
@@ -60,11 +56,16 @@ def fetch(
     """
     limits, progress = limits or Limits(), progress or _silent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
-            for file in entry.files:
-                if not _is_there(folder / file.name, file):
+        with _alone_in(folder):
+            missing = [file for file in entry.files if force or not _is_there(folder, file)]
+            if entry.archive is None:
+                for file in missing:
                     _fetch_file(entry, file, folder, progress, limits)
+            elif missing:
+                archive = folder.parent / "emnist" / entry.archive.name
+                _fetch_archive(entry, entry.archive, archive, progress, limits)
+                for file in missing:
+                    _unpack(file, archive, entry.archive, folder)
     except OSError as error:
         raise DataError(f"{folder}: cannot write data here: {error}; name a --data-dir") from error
 
@@ -73,24 +74,30 @@ def _silent(name: str, done: int, total: int | None) -> None:
     pass
 
 
-def _is_there(path: Path, file: DataFile) -> bool:
-    if not path.is_file() or path.stat().st_size != file.size:
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Be the only process that writes to `folder`, and clear away what a killed one left."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        for left in folder.glob(f".*{PARTIAL}"):
+            left.unlink()
+        yield
+
+
+def _is_there(folder: Path, file: DataFile) -> bool:
+    path, expected = folder / file.name, file.sha256 or recorded_digest(folder, file.name)
+    try:
+        return expected is not None and payload_digest(path, file.size) == expected
+    except FormatError:
         return False
-    return file.sha256 is None or payload_digest(path, file.size) == file.sha256
 
 
 def _fetch_file(
     entry: Entry, file: DataFile, folder: Path, progress: Progress, limits: Limits
 ) -> None:
-    if entry.archive is not None:
-        archive = folder.parent / "emnist" / entry.archive.name
-        _fetch_archive(entry, entry.archive, archive, progress, limits)
-        _unpack(file, archive, entry.archive, folder)
-        return
-
     def install(container: Path) -> None:
-        if file.md5 is not None:
-            _check_md5(container, file.md5)
+        if file.container is not None:
+            check_container(container, file.container)
         with open_payload(container) as stream:
             _install_payload(stream, file, folder, container.name)
 
@@ -102,13 +109,12 @@ def _fetch_archive(
     entry: Entry, archive: Archive, path: Path, progress: Progress, limits: Limits
 ) -> None:
     """Keep the archive: several data sets lie in it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.parent / ".lock"):
-        if path.is_file():
+    with _alone_in(path.parent):
+        if path.is_file() and container_fits(path, archive.digest):
             return
 
         def install(container: Path) -> None:
-            _check_md5(container, archive.md5)
+            check_container(container, archive.digest)
             _flush(container)
             os.replace(container, path)
             sync_folder(path.parent)
@@ -118,7 +124,7 @@ def _fetch_archive(
 
 def _unpack(file: DataFile, archive: Path, row: Archive, folder: Path) -> None:
     member = f"{row.folder}/{file.name}.gz"
-    aside = folder / f".{file.name}.{os.getpid()}.gz"
+    aside = folder / f".{file.name}.gz{PARTIAL}"
     try:
         with zipfile.ZipFile(archive) as opened, opened.open(member) as source:
             aside.write_bytes(source.read(file.size + CONTAINER_SLACK))
@@ -145,13 +151,13 @@ def _from_any_mirror(
         if turn:
             time.sleep(limits.pause * 2 ** (turn - 1))
         for mirror in entry.mirrors:
-            aside = folder / f".{name}.{os.getpid()}.partial"
+            aside = folder / f".{name}{PARTIAL}"
             try:
-                _download(mirror + name, aside, limit, progress, limits)
+                transfer(mirror + name, aside, name, limit, progress, limits)
                 install(aside)
                 return
-            except (DataError, httpx.HTTPError, httpx.InvalidURL) as error:
-                reasons.append(f"{mirror}: {error or type(error).__name__}")
+            except DataError as error:
+                reasons.append(f"{mirror}: {error}")
             finally:
                 aside.unlink(missing_ok=True)
     raise DownloadError(_explain(entry, name, reasons))
@@ -162,73 +168,20 @@ def _explain(entry: Entry, name: str, reasons: list[str]) -> str:
     lines += [f"  {reason}" for reason in dict.fromkeys(reasons)]
     if entry.name == "fashion-mnist":
         lines.append("on Debian and Ubuntu: apt install dataset-fashion-mnist")
-    lines.append("behind a proxy: set HTTPS_PROXY; with the files at hand: name --data-dir")
+    proxy = getproxies().get("https")
+    lines.append(f"behind a proxy: set HTTPS_PROXY=http://HOST:PORT (now {proxy or 'not set'})")
+    if proxy and proxy.startswith("https:"):
+        lines.append(f"  most proxies are spoken to without TLS: try http{proxy[5:]}")
+    lines.append(
+        f"with the files at hand: put them in FOLDER/{entry.name} and name --data-dir FOLDER"
+    )
     lines.append("without any download: --data digits")
     return "\n".join(lines)
 
 
-def _download(url: str, path: Path, limit: int, progress: Progress, limits: Limits) -> None:
-    """Write what `url` serves to `path`; proxies of the environment are used."""
-    timeout = httpx.Timeout(limits.read, connect=limits.connect)
-    end = time.monotonic() + limits.overall
-    headers = {"Accept-Encoding": "identity"}
-    with httpx.Client(timeout=timeout, headers=headers) as client:
-        for _ in range(REDIRECTS + 1):
-            _check_url(url)
-            with client.stream("GET", url) as response:
-                if not response.is_redirect:
-                    _store(response, path, limit, end, progress)
-                    return
-                url = str(response.url.join(response.headers["location"]))
-    raise DownloadError(f"more than {REDIRECTS} redirects")
-
-
-def _check_url(url: str) -> None:
-    """Only https; plain http only to this very machine, where nobody can listen in between."""
-    parsed = httpx.URL(url)
-    if parsed.scheme == "https" or (parsed.scheme == "http" and _is_loopback(parsed.host)):
-        return
-    raise DownloadError(f"{url} is not https: refused")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _store(
-    response: httpx.Response, path: Path, limit: int, end: float, progress: Progress
-) -> None:
-    if response.status_code != 200:
-        raise DownloadError(f"it answered {response.status_code} {response.reason_phrase}")
-    length = response.headers.get("content-length", "")
-    total = int(length) if length.isdecimal() else None
-    done, name = 0, path.name.split(".")[1]
-    with open(path, "wb") as file:
-        for block in response.iter_raw():
-            done += len(block)
-            if done > limit:
-                raise DownloadError(f"it sent more than the {limit} bytes that the file can have")
-            if time.monotonic() > end:
-                raise DownloadError(f"too slow: {done} bytes when the time was over")
-            file.write(block)
-            progress(name, done, total)
-    if total is not None and done != total:
-        raise DownloadError(f"it sent {done} bytes of {total}")
-
-
-def _check_md5(path: Path, expected: str) -> None:
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if found != expected:
-        raise DigestError(f"its MD5 is {found}, but the published one is {expected}")
-
-
 def _install_payload(stream: IO[bytes], file: DataFile, folder: Path, container: str) -> None:
     """Decompress aside, check size and digest, flush, rename."""
-    aside = folder / f".{file.name}.{os.getpid()}.payload"
+    aside = folder / f".{file.name}{PARTIAL}"
     digest, size = hashlib.sha256(), 0
     try:
         with open(aside, "wb") as target:
@@ -242,6 +195,8 @@ def _install_payload(stream: IO[bytes], file: DataFile, folder: Path, container:
             raise FormatError(f"it unpacks to {size} bytes; expected are {file.size}")
         if file.sha256 not in (None, digest.hexdigest()):
             raise DigestError(f"its SHA-256 is {digest.hexdigest()}; published is {file.sha256}")
+        if file.sha256 is None:
+            record_digest(folder, file.name, digest.hexdigest())
         _flush(aside)
         os.replace(aside, folder / file.name)
         sync_folder(folder)
@@ -257,5 +212,5 @@ def _read_block(stream: IO[bytes], container: str) -> bytes:
 
 
 def _flush(path: Path) -> None:
-    with open(path, "rb") as file:
+    with open(path, "rb+") as file:
         os.fsync(file.fileno())

@@ -62,7 +62,7 @@ def read_stream(stream: IO[bytes], place: str) -> NDArray[Any]:
     if len(data) != size:
         found = f"only {len(data)}" if len(data) < size else "more"
         raise FormatError(f"{place}: its header promises {size} bytes of data, but it has {found}")
-    return np.frombuffer(data, kind).reshape(shape).astype(kind.newbyteorder("="))
+    return np.frombuffer(data, kind).reshape(shape).astype(kind.newbyteorder("="), copy=False)
 
 
 def _read_header(stream: IO[bytes], place: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
@@ -80,10 +80,9 @@ def _read_header(stream: IO[bytes], place: str) -> tuple[np.dtype[Any], tuple[in
     return np.dtype(TYPES[code]), struct.unpack(f">{dimensions}I", sizes)
 
 
-def _read_up_to(stream: IO[bytes], size: int) -> bytes:
+def _read_up_to(stream: IO[bytes], size: int) -> bytearray:
     """At most `size` bytes, in pieces, so that a short file never costs what its header says."""
-    pieces, left = [], size
-    while left and (piece := stream.read(min(left, 1 << 24))):
-        pieces.append(piece)
-        left -= len(piece)
-    return b"".join(pieces)
+    data = bytearray()
+    while len(data) < size and (piece := stream.read(min(size - len(data), 1 << 24))):
+        data += piece
+    return data

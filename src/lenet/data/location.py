@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lenet.data.catalog import DataFile, Entry, find
-from lenet.data.digest import cache_folder, payload_digest, remembered_digest
+from lenet.data.digest import (
+    cache_folder,
+    check_container,
+    payload_digest,
+    recorded_digest,
+    remembered_digest,
+)
 from lenet.errors import DataError, DataNotFoundError, DigestError
 
 SYSTEM_FOLDER = Path("/usr/share/datasets")
@@ -25,11 +31,14 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What one file hashes to, and what was published; `expected` is None where nothing was."""
+    """What a file's payload hashes to, and the digest that it was compared with.
+
+    `expected` is `sha256:...` of the payload, or that of the container where only it is published.
+    """
 
     path: Path
     sha256: str
-    expected: str | None
+    expected: str
 
 
 def places(data_dir: Path | None = None) -> list[Path]:
@@ -63,9 +72,10 @@ def _candidates(entry: Entry, place: Path) -> Iterator[Location]:
 def _in_folder(entry: Entry, folder: Path) -> Location | None:
     paths = []
     for file in entry.files:
-        found = [
-            path for path in (folder / file.name, folder / f"{file.name}.gz") if path.is_file()
-        ]
+        plain, packed = folder / file.name, folder / f"{file.name}.gz"
+        tellable = file.sha256 or recorded_digest(folder, file.name)
+        order = (plain, packed) if tellable else (packed, plain)
+        found = [path for path in order if path.is_file()]
         if not found:
             return None
         paths.append(found[0])
@@ -73,34 +83,51 @@ def _in_folder(entry: Entry, folder: Path) -> Location | None:
 
 
 def _fits(entry: Entry, location: Location) -> bool:
+    """Whether loose files are those of `entry`; the smallest differs between any two sets."""
+    rows = zip(entry.files, location.paths, strict=True)
+    file, path = min(rows, key=lambda row: row[0].size)
     try:
-        check_digests(entry, location)
+        _check_file(entry, file, path, remembered_digest(path, file.size))
     except DataError:
         return False
     return True
 
 
 def check_digests(entry: Entry, location: Location) -> dict[str, str]:
-    """SHA-256 by file name, compared with what was published.
+    """SHA-256 of the payloads by file name, compared with what was published.
 
     Raises:
-        DigestError: if a file is not the published one.
+        DigestError: if a file is not the published one, or nothing is known to tell.
         FormatError: if a file is damaged.
     """
-    digests = {}
-    for file, path in zip(entry.files, location.paths, strict=True):
-        digests[file.name] = remembered_digest(path, file.size)
-        _compare(entry, file, path, digests[file.name])
-    return digests
+    return {
+        file.name: _check_file(entry, file, path, remembered_digest(path, file.size)).sha256
+        for file, path in zip(entry.files, location.paths, strict=True)
+    }
 
 
-def _compare(entry: Entry, file: DataFile, path: Path, digest: str) -> None:
-    if file.sha256 not in (None, digest):
+def _check_file(entry: Entry, file: DataFile, path: Path, digest: str) -> Verification:
+    """Compare a payload's `digest` with the published or recorded one, or else the container."""
+    again = f"fetch it again with: lenet data get {entry.name} --force"
+    expected = file.sha256 or recorded_digest(path.parent, file.name)
+    if expected is not None:
+        if digest != expected:
+            raise DigestError(
+                f"{path}: its SHA-256 is {digest}, but the one of {entry.name} is {expected}: the "
+                f"file is damaged or another one; {again}"
+            )
+        return Verification(path, digest, f"sha256:{expected}")
+    if file.container is None or path.suffix != ".gz":
+        published = entry.archive.name if entry.archive else f"{file.name}.gz"
         raise DigestError(
-            f"{path}: its SHA-256 is {digest}, but the one of {entry.name} is {file.sha256}: the "
-            f"file is damaged or another one; fetch it again with: lenet data get {entry.name} "
-            "--force"
+            f"{path}: no digest is published for this file, only for {published}, so it cannot be "
+            f"told from another; {again}"
         )
+    try:
+        check_container(path, file.container)
+    except DigestError as error:
+        raise DigestError(f"{path}: {error}; {again}") from error
+    return Verification(path, digest, file.container)
 
 
 def verify(name: str, data_dir: Path | None = None) -> list[Verification]:
@@ -120,7 +147,5 @@ def verify(name: str, data_dir: Path | None = None) -> list[Verification]:
         raise DataNotFoundError(f"{name}: not in {searched}; fetch it with: lenet data get {name}")
     rows = []
     for file, path in zip(entry.files, location.paths, strict=True):
-        digest = payload_digest(path, file.size)
-        _compare(entry, file, path, digest)
-        rows.append(Verification(path, digest, file.sha256))
+        rows.append(_check_file(entry, file, path, payload_digest(path, file.size)))
     return rows
