@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 namespace lenet {
 
@@ -11,19 +12,20 @@ constexpr std::size_t maximum_shards = 8;
 constexpr std::size_t update_block = 4096;
 constexpr std::size_t few_images = 4; // up to here one image at a time is quicker
 
-bool can_run(const std::string& name) {
+} // namespace
+
+bool can_run(const char* name) {
+    const auto is = [name](const char* other) { return std::strcmp(name, other) == 0; };
 #if defined(__x86_64__) || defined(_M_X64)
     __builtin_cpu_init();
-    if (name == "avx512")
+    if (is("avx512"))
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("fma");
-    if (name == "avx2") return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (is("avx2")) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #endif
-    return name == "baseline" || name == "neon";
+    return is("baseline") || is("neon");
 }
-
-} // namespace
 
 std::vector<const Backend*> usable_backends() {
     std::vector<const Backend*> usable;

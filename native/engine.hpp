@@ -22,6 +22,9 @@ struct Optimizer {
     float label_smoothing = 0.0f;
 };
 
+// Whether this processor can run the backend of this name.
+bool can_run(const char* name);
+
 // The backends that this processor can run, best first.
 std::vector<const Backend*> usable_backends();
 

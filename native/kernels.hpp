@@ -15,6 +15,7 @@ using lenet::Maps;
 
 // ---- convolution, forward -----------------------------------------------------------------------
 
+// C channels and P columns of one row of outputs.
 template <int C, int P, int K>
 inline void convolve_block(const Layer& layer, const V* input, const float* weight,
                            const float* bias, V* output) {
@@ -31,13 +32,14 @@ inline void convolve_block(const Layer& layer, const V* input, const float* weig
             const V* in = input + i * plane + v * row;
             const float* w = weight + (i * size + v) * size;
 #pragma GCC unroll 8
-            for (int u = 0; u < size; ++u)
+            for (int u = 0; u < size; ++u) {
 #pragma GCC unroll 16
                 for (int p = 0; p < P; ++p) {
                     const V x = in[p + u];
 #pragma GCC unroll 16
                     for (int c = 0; c < C; ++c) sum[c][p] += x * w[c * taps + u];
                 }
+            }
         }
 #pragma GCC unroll 16
     for (int c = 0; c < C; ++c)
@@ -45,88 +47,122 @@ inline void convolve_block(const Layer& layer, const V* input, const float* weig
         for (int p = 0; p < P; ++p) output[c * out_plane + p] = sum[c][p];
 }
 
-template <int C, int P, int K>
+// A row cut evenly into blocks of at most `block_columns`.
+template <int C, int K>
 inline void convolve_row(const Layer& layer, const V* input, const float* weight,
                          const float* bias, V* output) {
-    int x = 0;
-    for (; x + P <= layer.output.columns; x += P)
-        convolve_block<C, P, K>(layer, input + x, weight, bias, output + x);
-    for (; x < layer.output.columns; ++x)
-        convolve_block<C, 1, K>(layer, input + x, weight, bias, output + x);
+    const int columns = layer.output.columns;
+    int blocks = (columns + block_columns - 1) / block_columns;
+    for (int x = 0; x < columns; --blocks) {
+        const int width = (columns - x) / blocks;
+        const V* in = input + x;
+        V* out = output + x;
+        switch (width) {
+        case 6: convolve_block<C, 6, K>(layer, in, weight, bias, out); break;
+        case 5: convolve_block<C, 5, K>(layer, in, weight, bias, out); break;
+        case 4: convolve_block<C, 4, K>(layer, in, weight, bias, out); break;
+        case 3: convolve_block<C, 3, K>(layer, in, weight, bias, out); break;
+        case 2: convolve_block<C, 2, K>(layer, in, weight, bias, out); break;
+        default: convolve_block<C, 1, K>(layer, in, weight, bias, out); break;
+        }
+        x += width;
+    }
 }
 
-template <int C, int P, int K>
+template <int K>
 void convolve(const Layer& layer, const V* input, const float* weight, const float* bias,
               V* output) {
     const int taps = layer.input.channels * layer.size * layer.size;
     for (int y = 0; y < layer.output.rows; ++y) {
         const V* in = input + y * layer.input.row_stride();
         int o = 0;
-        for (; o + C <= layer.output.channels; o += C)
-            convolve_row<C, P, K>(layer, in, weight + o * taps, bias + o,
-                                  output + layer.output.at(o, y, 0));
-        for (; o < layer.output.channels; ++o)
-            convolve_row<1, P, K>(layer, in, weight + o * taps, bias + o,
-                                  output + layer.output.at(o, y, 0));
+        const auto rows = [&]<int C>() {
+            for (; o + C <= layer.output.channels; o += C)
+                convolve_row<C, K>(layer, in, weight + o * taps, bias + o,
+                                   output + layer.output.at(o, y, 0));
+        };
+        rows.template operator()<block_channels>();
+        rows.template operator()<2>();
+        rows.template operator()<1>();
     }
 }
 
 void convolution_forward(const Layer& layer, const V* input, const float* weight,
                          const float* bias, V* output) {
-    if (layer.size != 5)
-        convolve<channels_by_4, 4, 0>(layer, input, weight, bias, output);
-    else if (layer.output.columns % 5 == 0)
-        convolve<channels_by_5, 5, 5>(layer, input, weight, bias, output);
+    if (layer.size == 5)
+        convolve<5>(layer, input, weight, bias, output);
     else
-        convolve<channels_by_4, 4, 5>(layer, input, weight, bias, output);
+        convolve<0>(layer, input, weight, bias, output);
 }
 
 // ---- convolution, gradient with respect to the input --------------------------------------------
 
 enum Edge { inside, left, right };
 
-// P columns from `x` of row `y` of C input maps: each gathers the output gradients that its pixel
-// fed.  At the left edge column p has only taps u <= p, at the right edge only u >= p.
+// P columns from `x` of row `y` of C input maps: each gathers the gradients of output maps [begin,
+// end) that its pixel fed.  At the left edge column p has only taps u <= p, at the right edge only
+// u > p.
 template <int C, int P, int K, Edge edge>
-inline void gather_block(const Layer& layer, const V* output_gradient, const float* weight, int y,
-                         int x, V* input_gradient) {
-    const int size = K ? K : layer.size, area = size * size;
-    const int taps = layer.input.channels * area, plane = layer.output.channel_stride();
+inline void gather_block(const Layer& layer, int begin, int end, const V* output_gradient,
+                         const float* weight, int y, int x, V* input_gradient) {
+    const int area = K * K, taps = layer.input.channels * area;
+    const int in_plane = layer.input.channel_stride(), row = layer.output.row_stride();
     const int first = y - layer.output.rows + 1 > 0 ? y - layer.output.rows + 1 : 0;
-    const int last = y < size - 1 ? y : size - 1;
-    V sum[C][P] = {};
-    for (int o = 0; o < layer.output.channels; ++o)
+    const int last = y < K - 1 ? y : K - 1;
+    V sum[C][P];
+#pragma GCC unroll 16
+    for (int c = 0; c < C; ++c)
+#pragma GCC unroll 16
+        for (int p = 0; p < P; ++p)
+            sum[c][p] = begin == 0 ? V{} : input_gradient[c * in_plane + p];
+    for (int o = begin; o < end; ++o) {
+        const V* flow = output_gradient + layer.output.at(o, y - first, x);
+        const float* w = weight + o * taps + first * K;
         for (int v = first; v <= last; ++v) {
-            const V* flow = output_gradient + o * plane + layer.output.at(0, y - v, x);
-            const float* w = weight + o * taps + v * size;
 #pragma GCC unroll 8
-            for (int u = 0; u < size; ++u)
+            for (int u = 0; u < K; ++u) {
+                load_again(flow);
 #pragma GCC unroll 16
                 for (int p = 0; p < P; ++p) {
-                    if ((edge == left && p < u) || (edge == right && p > u)) continue;
+                    if ((edge == left && u > p) || (edge == right && u <= p)) continue;
                     const V d = flow[p - u];
 #pragma GCC unroll 16
                     for (int c = 0; c < C; ++c) sum[c][p] += d * w[c * area + u];
                 }
+            }
+            flow -= row;
+            w += K;
         }
-    const int in_plane = layer.input.channel_stride();
+    }
 #pragma GCC unroll 16
     for (int c = 0; c < C; ++c)
 #pragma GCC unroll 16
         for (int p = 0; p < P; ++p) input_gradient[c * in_plane + p] = sum[c][p];
 }
 
+// Row `y`: K - 1 columns at either edge, and those between them in even blocks.
 template <int C, int K>
-inline void gather_row(const Layer& layer, const V* output_gradient, const float* weight, int y,
-                       V* row) {
-    const int columns = layer.input.row_stride();
-    gather_block<C, K, K, left>(layer, output_gradient, weight, y, 0, row);
-    int x = K;
-    for (; x + 4 <= columns - K; x += 4)
-        gather_block<C, 4, K, inside>(layer, output_gradient, weight, y, x, row + x);
-    for (; x < columns - K; ++x)
-        gather_block<C, 1, K, inside>(layer, output_gradient, weight, y, x, row + x);
-    gather_block<C, K, K, right>(layer, output_gradient, weight, y, x, row + x);
+inline void gather_row(const Layer& layer, int begin, int end, const V* output_gradient,
+                       const float* weight, int y, V* row) {
+    const int stop = layer.output.columns;
+    gather_block<C, K - 1, K, left>(layer, begin, end, output_gradient, weight, y, 0, row);
+    int blocks = (stop - K + gather_columns) / gather_columns;
+    for (int x = K - 1; x < stop; --blocks) {
+        const int width = (stop - x) / blocks;
+        const auto block = [&]<int P>() {
+            gather_block<C, P, K, inside>(layer, begin, end, output_gradient, weight, y, x,
+                                          row + x);
+        };
+        switch (width) {
+        case 4: block.template operator()<4>(); break;
+        case 3: block.template operator()<3>(); break;
+        case 2: block.template operator()<2>(); break;
+        default: block.template operator()<1>(); break;
+        }
+        x += width;
+    }
+    gather_block<C, K - 1, K, right>(layer, begin, end, output_gradient, weight, y, stop,
+                                     row + stop);
 }
 
 // Any size, for shapes that are too narrow for two edges.
@@ -149,21 +185,31 @@ inline void gather_row_narrow(const Layer& layer, const V* output_gradient, cons
 // Writes the whole input gradient, its border included.
 void convolution_input_gradient(const Layer& layer, const V* output_gradient, const float* weight,
                                 V* input_gradient) {
-    const Maps& in = layer.input;
-    const int area = layer.size * layer.size;
-    const bool wide = layer.size == 5 && layer.output.columns > 5;
-    for (int y = 0; y < in.rows + 2 * in.border; ++y) {
-        int i = 0;
-        for (; wide && i + edge_channels <= in.channels; i += edge_channels)
-            gather_row<edge_channels, 5>(layer, output_gradient, weight + i * area, y,
-                                         input_gradient + i * in.channel_stride() +
-                                             y * in.row_stride());
-        for (; i < in.channels; ++i) {
-            V* row = input_gradient + i * in.channel_stride() + y * in.row_stride();
-            if (wide)
-                gather_row<1, 5>(layer, output_gradient, weight + i * area, y, row);
-            else
-                gather_row_narrow(layer, output_gradient, weight + i * area, y, row);
+    const Maps &in = layer.input, &out = layer.output;
+    const int area = layer.size * layer.size, rows = in.rows + 2 * in.border;
+    if (layer.size != 5 || out.columns < 5) {
+        for (int y = 0; y < rows; ++y)
+            for (int i = 0; i < in.channels; ++i)
+                gather_row_narrow(layer, output_gradient, weight + i * area, y,
+                                  input_gradient + i * in.channel_stride() + y * in.row_stride());
+        return;
+    }
+    // As many output maps at a time as leave half of the first-level cache free.
+    const int fit = first_level_cache / 2 / (5 * out.columns * static_cast<int>(sizeof(V)));
+    const int maps = fit > 1 ? fit : 1, parts = (out.channels + maps - 1) / maps;
+    for (int part = 0; part < parts; ++part) {
+        const int begin = out.channels * part / parts, end = out.channels * (part + 1) / parts;
+        for (int y = 0; y < rows; ++y) {
+            int i = 0;
+            const auto gather = [&]<int C>() {
+                for (; i + C <= in.channels; i += C)
+                    gather_row<C, 5>(layer, begin, end, output_gradient, weight + i * area, y,
+                                     input_gradient + i * in.channel_stride() +
+                                         y * in.row_stride());
+            };
+            gather.template operator()<gather_channels>();
+            gather.template operator()<2>();
+            gather.template operator()<1>();
         }
     }
 }
@@ -304,11 +350,11 @@ inline void dense_rows(int inputs, const V* input, const float* weight, const fl
 #pragma GCC unroll 4
         for (int g = 0; g < G; ++g) sum[c][g] = splat(bias[c]);
     for (int i = 0; i < inputs; ++i)
-#pragma GCC unroll 4
-        for (int g = 0; g < G; ++g) {
-            const V x = input[i * G + g];
 #pragma GCC unroll 16
-            for (int c = 0; c < C; ++c) sum[c][g] += x * weight[c * inputs + i];
+        for (int c = 0; c < C; ++c) {
+            const V w = splat(weight[c * inputs + i]);
+#pragma GCC unroll 4
+            for (int g = 0; g < G; ++g) sum[c][g] += w * input[i * G + g];
         }
 #pragma GCC unroll 16
     for (int c = 0; c < C; ++c)
@@ -331,11 +377,11 @@ inline void dense_columns(int inputs, int outputs, const V* output_gradient, con
                           V* input_gradient) {
     V sum[C][G] = {};
     for (int o = 0; o < outputs; ++o)
-#pragma GCC unroll 4
-        for (int g = 0; g < G; ++g) {
-            const V flow = output_gradient[o * G + g];
 #pragma GCC unroll 16
-            for (int c = 0; c < C; ++c) sum[c][g] += flow * weight[o * inputs + c];
+        for (int c = 0; c < C; ++c) {
+            const V w = splat(weight[o * inputs + c]);
+#pragma GCC unroll 4
+            for (int g = 0; g < G; ++g) sum[c][g] += w * output_gradient[o * G + g];
         }
 #pragma GCC unroll 16
     for (int c = 0; c < C; ++c)

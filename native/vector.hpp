@@ -24,14 +24,17 @@ typedef float Unaligned __attribute__((vector_size(4 * LENET_LANES), aligned(4))
 
 // How many accumulators fit in the registers: `wide` columns of vectors, and channels beside them.
 #if defined(__AVX512F__)
-constexpr int channels_by_5 = 4, channels_by_4 = 6, taps_channels = 4, edge_channels = 4;
+constexpr int block_columns = 5, block_channels = 4, gather_columns = 4, gather_channels = 4, taps_channels = 4;
 constexpr int dense_block = 12, weight_rows = 6;
 #else
-constexpr int channels_by_5 = 2, channels_by_4 = 3, taps_channels = 2, edge_channels = 2;
+constexpr int block_columns = 5, block_channels = 2, gather_columns = 4, gather_channels = 3, taps_channels = 2;
 constexpr int dense_block = 6, weight_rows = 3;
 #endif
 
-inline V splat(float value) { return V{} + value; }
+constexpr int first_level_cache = 32 * 1024; // bytes
+
+// Subtracting zero folds away; adding it would not, for minus zero.
+inline V splat(float value) { return value - V{}; }
 
 inline V load(const float* from) { return *reinterpret_cast<const Unaligned*>(from); }
 
@@ -45,6 +48,17 @@ inline V choose(I mask, V yes, V no) {
 // A comparison with NaN is false, so both keep a NaN in `value`.
 inline V at_least(V value, float bound) { return choose(value < bound, splat(bound), value); }
 inline V at_most(V value, float bound) { return choose(value > bound, splat(bound), value); }
+
+// The compiler must compute `value` here, in a register.
+#if defined(__aarch64__)
+inline void keep_in_register(V& value) { asm volatile("" : "+w"(value)); }
+#else
+inline void keep_in_register(V& value) { asm volatile("" : "+v"(value)); }
+#endif
+
+// Forget what was loaded from `pointer`: where values are used by several taps, holding them for the
+// next tap costs more registers than there are, and spilling is dearer than loading again.
+inline void load_again(const V*& pointer) { asm("" : "+r"(pointer)); }
 
 inline float sum_lanes(V value) {
     float sum = 0.0f;
