@@ -135,7 +135,7 @@ Images chosen(const Engine& engine, const Split& split, const Whole& indices) {
 }
 
 std::pair<double, std::int64_t> step(Engine& engine, const Split& split, const Whole& indices,
-                                     float learning_rate) {
+                                     double learning_rate) {
     const Images images = chosen(engine, split, indices);
     const nb::gil_scoped_release released;
     const lenet::Totals totals = engine.step(images, indices.shape(0), learning_rate);
@@ -291,9 +291,9 @@ NB_MODULE(_native, module) {
         .def("logits", &logits, "split"_a)
         .def("activations", &activations, "split"_a)
         .def("restore", &restore, "parameters"_a, "first"_a, "second"_a, "updates"_a)
-        .def_prop_ro("parameters", [](const Engine& e) { return copy(e.parameters); })
-        .def_prop_ro("first", [](const Engine& e) { return copy(e.first); })
-        .def_prop_ro("second", [](const Engine& e) { return copy(e.second); })
+        .def_prop_ro("parameters", [](const Engine& e) { return copy(e.parameters); }, nb::rv_policy::move)
+        .def_prop_ro("first", [](const Engine& e) { return copy(e.first); }, nb::rv_policy::move)
+        .def_prop_ro("second", [](const Engine& e) { return copy(e.second); }, nb::rv_policy::move)
         .def_ro("updates", &Engine::updates)
         .def_prop_ro("threads", &Engine::threads);
 

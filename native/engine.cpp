@@ -9,7 +9,6 @@ namespace lenet {
 namespace {
 
 constexpr std::size_t maximum_shards = 8;
-constexpr std::size_t update_block = 4096;
 constexpr std::size_t few_images = 4; // up to here one image at a time is quicker
 
 } // namespace
@@ -84,14 +83,18 @@ Totals Engine::accumulate(const Images& images, std::size_t count, int shards) {
     return sum;
 }
 
-Totals Engine::step(const Images& images, std::size_t count, float learning_rate) {
+Totals Engine::step(const Images& images, std::size_t count, double learning_rate) {
     const int parts = shards(count);
     const Totals totals = accumulate(images, count, parts);
-    const std::size_t blocks = (network_.parameters + update_block - 1) / update_block;
     ++updates;
+    const float* gradients[maximum_shards];
+    for (std::size_t part = 0; part < maximum_shards; ++part) gradients[part] = gradients_[part].data();
+    const Update update{optimizer_,    gradients,     parts,   mask_.empty() ? nullptr : mask_.data(),
+                        parameters.data(), first.data(), second.data(), updates, learning_rate};
+    const std::size_t blocks = (network_.parameters + update_block - 1) / update_block;
     pool_.run(static_cast<int>(blocks), [&](int number, int) {
         const std::size_t begin = static_cast<std::size_t>(number) * update_block;
-        update(parts, learning_rate, begin, std::min(begin + update_block, network_.parameters));
+        backend_.update(update, begin, std::min(begin + update_block, network_.parameters));
     });
     packed_.clear();
     return totals;
@@ -106,44 +109,6 @@ Totals Engine::gradient(const Images& images, std::size_t count, std::vector<flo
             gradient[k] += gradients_[static_cast<std::size_t>(part)][k];
     for (std::size_t k = 0; k < mask_.size(); ++k) gradient[k] *= mask_[k];
     return totals;
-}
-
-// Sums the shards' gradients in their order, then updates parameters [begin, end) as
-// torch.optim.SGD and torch.optim.AdamW do.
-void Engine::update(int shards, float learning_rate, std::size_t begin, std::size_t end) {
-    float* gradient = gradients_[0].data();
-    for (int part = 1; part < shards; ++part) {
-        const float* other = gradients_[static_cast<std::size_t>(part)].data();
-        for (std::size_t k = begin; k < end; ++k) gradient[k] += other[k];
-    }
-    if (!mask_.empty())
-        for (std::size_t k = begin; k < end; ++k) gradient[k] *= mask_[k];
-    if (!optimizer_.adamw) {
-        for (std::size_t k = begin; k < end; ++k) update_sgd(k, gradient[k], learning_rate);
-        return;
-    }
-    const double rate = static_cast<double>(learning_rate), count = static_cast<double>(updates);
-    const auto beta1 = static_cast<float>(optimizer_.beta1);
-    const auto beta2 = static_cast<float>(optimizer_.beta2);
-    const auto size = static_cast<float>(rate / (1.0 - std::pow(optimizer_.beta1, count)));
-    const auto scale = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(optimizer_.beta2, count)));
-    const float keep = 1.0f - learning_rate * optimizer_.weight_decay;
-    for (std::size_t k = begin; k < end; ++k) {
-        first[k] = beta1 * first[k] + (1.0f - beta1) * gradient[k];
-        second[k] = beta2 * second[k] + (1.0f - beta2) * gradient[k] * gradient[k];
-        const float spread = std::sqrt(second[k]) * scale + optimizer_.epsilon;
-        parameters[k] = parameters[k] * keep - size * first[k] / spread;
-    }
-}
-
-void Engine::update_sgd(std::size_t k, float gradient, float learning_rate) {
-    gradient += optimizer_.weight_decay * parameters[k];
-    if (optimizer_.momentum > 0.0f) {
-        // The buffer begins as the first gradient.
-        first[k] = updates == 1 ? gradient : optimizer_.momentum * first[k] + gradient;
-        gradient = optimizer_.nesterov ? gradient + optimizer_.momentum * first[k] : first[k];
-    }
-    parameters[k] -= learning_rate * gradient;
 }
 
 void Engine::infer(const Images& images, std::size_t count, float* logits) {

@@ -11,17 +11,6 @@
 
 namespace lenet {
 
-struct Optimizer {
-    bool adamw = false;
-    float momentum = 0.0f;
-    bool nesterov = false;
-    float weight_decay = 0.0f;
-    double beta1 = 0.9;
-    double beta2 = 0.999;
-    float epsilon = 1e-8f;
-    float label_smoothing = 0.0f;
-};
-
 // Whether this processor can run the backend of this name.
 bool can_run(const char* name);
 
@@ -45,7 +34,7 @@ public:
 
     // One update on the images at positions [0, count); the result is the same bytes for any
     // number of threads.
-    Totals step(const Images& images, std::size_t count, float learning_rate);
+    Totals step(const Images& images, std::size_t count, double learning_rate);
 
     // Loss, misses and mean gradient without an update.
     Totals gradient(const Images& images, std::size_t count, std::vector<float>& gradient);
@@ -67,8 +56,6 @@ public:
 private:
     int shards(std::size_t count) const;
     Totals accumulate(const Images& images, std::size_t count, int shards);
-    void update(int shards, float learning_rate, std::size_t begin, std::size_t end);
-    void update_sgd(std::size_t k, float gradient, float learning_rate);
 
     Network network_;
     const Backend& backend_;

@@ -5,6 +5,7 @@
 
 #include "backend.hpp"
 #include "kernels.hpp"
+#include "update.hpp"
 
 using lenet::Backend;
 using lenet::Images;
@@ -527,7 +528,17 @@ double peak(double seconds) {
 } // namespace
 
 namespace lenet {
-const Backend LENET_SYMBOL(LENET_ISA) = {LENET_NAME(LENET_ISA), lanes, group,  workspace_bytes,
-                                         train,                 infer, watch,  packed_floats,
-                                         pack,                  infer_one,     functions, peak};
+const Backend LENET_SYMBOL(LENET_ISA) = {LENET_NAME(LENET_ISA),
+                                         lanes,
+                                         group,
+                                         workspace_bytes,
+                                         train,
+                                         update,
+                                         infer,
+                                         watch,
+                                         packed_floats,
+                                         pack,
+                                         infer_one,
+                                         functions,
+                                         peak};
 } // namespace lenet
