@@ -131,6 +131,7 @@ void check_convolution(const Layer& layer, bool whole, Failures& failures) {
     for (std::size_t lane = 0; lane < at(lanes); ++lane) {
         plain::convolution_forward(layer, input.images[lane].data(), weight.data(), bias.data(),
                                    output.images[lane].data());
+        for (float& value : output.images[lane]) value = plain::activate(layer.activation, value);
         plain::convolution_input_gradient(layer, flow.images[lane].data(), weight.data(),
                                           below.images[lane].data());
         plain::convolution_weight_gradient(layer, input.images[lane].data(),
@@ -249,7 +250,12 @@ void check_kernels(Failures& failures) {
                 for (const int inputs : {1, 3, 6})
                     check_convolution(convolution(inputs, 7, columns, outputs, 5, 0, 0), whole,
                                       failures);
-        check_convolution(convolution(1, 28, 28, 6, 5, 2, 0), whole, failures);
+        for (const Activation immediate :
+             {Activation::identity, Activation::relu, Activation::leaky_relu}) {
+            Layer layer = convolution(1, 28, 28, 6, 5, 2, 0);
+            layer.activation = immediate;
+            check_convolution(layer, whole, failures);
+        }
         check_convolution(convolution(4, 6, 9, 5, 5, 4, 1), whole, failures);
         for (const int size : {1, 2, 3, 4, 6, 7})
             check_convolution(convolution(2, 9, 8, 3, size, size / 2, 1), whole, failures);

@@ -13,7 +13,50 @@ using lenet::Kind;
 using lenet::Layer;
 using lenet::Maps;
 
+// ---- activations of one vector ------------------------------------------------------------------
+
+inline V activate(Activation activation, V a) {
+    switch (activation) {
+    case Activation::relu: return choose(a < 0.0f, V{}, a);
+    case Activation::leaky_relu: return choose(a > 0.0f, a, a * lenet::leaky_relu_slope);
+    case Activation::sigmoid: return sigmoid(a);
+    case Activation::tanh: return hyperbolic_tangent(a);
+    case Activation::scaled_tanh:
+        return lenet::scaled_tanh_amplitude * hyperbolic_tangent(a * lenet::scaled_tanh_slope);
+    case Activation::identity: break;
+    }
+    return a;
+}
+
+inline V activation_gradient(Activation activation, V y, V flow) {
+    constexpr float amplitude = lenet::scaled_tanh_amplitude, slope = lenet::scaled_tanh_slope;
+    switch (activation) {
+    case Activation::relu: return choose(y > 0.0f, flow, V{});
+    case Activation::leaky_relu: return choose(y > 0.0f, flow, flow * lenet::leaky_relu_slope);
+    case Activation::sigmoid: return flow * (y * (1.0f - y));
+    case Activation::tanh: return flow * (1.0f - y * y);
+    case Activation::scaled_tanh:
+        return flow * (slope * amplitude - y * y * (slope / amplitude));
+    case Activation::identity: break;
+    }
+    return flow;
+}
+
 // ---- convolution, forward -----------------------------------------------------------------------
+
+// Activations that are cheap enough to be done while the sums are still in registers.
+inline bool is_immediate(Activation activation) {
+    return activation == Activation::identity || activation == Activation::relu ||
+           activation == Activation::leaky_relu;
+}
+
+template <Activation activation, int C, int P>
+inline void store_block(const V (&sum)[C][P], int plane, V* output) {
+#pragma GCC unroll 16
+    for (int c = 0; c < C; ++c)
+#pragma GCC unroll 16
+        for (int p = 0; p < P; ++p) output[c * plane + p] = activate(activation, sum[c][p]);
+}
 
 // C channels and P columns of one row of outputs.
 template <int C, int P, int K>
@@ -41,10 +84,12 @@ inline void convolve_block(const Layer& layer, const V* input, const float* weig
                 }
             }
         }
-#pragma GCC unroll 16
-    for (int c = 0; c < C; ++c)
-#pragma GCC unroll 16
-        for (int p = 0; p < P; ++p) output[c * out_plane + p] = sum[c][p];
+    if (layer.activation == Activation::leaky_relu)
+        store_block<Activation::leaky_relu>(sum, out_plane, output);
+    else if (layer.activation == Activation::relu)
+        store_block<Activation::relu>(sum, out_plane, output);
+    else
+        store_block<Activation::identity>(sum, out_plane, output);
 }
 
 // A row cut evenly into blocks of at most `block_columns`.
@@ -87,6 +132,7 @@ void convolve(const Layer& layer, const V* input, const float* weight, const flo
     }
 }
 
+// Does the layer's activation too where it is immediate.
 void convolution_forward(const Layer& layer, const V* input, const float* weight,
                          const float* bias, V* output) {
     if (layer.size == 5)
@@ -287,55 +333,85 @@ void convolution_weight_gradient(const Layer& layer, const V* input, const V* ou
 
 // ---- pooling ------------------------------------------------------------------------------------
 
-void pooling_forward(const Layer& layer, const V* input, V* output) {
-    const Maps &in = layer.input, &out = layer.output;
-    const int size = layer.size;
-    const bool average = layer.kind == Kind::average_pooling;
+// One row of squares; S is their side, or 0 for any.
+template <bool average, int S>
+void pool_row(const Layer& layer, const V* from, V* to) {
+    const int size = S ? S : layer.size, stride = layer.input.row_stride();
     const float share = 1.0f / static_cast<float>(size * size);
-    for (int c = 0; c < out.channels; ++c)
-        for (int y = 0; y < out.rows; ++y) {
-            const V* from = input + in.at(c, y * size, 0);
-            V* to = output + out.at(c, y, 0);
-            for (int x = 0; x < out.columns; ++x) {
-                V result = from[x * size];
-                for (int v = 0; v < size; ++v)
-                    for (int u = v == 0 ? 1 : 0; u < size; ++u) {
-                        const V value = from[v * in.row_stride() + x * size + u];
-                        // Written so that a NaN on either side stays.
-                        result = average ? result + value
-                                         : choose(value <= result, result, value);
-                    }
-                to[x] = average ? result * share : result;
+    for (int x = 0; x < layer.output.columns; ++x) {
+        V result = from[x * size];
+        for (int v = 0; v < size; ++v)
+            for (int u = v == 0 ? 1 : 0; u < size; ++u) {
+                const V value = from[v * stride + x * size + u];
+                // Written so that a NaN on either side stays.
+                result = average ? result + value : choose(value <= result, result, value);
             }
-        }
+        to[x] = average ? result * share : result;
+    }
 }
 
+template <bool average, int S> void pool(const Layer& layer, const V* input, V* output) {
+    const Maps &in = layer.input, &out = layer.output;
+    for (int c = 0; c < out.channels; ++c)
+        for (int y = 0; y < out.rows; ++y)
+            pool_row<average, S>(layer, input + in.at(c, y * layer.size, 0),
+                                 output + out.at(c, y, 0));
+}
+
+void pooling_forward(const Layer& layer, const V* input, V* output) {
+    if (layer.kind == Kind::average_pooling)
+        return layer.size == 2 ? pool<true, 2>(layer, input, output)
+                               : pool<true, 0>(layer, input, output);
+    return layer.size == 2 ? pool<false, 2>(layer, input, output)
+                           : pool<false, 0>(layer, input, output);
+}
+
+// The squares of one row, each with an equal share of what flows to it.
+template <int S> void share_row(const Layer& layer, const V* flow, V* input_gradient) {
+    const int size = S ? S : layer.size, stride = layer.input.row_stride();
+    const float share = 1.0f / static_cast<float>(size * size);
+    for (int x = 0; x < layer.output.columns; ++x) {
+        const V part = flow[x] * share;
+        for (int v = 0; v < size; ++v)
+            for (int u = 0; u < size; ++u) input_gradient[v * stride + x * size + u] = part;
+    }
+}
+
+// The squares of one row; the first maximum of each gets all that flows to it.
+template <int S>
+void choose_row(const Layer& layer, const V* input, const V* output, const V* flow,
+                V* input_gradient) {
+    const int size = S ? S : layer.size, stride = layer.input.row_stride();
+    for (int x = 0; x < layer.output.columns; ++x) {
+        I left_over = ~I{};
+        for (int v = 0; v < size; ++v)
+            for (int u = 0; u < size; ++u) {
+                const int place = v * stride + x * size + u;
+                const I here = (input[place] == output[x]) & left_over;
+                input_gradient[place] = choose(here, flow[x], V{});
+                left_over &= ~here;
+            }
+    }
+}
+
+// Pixels beyond the last whole square get zero.
 void pooling_gradient(const Layer& layer, const V* input, const V* output,
                       const V* output_gradient, V* input_gradient) {
     const Maps &in = layer.input, &out = layer.output;
-    const int size = layer.size;
-    const float share = 1.0f / static_cast<float>(size * size);
-    if (out.rows * size != in.rows || out.columns * size != in.columns)
-        for (int k = 0; k < in.padded_size(); ++k) input_gradient[k] = V{};
+    if (out.rows * layer.size != in.rows || out.columns * layer.size != in.columns)
+        for (int c = 0; c < in.channels; ++c)
+            for (int y = 0; y < in.rows; ++y)
+                for (int x = 0; x < in.columns; ++x) input_gradient[in.at(c, y, x)] = V{};
+    const bool average = layer.kind == Kind::average_pooling, pairs = layer.size == 2;
     for (int c = 0; c < out.channels; ++c)
         for (int y = 0; y < out.rows; ++y) {
-            const int start = in.at(c, y * size, 0), row = in.row_stride();
-            for (int x = 0; x < out.columns; ++x) {
-                const V flow = output_gradient[out.at(c, y, x)];
-                const V best = output[out.at(c, y, x)];
-                I left_over = ~I{};
-                for (int v = 0; v < size; ++v)
-                    for (int u = 0; u < size; ++u) {
-                        const int place = start + v * row + x * size + u;
-                        if (layer.kind == Kind::average_pooling) {
-                            input_gradient[place] = flow * share;
-                            continue;
-                        }
-                        const I here = (input[place] == best) & left_over;
-                        input_gradient[place] = choose(here, flow, V{});
-                        left_over &= ~here;
-                    }
-            }
+            const int from = in.at(c, y * layer.size, 0), to = out.at(c, y, 0);
+            const V* flow = output_gradient + to;
+            if (average)
+                (pairs ? share_row<2> : share_row<0>)(layer, flow, input_gradient + from);
+            else
+                (pairs ? choose_row<2> : choose_row<0>)(layer, input + from, output + to, flow,
+                                                        input_gradient + from);
         }
 }
 
@@ -460,34 +536,7 @@ void dense_weight_gradient(int inputs, int outputs, const V* input, const V* out
         for (int g = 0; g < G; ++g) bias_gradient[o] += sum_lanes(output_gradient[o * G + g]);
 }
 
-// ---- activations --------------------------------------------------------------------------------
-
-inline V activate(Activation activation, V a) {
-    switch (activation) {
-    case Activation::relu: return choose(a < 0.0f, V{}, a);
-    case Activation::leaky_relu: return choose(a > 0.0f, a, a * lenet::leaky_relu_slope);
-    case Activation::sigmoid: return sigmoid(a);
-    case Activation::tanh: return hyperbolic_tangent(a);
-    case Activation::scaled_tanh:
-        return lenet::scaled_tanh_amplitude * hyperbolic_tangent(a * lenet::scaled_tanh_slope);
-    case Activation::identity: break;
-    }
-    return a;
-}
-
-inline V activation_gradient(Activation activation, V y, V flow) {
-    constexpr float amplitude = lenet::scaled_tanh_amplitude, slope = lenet::scaled_tanh_slope;
-    switch (activation) {
-    case Activation::relu: return choose(y > 0.0f, flow, V{});
-    case Activation::leaky_relu: return choose(y > 0.0f, flow, flow * lenet::leaky_relu_slope);
-    case Activation::sigmoid: return flow * (y * (1.0f - y));
-    case Activation::tanh: return flow * (1.0f - y * y);
-    case Activation::scaled_tanh:
-        return flow * (slope * amplitude - y * y * (slope / amplitude));
-    case Activation::identity: break;
-    }
-    return flow;
-}
+// ---- activations over maps ----------------------------------------------------------------------
 
 template <Activation activation> void activate_rows(const Maps& maps, V* values) {
     for (int c = 0; c < maps.channels; ++c)

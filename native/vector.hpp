@@ -31,6 +31,25 @@ constexpr int block_columns = 5, block_channels = 2, gather_columns = 4, gather_
 constexpr int dense_block = 6, weight_rows = 3;
 #endif
 
+typedef std::uint8_t Bytes __attribute__((vector_size(16)));
+
+inline Bytes interleave_low(Bytes a, Bytes b) {
+    return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+
+inline Bytes interleave_high(Bytes a, Bytes b) {
+    return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15,
+                                   31);
+}
+
+// One byte a lane.
+inline V to_floats(const std::uint8_t* from) {
+    typedef std::uint8_t Lanes __attribute__((vector_size(LENET_LANES)));
+    Lanes bytes;
+    std::memcpy(&bytes, from, sizeof bytes);
+    return __builtin_convertvector(__builtin_convertvector(bytes, I), V);
+}
+
 constexpr int first_level_cache = 32 * 1024; // bytes
 
 // Subtracting zero folds away; adding it would not, for minus zero.
@@ -40,10 +59,7 @@ inline V load(const float* from) { return *reinterpret_cast<const Unaligned*>(fr
 
 inline void store(float* to, V value) { *reinterpret_cast<Unaligned*>(to) = value; }
 
-inline V choose(I mask, V yes, V no) {
-    return reinterpret_cast<V>((reinterpret_cast<I>(yes) & mask) |
-                               (reinterpret_cast<I>(no) & ~mask));
-}
+inline V choose(I mask, V yes, V no) { return mask ? yes : no; }
 
 // A comparison with NaN is false, so both keep a NaN in `value`.
 inline V at_least(V value, float bound) { return choose(value < bound, splat(bound), value); }
