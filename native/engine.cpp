@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <stdexcept>
 
 namespace lenet {
 
@@ -46,13 +47,29 @@ void* Workspace::data() {
 
 Engine::Engine(const Network& network, const Backend& backend, const Optimizer& optimizer,
                std::vector<float> start, std::vector<float> mask, int threads)
-    : parameters(std::move(start)), network_(network), backend_(backend), optimizer_(optimizer),
-      mask_(std::move(mask)), pool_(threads),
+    : network_(network), backend_(backend), optimizer_(optimizer), mask_(std::move(mask)),
+      pool_(threads),
       gradients_(maximum_shards, std::vector<float>(network.parameters)) {
     for (int thread = 0; thread < pool_.threads(); ++thread)
         workspaces_.emplace_back(backend.workspace_bytes(network));
-    first.resize(network.parameters);
-    if (optimizer.adamw) second.resize(network.parameters);
+    state_.parameters = std::move(start);
+    state_.first.resize(network.parameters);
+    if (optimizer.adamw) state_.second.resize(network.parameters);
+}
+
+Engine::State Engine::state() {
+    const std::lock_guard turn(turn_);
+    return state_;
+}
+
+void Engine::restore(State state) {
+    const std::lock_guard turn(turn_);
+    if (state.parameters.size() != state_.parameters.size() ||
+        state.first.size() != state_.first.size() || state.second.size() != state_.second.size() ||
+        state.updates < 0)
+        throw std::invalid_argument("this state is not one of this network and optimizer");
+    state_ = std::move(state);
+    packed_.clear();
 }
 
 int Engine::shards(std::size_t count) const {
@@ -70,7 +87,7 @@ Totals Engine::accumulate(const Images& images, std::size_t count, int shards) {
         const auto shard = static_cast<std::size_t>(number);
         const std::size_t begin = shard * groups / parts * group;
         const std::size_t end = std::min(count, (shard + 1) * groups / parts * group);
-        totals[shard] = backend_.train(network_, parameters.data(), images, begin, end, count,
+        totals[shard] = backend_.train(network_, state_.parameters.data(), images, begin, end, count,
                                        optimizer_.label_smoothing, gradients_[shard].data(),
                                        workspaces_[static_cast<std::size_t>(thread)].data());
     });
@@ -84,13 +101,14 @@ Totals Engine::accumulate(const Images& images, std::size_t count, int shards) {
 }
 
 Totals Engine::step(const Images& images, std::size_t count, double learning_rate) {
+    const std::lock_guard turn(turn_);
     const int parts = shards(count);
     const Totals totals = accumulate(images, count, parts);
-    ++updates;
+    ++state_.updates;
     const float* gradients[maximum_shards];
     for (std::size_t part = 0; part < maximum_shards; ++part) gradients[part] = gradients_[part].data();
     const Update update{optimizer_,    gradients,     parts,   mask_.empty() ? nullptr : mask_.data(),
-                        parameters.data(), first.data(), second.data(), updates, learning_rate};
+                        state_.parameters.data(), state_.first.data(), state_.second.data(), state_.updates, learning_rate};
     const std::size_t blocks = (network_.parameters + update_block - 1) / update_block;
     pool_.run(static_cast<int>(blocks), [&](int number, int) {
         const std::size_t begin = static_cast<std::size_t>(number) * update_block;
@@ -101,6 +119,7 @@ Totals Engine::step(const Images& images, std::size_t count, double learning_rat
 }
 
 Totals Engine::gradient(const Images& images, std::size_t count, std::vector<float>& gradient) {
+    const std::lock_guard turn(turn_);
     const int parts = shards(count);
     const Totals totals = accumulate(images, count, parts);
     gradient.assign(network_.parameters, 0.0f);
@@ -112,12 +131,13 @@ Totals Engine::gradient(const Images& images, std::size_t count, std::vector<flo
 }
 
 void Engine::infer(const Images& images, std::size_t count, float* logits) {
+    const std::lock_guard turn(turn_);
     if (count <= few_images) {
         if (single_ == nullptr)
             single_ = std::make_unique<Workspace>(backend_.workspace_bytes(network_));
         if (packed_.empty()) {
             packed_.resize(backend_.packed_floats(network_));
-            backend_.pack(network_, parameters.data(), packed_.data());
+            backend_.pack(network_, state_.parameters.data(), packed_.data());
         }
         const auto size = static_cast<std::size_t>(network_.pixels().size());
         const auto classes = static_cast<std::size_t>(network_.classes());
@@ -130,13 +150,14 @@ void Engine::infer(const Images& images, std::size_t count, float* logits) {
     const std::size_t blocks = (count + block - 1) / block;
     pool_.run(static_cast<int>(blocks), [&](int number, int thread) {
         const std::size_t begin = static_cast<std::size_t>(number) * block;
-        backend_.infer(network_, parameters.data(), images, begin, std::min(begin + block, count),
+        backend_.infer(network_, state_.parameters.data(), images, begin, std::min(begin + block, count),
                        logits, workspaces_[static_cast<std::size_t>(thread)].data());
     });
 }
 
 void Engine::watch(const Images& images, std::size_t count, float* const* outputs) {
-    backend_.watch(network_, parameters.data(), images, 0, count, outputs, workspaces_[0].data());
+    const std::lock_guard turn(turn_);
+    backend_.watch(network_, state_.parameters.data(), images, 0, count, outputs, workspaces_[0].data());
 }
 
 } // namespace lenet

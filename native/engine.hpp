@@ -27,6 +27,7 @@ private:
     std::vector<unsigned char> block_;
 };
 
+// One caller at a time: what may be called from several threads waits for its turn.
 class Engine {
 public:
     Engine(const Network& network, const Backend& backend, const Optimizer& optimizer,
@@ -46,22 +47,26 @@ public:
     const Backend& backend() const { return backend_; }
     int threads() const { return pool_.threads(); }
 
-    // The optimizer's two slots: momentum and nothing, or AdamW's two moments.
-    std::vector<float> parameters, first, second;
-    std::int64_t updates = 0;
-
-    // To be called after `parameters` were changed from outside.
-    void forget_packed() { packed_.clear(); }
+    // Parameters and the optimizer's slots: momentum and nothing, or AdamW's two moments.
+    struct State {
+        std::vector<float> parameters, first, second;
+        std::int64_t updates = 0;
+    };
+    State state();
+    // Throws std::invalid_argument if the sizes do not fit.
+    void restore(State state);
 
 private:
     int shards(std::size_t count) const;
     Totals accumulate(const Images& images, std::size_t count, int shards);
 
+    std::mutex turn_;
     Network network_;
     const Backend& backend_;
     Optimizer optimizer_;
     std::vector<float> mask_; // empty, or 0 where a connection table has no weight
     Pool pool_;
+    State state_;
     std::vector<Workspace> workspaces_;
     std::unique_ptr<Workspace> single_;
     std::vector<float> packed_;

@@ -106,16 +106,18 @@ inline V exponential(V x) {
 
 inline V sigmoid(V x) { return 1.0f / (1.0f + exponential(-x)); }
 
-// tanh(x) = 1 - 2 / (e^2x + 1), and its odd Taylor series where that would cancel.
+// tanh(x) = 1 - 2 / (e^2x + 1), and an odd polynomial where that would cancel: the coefficients and
+// the bound are those of tanhf in Moshier's Cephes library.
 inline V hyperbolic_tangent(V x) {
     const V square = x * x;
-    V series = splat(62.0f / 2835.0f);
-    series = series * square - 17.0f / 315.0f;
-    series = series * square + 2.0f / 15.0f;
-    series = series * square - 1.0f / 3.0f;
+    V series = splat(-5.70498872745e-3f);
+    series = series * square + 2.06390887954e-2f;
+    series = series * square - 5.37397155531e-2f;
+    series = series * square + 1.33314422036e-1f;
+    series = series * square - 3.33332819422e-1f;
     series = series * square * x + x;
     const V wide = 1.0f - 2.0f / (exponential(x + x) + 1.0f);
-    return choose(square < 0.04f, series, wide);
+    return choose(square < 0.625f * 0.625f, series, wide);
 }
 
 } // namespace
