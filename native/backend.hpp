@@ -73,9 +73,9 @@ struct Backend {
     void (*functions)(const float* x, std::size_t count, float* exponential, float* sigmoid,
                       float* tanh);
 
-    // Multiply-adds done in registers alone, until about `seconds` have passed; returns how many
-    // single ones were done a second: the peak that the bench compares with.
-    double (*peak)(double seconds);
+    // Multiply-adds from registers alone, as many at a time as the core can have under way; returns
+    // how many single ones they were.
+    std::int64_t (*multiply_add)(int rounds);
 };
 
 #if defined(__x86_64__) || defined(_M_X64)

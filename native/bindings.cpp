@@ -262,7 +262,7 @@ nb::tuple functions(const std::string& name, const Floats& x) {
 double measure_peak(const std::string& name, double seconds) {
     const lenet::Backend& backend = find_backend(name);
     const nb::gil_scoped_release released;
-    return backend.peak(seconds);
+    return lenet::measure_peak(backend, seconds);
 }
 
 std::vector<std::string> instruction_sets() {

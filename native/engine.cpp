@@ -1,6 +1,7 @@
 #include "engine.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <stdexcept>
@@ -38,6 +39,21 @@ std::vector<const Backend*> usable_backends() {
     usable.push_back(&backend_baseline);
 #endif
     return usable;
+}
+
+double measure_peak(const Backend& backend, double seconds) {
+    using Clock = std::chrono::steady_clock;
+    const auto elapsed = [](Clock::time_point from) {
+        return std::chrono::duration<double>(Clock::now() - from).count();
+    };
+    double fastest = 0.0;
+    const auto start = Clock::now();
+    do {
+        const auto burst = Clock::now();
+        const auto done = static_cast<double>(backend.multiply_add(10000));
+        fastest = std::max(fastest, done / elapsed(burst));
+    } while (elapsed(start) < seconds);
+    return fastest;
 }
 
 void* Workspace::data() {

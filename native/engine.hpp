@@ -17,6 +17,10 @@ bool can_run(const char* name);
 // The backends that this processor can run, best first.
 std::vector<const Backend*> usable_backends();
 
+// Multiply-adds a second that one core does from registers alone: the fastest of the bursts that fit
+// into `seconds`, each shorter than a time slice of the system.
+double measure_peak(const Backend& backend, double seconds);
+
 // Zeroed bytes at an address that any vector may have.
 class Workspace {
 public:

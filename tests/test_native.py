@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from conftest import FASHION_MNIST, need
 
 from lenet import zoo
 from lenet.data import idx
@@ -13,8 +14,6 @@ from lenet.errors import EngineError
 from lenet.initialiser import initial_weights
 from lenet.recipe import Recipe
 from lenet.spec import ACTIVATIONS, Convolution, Dense, Pooling, Spec
-
-from conftest import FASHION_MNIST, need
 
 need_compiled = native.missing_reason()
 if need_compiled is not None:
