@@ -5,10 +5,36 @@
 
 namespace lenet {
 
+constexpr std::size_t update_block = 2048;
+
 // What a shard of a batch adds up to.
 struct Totals {
     double loss = 0.0;
     std::int64_t misses = 0;
+};
+
+struct Optimizer {
+    bool adamw = false;
+    float momentum = 0.0f;
+    bool nesterov = false;
+    float weight_decay = 0.0f;
+    double beta1 = 0.9;
+    double beta2 = 0.999;
+    float epsilon = 1e-8f;
+    float label_smoothing = 0.0f;
+};
+
+// Everything that one update of the parameters reads and writes.
+struct Update {
+    const Optimizer& optimizer;
+    const float* const* gradients; // one a shard, summed in this order
+    int shards;
+    const float* mask; // null, or 0 where a connection table has no weight
+    float* parameters;
+    float* first;  // SGD's momentum, or AdamW's first moment
+    float* second; // AdamW's second moment
+    std::int64_t count; // updates so far, this one included
+    double learning_rate;
 };
 
 struct Backend {
@@ -24,6 +50,9 @@ struct Backend {
     Totals (*train)(const Network&, const float* parameters, const Images&, std::size_t begin,
                     std::size_t end, std::size_t batch, float smoothing, float* gradient,
                     void* workspace);
+
+    // Updates parameters [begin, end), at most `update_block` of them.
+    void (*update)(const Update&, std::size_t begin, std::size_t end);
 
     // Logits (n, classes) of the images at positions [begin, end).
     void (*infer)(const Network&, const float* parameters, const Images&, std::size_t begin,
@@ -44,9 +73,9 @@ struct Backend {
     void (*functions)(const float* x, std::size_t count, float* exponential, float* sigmoid,
                       float* tanh);
 
-    // Multiply-adds done in registers alone, until about `seconds` have passed; returns how many
-    // single ones were done a second: the peak that the bench compares with.
-    double (*peak)(double seconds);
+    // Multiply-adds from registers alone, as many at a time as the core can have under way; returns
+    // how many single ones they were.
+    std::int64_t (*multiply_add)(int rounds);
 };
 
 #if defined(__x86_64__) || defined(_M_X64)

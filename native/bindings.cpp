@@ -45,10 +45,17 @@ void require(bool fits, const char* message) {
     if (!fits) throw std::invalid_argument(message);
 }
 
+// Whether everything that counts places in these maps stays far from overflowing.
+bool is_moderate(const Maps& maps) {
+    const auto wide = [](int value) { return static_cast<double>(value); };
+    return wide(maps.channels) * (wide(maps.rows) + 2.0 * wide(maps.border)) *
+               (wide(maps.columns) + 2.0 * wide(maps.border)) <=
+           1 << 22;
+}
+
 Network build_network(int channels, int rows, int columns, float scale, float shift,
                       const std::vector<Row>& table) {
-    constexpr int widest = 1 << 16;
-    const auto sane = [](int value) { return value >= 1 && value <= widest; };
+    const auto sane = [](int value) { return value >= 1 && value <= 1 << 16; };
     require(!table.empty() && table.size() <= lenet::maximum_layers, "1 to 32 layers are possible");
     require(sane(channels) && sane(rows) && sane(columns), "the picture's size is out of range");
     Network network;
@@ -62,12 +69,13 @@ Network build_network(int channels, int rows, int columns, float scale, float sh
         layer.activation = static_cast<lenet::Activation>(activation);
         layer.size = size;
         layer.input = input;
-        std::size_t weights = 0;
+        double weights = 0.0;
         if (layer.kind == Kind::dense) {
             require(sane(outputs), "the outputs of a layer are out of range");
             layer.input.border = 0;
             layer.output = Maps{outputs, 1, 1, 0};
-            weights = static_cast<std::size_t>(input.size()) * static_cast<std::size_t>(outputs);
+            require(is_moderate(input), "a layer has too many inputs");
+            weights = static_cast<double>(input.size()) * outputs;
         } else {
             require(network.spatial == network.count - 1, "a dense layer comes before a spatial one");
             require(size >= 1 && size <= 64 && padding >= 0 && padding < size, "size out of range");
@@ -77,7 +85,7 @@ Network build_network(int channels, int rows, int columns, float scale, float sh
                 layer.input.border = padding;
                 const int grow = 2 * padding - size + 1;
                 layer.output = Maps{outputs, input.rows + grow, input.columns + grow, 0};
-                weights = static_cast<std::size_t>(outputs * input.channels * size * size);
+                weights = static_cast<double>(outputs) * input.channels * size * size;
             } else {
                 layer.output = Maps{input.channels, input.rows / size, input.columns / size, 0};
             }
@@ -86,8 +94,10 @@ Network build_network(int channels, int rows, int columns, float scale, float sh
             if (network.count > 1)
                 network.layers[network.count - 2].output.border = layer.input.border;
         }
+        require(is_moderate(layer.input) && is_moderate(layer.output) && weights <= 1 << 26,
+                "a layer is too large");
         layer.weight = network.parameters;
-        layer.bias = layer.weight + weights;
+        layer.bias = layer.weight + static_cast<std::size_t>(weights);
         if (weights > 0) network.parameters = layer.bias + static_cast<std::size_t>(outputs);
         input = layer.output;
     }
@@ -97,7 +107,8 @@ Network build_network(int channels, int rows, int columns, float scale, float sh
 
 // Images and labels that stay where they are; the labels are checked once and kept.
 struct Split {
-    Split(Pixels images, const Whole& given, int classes) : pixels(std::move(images)) {
+    Split(Pixels images, const Whole& given, int labelled)
+        : pixels(std::move(images)), classes(labelled) {
         require(given.shape(0) == 0 || given.shape(0) == pixels.shape(0),
                 "there must be a label for each image");
         labels.assign(given.data(), given.data() + given.shape(0));
@@ -109,6 +120,7 @@ struct Split {
     std::size_t size() const { return pixels.shape(0); }
 
     Pixels pixels;
+    int classes;
     std::vector<std::int64_t> labels;
 };
 
@@ -119,6 +131,7 @@ void require_fit(const Network& network, const Split& split) {
     };
     require(is(1, maps.channels) && is(2, maps.rows) && is(3, maps.columns),
             "the images do not have the network's size");
+    require(split.classes == network.classes(), "the images were placed for other classes");
 }
 
 Images chosen(const Engine& engine, const Split& split, const Whole& indices) {
@@ -135,7 +148,7 @@ Images chosen(const Engine& engine, const Split& split, const Whole& indices) {
 }
 
 std::pair<double, std::int64_t> step(Engine& engine, const Split& split, const Whole& indices,
-                                     float learning_rate) {
+                                     double learning_rate) {
     const Images images = chosen(engine, split, indices);
     const nb::gil_scoped_release released;
     const lenet::Totals totals = engine.step(images, indices.shape(0), learning_rate);
@@ -145,7 +158,11 @@ std::pair<double, std::int64_t> step(Engine& engine, const Split& split, const W
 nb::tuple gradient(Engine& engine, const Split& split, const Whole& indices) {
     const Images images = chosen(engine, split, indices);
     std::vector<float> result;
-    const lenet::Totals totals = engine.gradient(images, indices.shape(0), result);
+    lenet::Totals totals;
+    {
+        const nb::gil_scoped_release released;
+        totals = engine.gradient(images, indices.shape(0), result);
+    }
     const std::size_t count = result.size();
     return nb::make_tuple(totals.loss, totals.misses, to_numpy(std::move(result), {count}));
 }
@@ -170,7 +187,10 @@ nb::list activations(Engine& engine, const Split& split) {
         results.emplace_back(split.size() *
                              static_cast<std::size_t>(network.layers[k].output.size()));
     for (std::vector<float>& result : results) places.push_back(result.data());
-    engine.watch(split.view(), split.size(), places.data());
+    {
+        const nb::gil_scoped_release released;
+        engine.watch(split.view(), split.size(), places.data());
+    }
     nb::list list;
     for (int k = 0; k < network.count; ++k) {
         const Maps& maps = network.layers[k].output;
@@ -182,24 +202,23 @@ nb::list activations(Engine& engine, const Split& split) {
     return list;
 }
 
-void restore(Engine& engine, const Floats& parameters, const Floats& first, const Floats& second,
-             std::int64_t updates) {
-    const std::size_t count = engine.network().parameters;
-    const auto fits = [&](const Floats& values, std::size_t expected) {
-        require(values.shape(0) == expected, "the state does not have the network's size");
-    };
-    fits(parameters, count);
-    fits(first, engine.first.size());
-    fits(second, engine.second.size());
-    engine.parameters.assign(parameters.data(), parameters.data() + count);
-    engine.first.assign(first.data(), first.data() + first.shape(0));
-    engine.second.assign(second.data(), second.data() + second.shape(0));
-    engine.updates = updates;
-    engine.forget_packed();
+nb::ndarray<nb::numpy, float> copy(std::vector<float> values) {
+    const std::size_t count = values.size();
+    return to_numpy(std::move(values), {count});
 }
 
-nb::ndarray<nb::numpy, float> copy(const std::vector<float>& values) {
-    return to_numpy(std::vector<float>(values), {values.size()});
+nb::tuple state(Engine& engine) {
+    Engine::State state = engine.state();
+    return nb::make_tuple(copy(std::move(state.parameters)), copy(std::move(state.first)),
+                          copy(std::move(state.second)), state.updates);
+}
+
+void restore(Engine& engine, const Floats& parameters, const Floats& first, const Floats& second,
+             std::int64_t updates) {
+    const auto values = [](const Floats& from) {
+        return std::vector<float>(from.data(), from.data() + from.shape(0));
+    };
+    engine.restore({values(parameters), values(first), values(second), updates});
 }
 
 // The plain kernels in float64 over some images: (loss, gradient), both means, and the logits.
@@ -243,7 +262,7 @@ nb::tuple functions(const std::string& name, const Floats& x) {
 double measure_peak(const std::string& name, double seconds) {
     const lenet::Backend& backend = find_backend(name);
     const nb::gil_scoped_release released;
-    return backend.peak(seconds);
+    return lenet::measure_peak(backend, seconds);
 }
 
 std::vector<std::string> instruction_sets() {
@@ -263,7 +282,8 @@ NB_MODULE(_native, module) {
                "pixel_scale"_a, "pixel_shift"_a, "layers"_a);
 
     nb::class_<Split>(module, "Split", "Images (n, c, h, w) and labels (n) or none, kept in place.")
-        .def(nb::init<Pixels, const Whole&, int>(), "images"_a, "labels"_a, "classes"_a)
+        .def(nb::init<Pixels, const Whole&, int>(), "images"_a.noconvert(), "labels"_a.noconvert(),
+             "classes"_a)
         .def("__len__", &Split::size);
 
     nb::class_<Engine>(module, "Engine", "A network with parameters, optimizer and threads.")
@@ -285,16 +305,13 @@ NB_MODULE(_native, module) {
             "network"_a, "isa"_a, "parameters"_a, "mask"_a, "threads"_a, "adamw"_a, "momentum"_a,
             "nesterov"_a, "weight_decay"_a, "beta1"_a, "beta2"_a, "epsilon"_a,
             "label_smoothing"_a)
-        .def("step", &step, "split"_a, "indices"_a, "learning_rate"_a,
+        .def("step", &step, "split"_a, "indices"_a.noconvert(), "learning_rate"_a,
              "One update; returns (mean loss, misses) before it.")
-        .def("gradient", &gradient, "split"_a, "indices"_a, "(loss, misses, gradient); no update.")
+        .def("gradient", &gradient, "split"_a, "indices"_a.noconvert(), "(loss, misses, gradient); no update.")
         .def("logits", &logits, "split"_a)
         .def("activations", &activations, "split"_a)
         .def("restore", &restore, "parameters"_a, "first"_a, "second"_a, "updates"_a)
-        .def_prop_ro("parameters", [](const Engine& e) { return copy(e.parameters); })
-        .def_prop_ro("first", [](const Engine& e) { return copy(e.first); })
-        .def_prop_ro("second", [](const Engine& e) { return copy(e.second); })
-        .def_ro("updates", &Engine::updates)
+        .def("state", &state, "(parameters, first slot, second slot, updates), all copies.")
         .def_prop_ro("threads", &Engine::threads);
 
     module.def("reference", &reference, "network"_a, "parameters"_a, "split"_a, "smoothing"_a,

@@ -1,29 +1,32 @@
 #include "engine.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <cstring>
+#include <stdexcept>
 
 namespace lenet {
 
 namespace {
 
 constexpr std::size_t maximum_shards = 8;
-constexpr std::size_t update_block = 4096;
 constexpr std::size_t few_images = 4; // up to here one image at a time is quicker
 
-bool can_run(const std::string& name) {
+} // namespace
+
+bool can_run(const char* name) {
+    const auto is = [name](const char* other) { return std::strcmp(name, other) == 0; };
 #if defined(__x86_64__) || defined(_M_X64)
     __builtin_cpu_init();
-    if (name == "avx512")
+    if (is("avx512"))
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("fma");
-    if (name == "avx2") return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (is("avx2")) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #endif
-    return name == "baseline" || name == "neon";
+    return is("baseline") || is("neon");
 }
-
-} // namespace
 
 std::vector<const Backend*> usable_backends() {
     std::vector<const Backend*> usable;
@@ -38,6 +41,21 @@ std::vector<const Backend*> usable_backends() {
     return usable;
 }
 
+double measure_peak(const Backend& backend, double seconds) {
+    using Clock = std::chrono::steady_clock;
+    const auto elapsed = [](Clock::time_point from) {
+        return std::chrono::duration<double>(Clock::now() - from).count();
+    };
+    double fastest = 0.0;
+    const auto start = Clock::now();
+    do {
+        const auto burst = Clock::now();
+        const auto done = static_cast<double>(backend.multiply_add(10000));
+        fastest = std::max(fastest, done / elapsed(burst));
+    } while (elapsed(start) < seconds);
+    return fastest;
+}
+
 void* Workspace::data() {
     const auto address = reinterpret_cast<std::uintptr_t>(block_.data());
     return block_.data() + (64 - address % 64) % 64;
@@ -45,13 +63,29 @@ void* Workspace::data() {
 
 Engine::Engine(const Network& network, const Backend& backend, const Optimizer& optimizer,
                std::vector<float> start, std::vector<float> mask, int threads)
-    : parameters(std::move(start)), network_(network), backend_(backend), optimizer_(optimizer),
-      mask_(std::move(mask)), pool_(threads),
+    : network_(network), backend_(backend), optimizer_(optimizer), mask_(std::move(mask)),
+      pool_(threads),
       gradients_(maximum_shards, std::vector<float>(network.parameters)) {
     for (int thread = 0; thread < pool_.threads(); ++thread)
         workspaces_.emplace_back(backend.workspace_bytes(network));
-    first.resize(network.parameters);
-    if (optimizer.adamw) second.resize(network.parameters);
+    state_.parameters = std::move(start);
+    state_.first.resize(network.parameters);
+    if (optimizer.adamw) state_.second.resize(network.parameters);
+}
+
+Engine::State Engine::state() {
+    const std::lock_guard turn(turn_);
+    return state_;
+}
+
+void Engine::restore(State state) {
+    const std::lock_guard turn(turn_);
+    if (state.parameters.size() != state_.parameters.size() ||
+        state.first.size() != state_.first.size() || state.second.size() != state_.second.size() ||
+        state.updates < 0)
+        throw std::invalid_argument("this state is not one of this network and optimizer");
+    state_ = std::move(state);
+    packed_.clear();
 }
 
 int Engine::shards(std::size_t count) const {
@@ -69,7 +103,7 @@ Totals Engine::accumulate(const Images& images, std::size_t count, int shards) {
         const auto shard = static_cast<std::size_t>(number);
         const std::size_t begin = shard * groups / parts * group;
         const std::size_t end = std::min(count, (shard + 1) * groups / parts * group);
-        totals[shard] = backend_.train(network_, parameters.data(), images, begin, end, count,
+        totals[shard] = backend_.train(network_, state_.parameters.data(), images, begin, end, count,
                                        optimizer_.label_smoothing, gradients_[shard].data(),
                                        workspaces_[static_cast<std::size_t>(thread)].data());
     });
@@ -82,20 +116,26 @@ Totals Engine::accumulate(const Images& images, std::size_t count, int shards) {
     return sum;
 }
 
-Totals Engine::step(const Images& images, std::size_t count, float learning_rate) {
+Totals Engine::step(const Images& images, std::size_t count, double learning_rate) {
+    const std::lock_guard turn(turn_);
     const int parts = shards(count);
     const Totals totals = accumulate(images, count, parts);
+    ++state_.updates;
+    const float* gradients[maximum_shards];
+    for (std::size_t part = 0; part < maximum_shards; ++part) gradients[part] = gradients_[part].data();
+    const Update update{optimizer_,    gradients,     parts,   mask_.empty() ? nullptr : mask_.data(),
+                        state_.parameters.data(), state_.first.data(), state_.second.data(), state_.updates, learning_rate};
     const std::size_t blocks = (network_.parameters + update_block - 1) / update_block;
-    ++updates;
     pool_.run(static_cast<int>(blocks), [&](int number, int) {
         const std::size_t begin = static_cast<std::size_t>(number) * update_block;
-        update(parts, learning_rate, begin, std::min(begin + update_block, network_.parameters));
+        backend_.update(update, begin, std::min(begin + update_block, network_.parameters));
     });
     packed_.clear();
     return totals;
 }
 
 Totals Engine::gradient(const Images& images, std::size_t count, std::vector<float>& gradient) {
+    const std::lock_guard turn(turn_);
     const int parts = shards(count);
     const Totals totals = accumulate(images, count, parts);
     gradient.assign(network_.parameters, 0.0f);
@@ -106,51 +146,14 @@ Totals Engine::gradient(const Images& images, std::size_t count, std::vector<flo
     return totals;
 }
 
-// Sums the shards' gradients in their order, then updates parameters [begin, end) as
-// torch.optim.SGD and torch.optim.AdamW do.
-void Engine::update(int shards, float learning_rate, std::size_t begin, std::size_t end) {
-    float* gradient = gradients_[0].data();
-    for (int part = 1; part < shards; ++part) {
-        const float* other = gradients_[static_cast<std::size_t>(part)].data();
-        for (std::size_t k = begin; k < end; ++k) gradient[k] += other[k];
-    }
-    if (!mask_.empty())
-        for (std::size_t k = begin; k < end; ++k) gradient[k] *= mask_[k];
-    if (!optimizer_.adamw) {
-        for (std::size_t k = begin; k < end; ++k) update_sgd(k, gradient[k], learning_rate);
-        return;
-    }
-    const double rate = static_cast<double>(learning_rate), count = static_cast<double>(updates);
-    const auto beta1 = static_cast<float>(optimizer_.beta1);
-    const auto beta2 = static_cast<float>(optimizer_.beta2);
-    const auto size = static_cast<float>(rate / (1.0 - std::pow(optimizer_.beta1, count)));
-    const auto scale = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(optimizer_.beta2, count)));
-    const float keep = 1.0f - learning_rate * optimizer_.weight_decay;
-    for (std::size_t k = begin; k < end; ++k) {
-        first[k] = beta1 * first[k] + (1.0f - beta1) * gradient[k];
-        second[k] = beta2 * second[k] + (1.0f - beta2) * gradient[k] * gradient[k];
-        const float spread = std::sqrt(second[k]) * scale + optimizer_.epsilon;
-        parameters[k] = parameters[k] * keep - size * first[k] / spread;
-    }
-}
-
-void Engine::update_sgd(std::size_t k, float gradient, float learning_rate) {
-    gradient += optimizer_.weight_decay * parameters[k];
-    if (optimizer_.momentum > 0.0f) {
-        // The buffer begins as the first gradient.
-        first[k] = updates == 1 ? gradient : optimizer_.momentum * first[k] + gradient;
-        gradient = optimizer_.nesterov ? gradient + optimizer_.momentum * first[k] : first[k];
-    }
-    parameters[k] -= learning_rate * gradient;
-}
-
 void Engine::infer(const Images& images, std::size_t count, float* logits) {
+    const std::lock_guard turn(turn_);
     if (count <= few_images) {
         if (single_ == nullptr)
             single_ = std::make_unique<Workspace>(backend_.workspace_bytes(network_));
         if (packed_.empty()) {
             packed_.resize(backend_.packed_floats(network_));
-            backend_.pack(network_, parameters.data(), packed_.data());
+            backend_.pack(network_, state_.parameters.data(), packed_.data());
         }
         const auto size = static_cast<std::size_t>(network_.pixels().size());
         const auto classes = static_cast<std::size_t>(network_.classes());
@@ -163,13 +166,14 @@ void Engine::infer(const Images& images, std::size_t count, float* logits) {
     const std::size_t blocks = (count + block - 1) / block;
     pool_.run(static_cast<int>(blocks), [&](int number, int thread) {
         const std::size_t begin = static_cast<std::size_t>(number) * block;
-        backend_.infer(network_, parameters.data(), images, begin, std::min(begin + block, count),
+        backend_.infer(network_, state_.parameters.data(), images, begin, std::min(begin + block, count),
                        logits, workspaces_[static_cast<std::size_t>(thread)].data());
     });
 }
 
 void Engine::watch(const Images& images, std::size_t count, float* const* outputs) {
-    backend_.watch(network_, parameters.data(), images, 0, count, outputs, workspaces_[0].data());
+    const std::lock_guard turn(turn_);
+    backend_.watch(network_, state_.parameters.data(), images, 0, count, outputs, workspaces_[0].data());
 }
 
 } // namespace lenet

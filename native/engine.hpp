@@ -11,19 +11,15 @@
 
 namespace lenet {
 
-struct Optimizer {
-    bool adamw = false;
-    float momentum = 0.0f;
-    bool nesterov = false;
-    float weight_decay = 0.0f;
-    double beta1 = 0.9;
-    double beta2 = 0.999;
-    float epsilon = 1e-8f;
-    float label_smoothing = 0.0f;
-};
+// Whether this processor can run the backend of this name.
+bool can_run(const char* name);
 
 // The backends that this processor can run, best first.
 std::vector<const Backend*> usable_backends();
+
+// Multiply-adds a second that one core does from registers alone: the fastest of the bursts that fit
+// into `seconds`, each shorter than a time slice of the system.
+double measure_peak(const Backend& backend, double seconds);
 
 // Zeroed bytes at an address that any vector may have.
 class Workspace {
@@ -35,6 +31,7 @@ private:
     std::vector<unsigned char> block_;
 };
 
+// One caller at a time: what may be called from several threads waits for its turn.
 class Engine {
 public:
     Engine(const Network& network, const Backend& backend, const Optimizer& optimizer,
@@ -42,7 +39,7 @@ public:
 
     // One update on the images at positions [0, count); the result is the same bytes for any
     // number of threads.
-    Totals step(const Images& images, std::size_t count, float learning_rate);
+    Totals step(const Images& images, std::size_t count, double learning_rate);
 
     // Loss, misses and mean gradient without an update.
     Totals gradient(const Images& images, std::size_t count, std::vector<float>& gradient);
@@ -54,24 +51,26 @@ public:
     const Backend& backend() const { return backend_; }
     int threads() const { return pool_.threads(); }
 
-    // The optimizer's two slots: momentum and nothing, or AdamW's two moments.
-    std::vector<float> parameters, first, second;
-    std::int64_t updates = 0;
-
-    // To be called after `parameters` were changed from outside.
-    void forget_packed() { packed_.clear(); }
+    // Parameters and the optimizer's slots: momentum and nothing, or AdamW's two moments.
+    struct State {
+        std::vector<float> parameters, first, second;
+        std::int64_t updates = 0;
+    };
+    State state();
+    // Throws std::invalid_argument if the sizes do not fit.
+    void restore(State state);
 
 private:
     int shards(std::size_t count) const;
     Totals accumulate(const Images& images, std::size_t count, int shards);
-    void update(int shards, float learning_rate, std::size_t begin, std::size_t end);
-    void update_sgd(std::size_t k, float gradient, float learning_rate);
 
+    std::mutex turn_;
     Network network_;
     const Backend& backend_;
     Optimizer optimizer_;
     std::vector<float> mask_; // empty, or 0 where a connection table has no weight
     Pool pool_;
+    State state_;
     std::vector<Workspace> workspaces_;
     std::unique_ptr<Workspace> single_;
     std::vector<float> packed_;

@@ -13,8 +13,52 @@ using lenet::Kind;
 using lenet::Layer;
 using lenet::Maps;
 
+// ---- activations of one vector ------------------------------------------------------------------
+
+inline V activate(Activation activation, V a) {
+    switch (activation) {
+    case Activation::relu: return choose(a < 0.0f, V{}, a);
+    case Activation::leaky_relu: return choose(a > 0.0f, a, a * lenet::leaky_relu_slope);
+    case Activation::sigmoid: return sigmoid(a);
+    case Activation::tanh: return hyperbolic_tangent(a);
+    case Activation::scaled_tanh:
+        return lenet::scaled_tanh_amplitude * hyperbolic_tangent(a * lenet::scaled_tanh_slope);
+    case Activation::identity: break;
+    }
+    return a;
+}
+
+inline V activation_gradient(Activation activation, V y, V flow) {
+    constexpr float amplitude = lenet::scaled_tanh_amplitude, slope = lenet::scaled_tanh_slope;
+    switch (activation) {
+    case Activation::relu: return choose(y > 0.0f, flow, V{});
+    case Activation::leaky_relu: return choose(y > 0.0f, flow, flow * lenet::leaky_relu_slope);
+    case Activation::sigmoid: return flow * (y * (1.0f - y));
+    case Activation::tanh: return flow * (1.0f - y * y);
+    case Activation::scaled_tanh:
+        return flow * (slope * amplitude - y * y * (slope / amplitude));
+    case Activation::identity: break;
+    }
+    return flow;
+}
+
 // ---- convolution, forward -----------------------------------------------------------------------
 
+// Activations that are cheap enough to be done while the sums are still in registers.
+inline bool is_immediate(Activation activation) {
+    return activation == Activation::identity || activation == Activation::relu ||
+           activation == Activation::leaky_relu;
+}
+
+template <Activation activation, int C, int P>
+inline void store_block(const V (&sum)[C][P], int plane, V* output) {
+#pragma GCC unroll 16
+    for (int c = 0; c < C; ++c)
+#pragma GCC unroll 16
+        for (int p = 0; p < P; ++p) output[c * plane + p] = activate(activation, sum[c][p]);
+}
+
+// C channels and P columns of one row of outputs.
 template <int C, int P, int K>
 inline void convolve_block(const Layer& layer, const V* input, const float* weight,
                            const float* bias, V* output) {
@@ -31,102 +75,140 @@ inline void convolve_block(const Layer& layer, const V* input, const float* weig
             const V* in = input + i * plane + v * row;
             const float* w = weight + (i * size + v) * size;
 #pragma GCC unroll 8
-            for (int u = 0; u < size; ++u)
+            for (int u = 0; u < size; ++u) {
 #pragma GCC unroll 16
                 for (int p = 0; p < P; ++p) {
                     const V x = in[p + u];
 #pragma GCC unroll 16
                     for (int c = 0; c < C; ++c) sum[c][p] += x * w[c * taps + u];
                 }
+            }
         }
-#pragma GCC unroll 16
-    for (int c = 0; c < C; ++c)
-#pragma GCC unroll 16
-        for (int p = 0; p < P; ++p) output[c * out_plane + p] = sum[c][p];
+    if (layer.activation == Activation::leaky_relu)
+        store_block<Activation::leaky_relu>(sum, out_plane, output);
+    else if (layer.activation == Activation::relu)
+        store_block<Activation::relu>(sum, out_plane, output);
+    else
+        store_block<Activation::identity>(sum, out_plane, output);
 }
 
-template <int C, int P, int K>
+// A row cut evenly into blocks of at most `block_columns`.
+template <int C, int K>
 inline void convolve_row(const Layer& layer, const V* input, const float* weight,
                          const float* bias, V* output) {
-    int x = 0;
-    for (; x + P <= layer.output.columns; x += P)
-        convolve_block<C, P, K>(layer, input + x, weight, bias, output + x);
-    for (; x < layer.output.columns; ++x)
-        convolve_block<C, 1, K>(layer, input + x, weight, bias, output + x);
+    const int columns = layer.output.columns;
+    int blocks = (columns + block_columns - 1) / block_columns;
+    for (int x = 0; x < columns; --blocks) {
+        const int width = (columns - x) / blocks;
+        const V* in = input + x;
+        V* out = output + x;
+        switch (width) {
+        case 6: convolve_block<C, 6, K>(layer, in, weight, bias, out); break;
+        case 5: convolve_block<C, 5, K>(layer, in, weight, bias, out); break;
+        case 4: convolve_block<C, 4, K>(layer, in, weight, bias, out); break;
+        case 3: convolve_block<C, 3, K>(layer, in, weight, bias, out); break;
+        case 2: convolve_block<C, 2, K>(layer, in, weight, bias, out); break;
+        default: convolve_block<C, 1, K>(layer, in, weight, bias, out); break;
+        }
+        x += width;
+    }
 }
 
-template <int C, int P, int K>
+template <int K>
 void convolve(const Layer& layer, const V* input, const float* weight, const float* bias,
               V* output) {
     const int taps = layer.input.channels * layer.size * layer.size;
     for (int y = 0; y < layer.output.rows; ++y) {
         const V* in = input + y * layer.input.row_stride();
         int o = 0;
-        for (; o + C <= layer.output.channels; o += C)
-            convolve_row<C, P, K>(layer, in, weight + o * taps, bias + o,
-                                  output + layer.output.at(o, y, 0));
-        for (; o < layer.output.channels; ++o)
-            convolve_row<1, P, K>(layer, in, weight + o * taps, bias + o,
-                                  output + layer.output.at(o, y, 0));
+        const auto rows = [&]<int C>() {
+            for (; o + C <= layer.output.channels; o += C)
+                convolve_row<C, K>(layer, in, weight + o * taps, bias + o,
+                                   output + layer.output.at(o, y, 0));
+        };
+        rows.template operator()<block_channels>();
+        rows.template operator()<2>();
+        rows.template operator()<1>();
     }
 }
 
+// Does the layer's activation too where it is immediate.
 void convolution_forward(const Layer& layer, const V* input, const float* weight,
                          const float* bias, V* output) {
-    if (layer.size != 5)
-        convolve<channels_by_4, 4, 0>(layer, input, weight, bias, output);
-    else if (layer.output.columns % 5 == 0)
-        convolve<channels_by_5, 5, 5>(layer, input, weight, bias, output);
+    if (layer.size == 5)
+        convolve<5>(layer, input, weight, bias, output);
     else
-        convolve<channels_by_4, 4, 5>(layer, input, weight, bias, output);
+        convolve<0>(layer, input, weight, bias, output);
 }
 
 // ---- convolution, gradient with respect to the input --------------------------------------------
 
 enum Edge { inside, left, right };
 
-// P columns from `x` of row `y` of C input maps: each gathers the output gradients that its pixel
-// fed.  At the left edge column p has only taps u <= p, at the right edge only u >= p.
+// P columns from `x` of row `y` of C input maps: each gathers the gradients of output maps [begin,
+// end) that its pixel fed.  At the left edge column p has only taps u <= p, at the right edge only
+// u > p.
 template <int C, int P, int K, Edge edge>
-inline void gather_block(const Layer& layer, const V* output_gradient, const float* weight, int y,
-                         int x, V* input_gradient) {
-    const int size = K ? K : layer.size, area = size * size;
-    const int taps = layer.input.channels * area, plane = layer.output.channel_stride();
+inline void gather_block(const Layer& layer, int begin, int end, const V* output_gradient,
+                         const float* weight, int y, int x, V* input_gradient) {
+    const int area = K * K, taps = layer.input.channels * area;
+    const int in_plane = layer.input.channel_stride(), row = layer.output.row_stride();
     const int first = y - layer.output.rows + 1 > 0 ? y - layer.output.rows + 1 : 0;
-    const int last = y < size - 1 ? y : size - 1;
-    V sum[C][P] = {};
-    for (int o = 0; o < layer.output.channels; ++o)
+    const int last = y < K - 1 ? y : K - 1;
+    V sum[C][P];
+#pragma GCC unroll 16
+    for (int c = 0; c < C; ++c)
+#pragma GCC unroll 16
+        for (int p = 0; p < P; ++p)
+            sum[c][p] = begin == 0 ? V{} : input_gradient[c * in_plane + p];
+    for (int o = begin; o < end; ++o) {
+        const V* flow = output_gradient + layer.output.at(o, y - first, x);
+        const float* w = weight + o * taps + first * K;
         for (int v = first; v <= last; ++v) {
-            const V* flow = output_gradient + o * plane + layer.output.at(0, y - v, x);
-            const float* w = weight + o * taps + v * size;
 #pragma GCC unroll 8
-            for (int u = 0; u < size; ++u)
+            for (int u = 0; u < K; ++u) {
+                load_again(flow);
 #pragma GCC unroll 16
                 for (int p = 0; p < P; ++p) {
-                    if ((edge == left && p < u) || (edge == right && p > u)) continue;
+                    if ((edge == left && u > p) || (edge == right && u <= p)) continue;
                     const V d = flow[p - u];
 #pragma GCC unroll 16
                     for (int c = 0; c < C; ++c) sum[c][p] += d * w[c * area + u];
                 }
+            }
+            flow -= row;
+            w += K;
         }
-    const int in_plane = layer.input.channel_stride();
+    }
 #pragma GCC unroll 16
     for (int c = 0; c < C; ++c)
 #pragma GCC unroll 16
         for (int p = 0; p < P; ++p) input_gradient[c * in_plane + p] = sum[c][p];
 }
 
+// Row `y`: K - 1 columns at either edge, and those between them in even blocks.
 template <int C, int K>
-inline void gather_row(const Layer& layer, const V* output_gradient, const float* weight, int y,
-                       V* row) {
-    const int columns = layer.input.row_stride();
-    gather_block<C, K, K, left>(layer, output_gradient, weight, y, 0, row);
-    int x = K;
-    for (; x + 4 <= columns - K; x += 4)
-        gather_block<C, 4, K, inside>(layer, output_gradient, weight, y, x, row + x);
-    for (; x < columns - K; ++x)
-        gather_block<C, 1, K, inside>(layer, output_gradient, weight, y, x, row + x);
-    gather_block<C, K, K, right>(layer, output_gradient, weight, y, x, row + x);
+inline void gather_row(const Layer& layer, int begin, int end, const V* output_gradient,
+                       const float* weight, int y, V* row) {
+    const int stop = layer.output.columns;
+    gather_block<C, K - 1, K, left>(layer, begin, end, output_gradient, weight, y, 0, row);
+    int blocks = (stop - K + gather_columns) / gather_columns;
+    for (int x = K - 1; x < stop; --blocks) {
+        const int width = (stop - x) / blocks;
+        const auto block = [&]<int P>() {
+            gather_block<C, P, K, inside>(layer, begin, end, output_gradient, weight, y, x,
+                                          row + x);
+        };
+        switch (width) {
+        case 4: block.template operator()<4>(); break;
+        case 3: block.template operator()<3>(); break;
+        case 2: block.template operator()<2>(); break;
+        default: block.template operator()<1>(); break;
+        }
+        x += width;
+    }
+    gather_block<C, K - 1, K, right>(layer, begin, end, output_gradient, weight, y, stop,
+                                     row + stop);
 }
 
 // Any size, for shapes that are too narrow for two edges.
@@ -149,21 +231,31 @@ inline void gather_row_narrow(const Layer& layer, const V* output_gradient, cons
 // Writes the whole input gradient, its border included.
 void convolution_input_gradient(const Layer& layer, const V* output_gradient, const float* weight,
                                 V* input_gradient) {
-    const Maps& in = layer.input;
-    const int area = layer.size * layer.size;
-    const bool wide = layer.size == 5 && layer.output.columns > 5;
-    for (int y = 0; y < in.rows + 2 * in.border; ++y) {
-        int i = 0;
-        for (; wide && i + edge_channels <= in.channels; i += edge_channels)
-            gather_row<edge_channels, 5>(layer, output_gradient, weight + i * area, y,
-                                         input_gradient + i * in.channel_stride() +
-                                             y * in.row_stride());
-        for (; i < in.channels; ++i) {
-            V* row = input_gradient + i * in.channel_stride() + y * in.row_stride();
-            if (wide)
-                gather_row<1, 5>(layer, output_gradient, weight + i * area, y, row);
-            else
-                gather_row_narrow(layer, output_gradient, weight + i * area, y, row);
+    const Maps &in = layer.input, &out = layer.output;
+    const int area = layer.size * layer.size, rows = in.rows + 2 * in.border;
+    if (layer.size != 5 || out.columns < 5) {
+        for (int y = 0; y < rows; ++y)
+            for (int i = 0; i < in.channels; ++i)
+                gather_row_narrow(layer, output_gradient, weight + i * area, y,
+                                  input_gradient + i * in.channel_stride() + y * in.row_stride());
+        return;
+    }
+    // As many output maps at a time as leave half of the first-level cache free.
+    const int fit = first_level_cache / 2 / (5 * out.columns * static_cast<int>(sizeof(V)));
+    const int maps = fit > 1 ? fit : 1, parts = (out.channels + maps - 1) / maps;
+    for (int part = 0; part < parts; ++part) {
+        const int begin = out.channels * part / parts, end = out.channels * (part + 1) / parts;
+        for (int y = 0; y < rows; ++y) {
+            int i = 0;
+            const auto gather = [&]<int C>() {
+                for (; i + C <= in.channels; i += C)
+                    gather_row<C, 5>(layer, begin, end, output_gradient, weight + i * area, y,
+                                     input_gradient + i * in.channel_stride() +
+                                         y * in.row_stride());
+            };
+            gather.template operator()<gather_channels>();
+            gather.template operator()<2>();
+            gather.template operator()<1>();
         }
     }
 }
@@ -241,55 +333,85 @@ void convolution_weight_gradient(const Layer& layer, const V* input, const V* ou
 
 // ---- pooling ------------------------------------------------------------------------------------
 
-void pooling_forward(const Layer& layer, const V* input, V* output) {
-    const Maps &in = layer.input, &out = layer.output;
-    const int size = layer.size;
-    const bool average = layer.kind == Kind::average_pooling;
+// One row of squares; S is their side, or 0 for any.
+template <bool average, int S>
+void pool_row(const Layer& layer, const V* from, V* to) {
+    const int size = S ? S : layer.size, stride = layer.input.row_stride();
     const float share = 1.0f / static_cast<float>(size * size);
-    for (int c = 0; c < out.channels; ++c)
-        for (int y = 0; y < out.rows; ++y) {
-            const V* from = input + in.at(c, y * size, 0);
-            V* to = output + out.at(c, y, 0);
-            for (int x = 0; x < out.columns; ++x) {
-                V result = from[x * size];
-                for (int v = 0; v < size; ++v)
-                    for (int u = v == 0 ? 1 : 0; u < size; ++u) {
-                        const V value = from[v * in.row_stride() + x * size + u];
-                        // Written so that a NaN on either side stays.
-                        result = average ? result + value
-                                         : choose(value <= result, result, value);
-                    }
-                to[x] = average ? result * share : result;
+    for (int x = 0; x < layer.output.columns; ++x) {
+        V result = from[x * size];
+        for (int v = 0; v < size; ++v)
+            for (int u = v == 0 ? 1 : 0; u < size; ++u) {
+                const V value = from[v * stride + x * size + u];
+                // Written so that a NaN on either side stays.
+                result = average ? result + value : choose(value <= result, result, value);
             }
-        }
+        to[x] = average ? result * share : result;
+    }
 }
 
+template <bool average, int S> void pool(const Layer& layer, const V* input, V* output) {
+    const Maps &in = layer.input, &out = layer.output;
+    for (int c = 0; c < out.channels; ++c)
+        for (int y = 0; y < out.rows; ++y)
+            pool_row<average, S>(layer, input + in.at(c, y * layer.size, 0),
+                                 output + out.at(c, y, 0));
+}
+
+void pooling_forward(const Layer& layer, const V* input, V* output) {
+    if (layer.kind == Kind::average_pooling)
+        return layer.size == 2 ? pool<true, 2>(layer, input, output)
+                               : pool<true, 0>(layer, input, output);
+    return layer.size == 2 ? pool<false, 2>(layer, input, output)
+                           : pool<false, 0>(layer, input, output);
+}
+
+// The squares of one row, each with an equal share of what flows to it.
+template <int S> void share_row(const Layer& layer, const V* flow, V* input_gradient) {
+    const int size = S ? S : layer.size, stride = layer.input.row_stride();
+    const float share = 1.0f / static_cast<float>(size * size);
+    for (int x = 0; x < layer.output.columns; ++x) {
+        const V part = flow[x] * share;
+        for (int v = 0; v < size; ++v)
+            for (int u = 0; u < size; ++u) input_gradient[v * stride + x * size + u] = part;
+    }
+}
+
+// The squares of one row; the first maximum of each gets all that flows to it.
+template <int S>
+void choose_row(const Layer& layer, const V* input, const V* output, const V* flow,
+                V* input_gradient) {
+    const int size = S ? S : layer.size, stride = layer.input.row_stride();
+    for (int x = 0; x < layer.output.columns; ++x) {
+        I left_over = ~I{};
+        for (int v = 0; v < size; ++v)
+            for (int u = 0; u < size; ++u) {
+                const int place = v * stride + x * size + u;
+                const I here = (input[place] == output[x]) & left_over;
+                input_gradient[place] = choose(here, flow[x], V{});
+                left_over &= ~here;
+            }
+    }
+}
+
+// Pixels beyond the last whole square get zero.
 void pooling_gradient(const Layer& layer, const V* input, const V* output,
                       const V* output_gradient, V* input_gradient) {
     const Maps &in = layer.input, &out = layer.output;
-    const int size = layer.size;
-    const float share = 1.0f / static_cast<float>(size * size);
-    if (out.rows * size != in.rows || out.columns * size != in.columns)
-        for (int k = 0; k < in.padded_size(); ++k) input_gradient[k] = V{};
+    if (out.rows * layer.size != in.rows || out.columns * layer.size != in.columns)
+        for (int c = 0; c < in.channels; ++c)
+            for (int y = 0; y < in.rows; ++y)
+                for (int x = 0; x < in.columns; ++x) input_gradient[in.at(c, y, x)] = V{};
+    const bool average = layer.kind == Kind::average_pooling, pairs = layer.size == 2;
     for (int c = 0; c < out.channels; ++c)
         for (int y = 0; y < out.rows; ++y) {
-            const int start = in.at(c, y * size, 0), row = in.row_stride();
-            for (int x = 0; x < out.columns; ++x) {
-                const V flow = output_gradient[out.at(c, y, x)];
-                const V best = output[out.at(c, y, x)];
-                I left_over = ~I{};
-                for (int v = 0; v < size; ++v)
-                    for (int u = 0; u < size; ++u) {
-                        const int place = start + v * row + x * size + u;
-                        if (layer.kind == Kind::average_pooling) {
-                            input_gradient[place] = flow * share;
-                            continue;
-                        }
-                        const I here = (input[place] == best) & left_over;
-                        input_gradient[place] = choose(here, flow, V{});
-                        left_over &= ~here;
-                    }
-            }
+            const int from = in.at(c, y * layer.size, 0), to = out.at(c, y, 0);
+            const V* flow = output_gradient + to;
+            if (average)
+                (pairs ? share_row<2> : share_row<0>)(layer, flow, input_gradient + from);
+            else
+                (pairs ? choose_row<2> : choose_row<0>)(layer, input + from, output + to, flow,
+                                                        input_gradient + from);
         }
 }
 
@@ -304,11 +426,11 @@ inline void dense_rows(int inputs, const V* input, const float* weight, const fl
 #pragma GCC unroll 4
         for (int g = 0; g < G; ++g) sum[c][g] = splat(bias[c]);
     for (int i = 0; i < inputs; ++i)
-#pragma GCC unroll 4
-        for (int g = 0; g < G; ++g) {
-            const V x = input[i * G + g];
 #pragma GCC unroll 16
-            for (int c = 0; c < C; ++c) sum[c][g] += x * weight[c * inputs + i];
+        for (int c = 0; c < C; ++c) {
+            const V w = splat(weight[c * inputs + i]);
+#pragma GCC unroll 4
+            for (int g = 0; g < G; ++g) sum[c][g] += w * input[i * G + g];
         }
 #pragma GCC unroll 16
     for (int c = 0; c < C; ++c)
@@ -331,11 +453,11 @@ inline void dense_columns(int inputs, int outputs, const V* output_gradient, con
                           V* input_gradient) {
     V sum[C][G] = {};
     for (int o = 0; o < outputs; ++o)
-#pragma GCC unroll 4
-        for (int g = 0; g < G; ++g) {
-            const V flow = output_gradient[o * G + g];
 #pragma GCC unroll 16
-            for (int c = 0; c < C; ++c) sum[c][g] += flow * weight[o * inputs + c];
+        for (int c = 0; c < C; ++c) {
+            const V w = splat(weight[o * inputs + c]);
+#pragma GCC unroll 4
+            for (int g = 0; g < G; ++g) sum[c][g] += w * output_gradient[o * G + g];
         }
 #pragma GCC unroll 16
     for (int c = 0; c < C; ++c)
@@ -414,34 +536,7 @@ void dense_weight_gradient(int inputs, int outputs, const V* input, const V* out
         for (int g = 0; g < G; ++g) bias_gradient[o] += sum_lanes(output_gradient[o * G + g]);
 }
 
-// ---- activations --------------------------------------------------------------------------------
-
-inline V activate(Activation activation, V a) {
-    switch (activation) {
-    case Activation::relu: return choose(a < 0.0f, V{}, a);
-    case Activation::leaky_relu: return choose(a > 0.0f, a, a * lenet::leaky_relu_slope);
-    case Activation::sigmoid: return sigmoid(a);
-    case Activation::tanh: return hyperbolic_tangent(a);
-    case Activation::scaled_tanh:
-        return lenet::scaled_tanh_amplitude * hyperbolic_tangent(a * lenet::scaled_tanh_slope);
-    case Activation::identity: break;
-    }
-    return a;
-}
-
-inline V activation_gradient(Activation activation, V y, V flow) {
-    constexpr float amplitude = lenet::scaled_tanh_amplitude, slope = lenet::scaled_tanh_slope;
-    switch (activation) {
-    case Activation::relu: return choose(y > 0.0f, flow, V{});
-    case Activation::leaky_relu: return choose(y > 0.0f, flow, flow * lenet::leaky_relu_slope);
-    case Activation::sigmoid: return flow * (y * (1.0f - y));
-    case Activation::tanh: return flow * (1.0f - y * y);
-    case Activation::scaled_tanh:
-        return flow * (slope * amplitude - y * y * (slope / amplitude));
-    case Activation::identity: break;
-    }
-    return flow;
-}
+// ---- activations over maps ----------------------------------------------------------------------
 
 template <Activation activation> void activate_rows(const Maps& maps, V* values) {
     for (int c = 0; c < maps.channels; ++c)

@@ -4,6 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 
+// Never compiled out of line: the linker would keep one copy for all instruction sets.
+#define LENET_INLINE [[gnu::always_inline]] constexpr
+
 namespace lenet {
 
 enum class Kind : int { convolution, average_pooling, max_pooling, dense };
@@ -19,13 +22,21 @@ struct Maps {
     int rows = 0;
     int columns = 0;
     int border = 0;
+    int plane = 0; // numbers from one channel to the next, where it does not follow from the rows
 
-    constexpr int row_stride() const { return columns + 2 * border; }
-    constexpr int channel_stride() const { return (rows + 2 * border) * row_stride(); }
-    constexpr int size() const { return channels * rows * columns; }
-    constexpr int padded_size() const { return channels * channel_stride(); }
-    constexpr int at(int channel, int row, int column) const {
+    LENET_INLINE int row_stride() const { return columns + 2 * border; }
+    LENET_INLINE int channel_stride() const {
+        return plane > 0 ? plane : (rows + 2 * border) * row_stride();
+    }
+    LENET_INLINE int size() const { return channels * rows * columns; }
+    LENET_INLINE int padded_size() const { return channels * channel_stride(); }
+    LENET_INLINE int at(int channel, int row, int column) const {
         return channel * channel_stride() + (row + border) * row_stride() + column + border;
+    }
+
+    // Some of the rows, in the same place: to be used with a pointer that is moved to the first.
+    LENET_INLINE Maps band(int count) const {
+        return Maps{channels, count, columns, border, channel_stride()};
     }
 };
 
@@ -53,9 +64,9 @@ struct Network {
     float pixel_scale = 1.0f;
     float pixel_shift = 0.0f;
 
-    const Layer& last() const { return layers[count - 1]; }
-    int classes() const { return last().output.size(); }
-    const Maps& pixels() const { return layers[0].input; }
+    LENET_INLINE const Layer& last() const { return layers[count - 1]; }
+    LENET_INLINE int classes() const { return last().output.size(); }
+    LENET_INLINE const Maps& pixels() const { return layers[0].input; }
 };
 
 // Images of one split, chosen by index: uint8 (n, channels, rows, columns) and labels (n).
@@ -65,7 +76,7 @@ struct Images {
     const std::int64_t* labels = nullptr;
     const std::int64_t* indices = nullptr;
 
-    std::size_t index(std::size_t position) const {
+    LENET_INLINE std::size_t index(std::size_t position) const {
         return indices == nullptr ? position : static_cast<std::size_t>(indices[position]);
     }
 };

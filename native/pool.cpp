@@ -37,23 +37,33 @@ Pool::Pool(int threads) : threads_(threads < 1 ? 1 : threads), process_(current_
     start();
 }
 
+// Throws std::system_error where the system gives no more threads.
 void Pool::start() {
     crew_ = std::make_unique<Crew>();
-    for (int thread = 1; thread < threads_; ++thread)
-        crew_->threads.emplace_back([crew = crew_.get(), thread] { work(*crew, thread); });
+    try {
+        for (int thread = 1; thread < threads_; ++thread)
+            crew_->threads.emplace_back([crew = crew_.get(), thread] { work(*crew, thread); });
+    } catch (...) {
+        stop();
+        throw;
+    }
 }
 
-Pool::~Pool() {
-    if (current_process() != process_) {
-        (void)crew_.release(); // the parent's threads are not here to be joined
-        return;
-    }
+void Pool::stop() {
     {
         const std::lock_guard lock(crew_->mutex);
         crew_->leaving = true;
     }
     crew_->begin.notify_all();
     for (std::thread& thread : crew_->threads) thread.join();
+    crew_.reset();
+}
+
+Pool::~Pool() {
+    if (current_process() == process_)
+        stop();
+    else
+        (void)crew_.release(); // the parent's threads are not here to be joined
 }
 
 void Pool::work(Crew& crew, int thread) {

@@ -28,6 +28,7 @@ private:
     struct Crew; // the threads and what they share
 
     void start();
+    void stop();
     static void work(Crew& crew, int thread);
 
     int threads_;

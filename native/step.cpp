@@ -1,10 +1,10 @@
 // A shard of a batch forward and backward, and answers: compiled once for each instruction set.
 
-#include <chrono>
 #include <cmath>
 
 #include "backend.hpp"
 #include "kernels.hpp"
+#include "update.hpp"
 
 using lenet::Backend;
 using lenet::Images;
@@ -39,6 +39,7 @@ inline std::size_t count_of(int value) { return static_cast<std::size_t>(value);
 
 // One thread's buffers.
 struct Rooms {
+    std::uint8_t* bytes; // a tile's images, the lanes of each pixel together
     V* image[tiles];
     V* output[lenet::maximum_layers][tiles]; // spatial layers
     V* dense[lenet::maximum_layers];         // dense layers, (features, tiles)
@@ -57,6 +58,7 @@ std::size_t spatial_parameters(const Network& network) {
 Rooms lay_out(const Network& network, Shelf& shelf) {
     Rooms rooms = {};
     int widest = network.pixels().padded_size(), features = network.pixels().size();
+    rooms.bytes = shelf.take<std::uint8_t>(count_of(network.pixels().size() * lanes));
     for (int t = 0; t < tiles; ++t)
         rooms.image[t] = shelf.take<V>(count_of(network.pixels().padded_size()));
     for (int k = 0; k < network.count; ++k) {
@@ -78,9 +80,30 @@ Rooms lay_out(const Network& network, Shelf& shelf) {
     return rooms;
 }
 
-// Images [begin, end) into the lanes of a tile; lanes without an image get zeros.
+// Sixteen bytes of each lane's image, to the lanes of sixteen pixels: log2(lanes) rounds of the
+// perfect shuffle.
+inline void transpose_bytes(const std::uint8_t* const* from, std::size_t offset,
+                            std::uint8_t* to) {
+    Bytes row[lanes], shuffled[lanes];
+#pragma GCC unroll 16
+    for (int lane = 0; lane < lanes; ++lane)
+        std::memcpy(&row[lane], from[lane] + offset, sizeof(Bytes));
+#pragma GCC unroll 4
+    for (int round = 1; round < lanes; round *= 2) {
+#pragma GCC unroll 8
+        for (int k = 0; k < lanes / 2; ++k) {
+            shuffled[2 * k] = interleave_low(row[k], row[k + lanes / 2]);
+            shuffled[2 * k + 1] = interleave_high(row[k], row[k + lanes / 2]);
+        }
+#pragma GCC unroll 16
+        for (int k = 0; k < lanes; ++k) row[k] = shuffled[k];
+    }
+    std::memcpy(to, row, sizeof row);
+}
+
+// Images [begin, end) into the lanes of a tile; lanes without an image get the first one.
 void load_tile(const Network& network, const Images& images, std::size_t begin, std::size_t end,
-               V* tile) {
+               const Rooms& rooms, V* tile) {
     const Maps& maps = network.pixels();
     const std::size_t size = count_of(maps.size());
     const std::uint8_t* from[lanes];
@@ -88,17 +111,56 @@ void load_tile(const Network& network, const Images& images, std::size_t begin, 
         const std::size_t position = begin + count_of(lane);
         from[lane] = images.pixels + images.index(position < end ? position : begin) * size;
     }
-    int k = 0;
+    std::size_t k = 0;
+    for (; k + sizeof(Bytes) <= size; k += sizeof(Bytes))
+        transpose_bytes(from, k, rooms.bytes + k * count_of(lanes));
+    for (; k < size; ++k)
+        for (int lane = 0; lane < lanes; ++lane)
+            rooms.bytes[k * count_of(lanes) + count_of(lane)] = from[lane][k];
+    const std::uint8_t* bytes = rooms.bytes;
     for (int c = 0; c < maps.channels; ++c)
         for (int y = 0; y < maps.rows; ++y) {
             V* row = tile + maps.at(c, y, 0);
-            for (int x = 0; x < maps.columns; ++x, ++k) {
-                V value;
-                for (int lane = 0; lane < lanes; ++lane)
-                    value[lane] = static_cast<float>(from[lane][k]);
-                row[x] = value * network.pixel_scale + network.pixel_shift;
-            }
+            for (int x = 0; x < maps.columns; ++x, bytes += lanes)
+                row[x] = to_floats(bytes) * network.pixel_scale + network.pixel_shift;
         }
+}
+
+bool is_pooling(const Layer& layer) {
+    return layer.kind == Kind::average_pooling || layer.kind == Kind::max_pooling;
+}
+
+// Layer `k` is a convolution, and the next one pools what it gives.
+bool is_pooled(const Network& network, int k) {
+    return k + 1 < network.spatial && network.layers[k].kind == Kind::convolution &&
+           is_pooling(network.layers[k + 1]);
+}
+
+// Rows of a convolution's output from row `y` on.
+void forward_rows(const Layer& layer, const float* parameters, int y, int rows, const V* input,
+                  V* output) {
+    Layer part = layer;
+    part.output = layer.output.band(rows);
+    output += y * layer.output.row_stride();
+    convolution_forward(part, input + y * layer.input.row_stride(), parameters + layer.weight,
+                        parameters + layer.bias, output);
+    if (!is_immediate(layer.activation)) activation_forward(layer.activation, part.output, output);
+}
+
+// A convolution and the pooling after it, one row of squares at a time, which the first-level cache
+// holds in between.
+void forward_pooled(const Layer& layer, const Layer& pooling, const float* parameters,
+                    const V* input, V* output, V* pooled) {
+    const int size = pooling.size, stride = layer.output.row_stride();
+    Layer part = pooling;
+    part.input = layer.output.band(size);
+    part.output = pooling.output.band(1);
+    for (int y = 0; y < pooling.output.rows; ++y) {
+        forward_rows(layer, parameters, y * size, size, input, output);
+        pooling_forward(part, output + y * size * stride, pooled + y * pooling.output.row_stride());
+    }
+    const int done = pooling.output.rows * size;
+    forward_rows(layer, parameters, done, layer.output.rows - done, input, output);
 }
 
 // The spatial layers for tile `t`, and its features into the group's columns.
@@ -107,12 +169,16 @@ void forward_tile(const Network& network, const float* parameters, const Rooms& 
     for (int k = 0; k < network.spatial; ++k) {
         const Layer& layer = network.layers[k];
         V* output = rooms.output[k][t];
-        if (layer.kind == Kind::convolution)
-            convolution_forward(layer, input, parameters + layer.weight, parameters + layer.bias,
-                                output);
-        else
+        if (is_pooled(network, k)) {
+            ++k;
+            forward_pooled(layer, network.layers[k], parameters, input, output,
+                           rooms.output[k][t]);
+            output = rooms.output[k][t];
+        } else if (layer.kind == Kind::convolution) {
+            forward_rows(layer, parameters, 0, layer.output.rows, input, output);
+        } else {
             pooling_forward(layer, input, output);
-        activation_forward(layer.activation, layer.output, output);
+        }
         input = output;
     }
     const Maps& last = network.layers[network.spatial].input;
@@ -140,7 +206,7 @@ int tiles_of(std::size_t images) {
 const V* forward_group(const Network& network, const float* parameters, const Images& images,
                        std::size_t begin, std::size_t end, const Rooms& rooms) {
     for (int t = 0; t < tiles_of(end - begin); ++t) {
-        load_tile(network, images, begin + count_of(t * lanes), end, rooms.image[t]);
+        load_tile(network, images, begin + count_of(t * lanes), end, rooms, rooms.image[t]);
         forward_tile(network, parameters, rooms, t);
     }
     return forward_dense(network, parameters, rooms);
@@ -210,6 +276,24 @@ const V* backward_dense(const Network& network, const float* parameters, const R
     return flow;
 }
 
+// The weight gradient of the first layer, one row of squares of the pooling after it at a time:
+// nothing else needs the gradient of what the layer gave.
+void backward_pooled(const Layer& layer, const Layer& pooling, const V* input, const V* output,
+                     const V* pooled, const V* pooled_flow, const Rooms& rooms, V* flow) {
+    const int size = pooling.size, stride = layer.output.row_stride();
+    Layer part = layer, squares = pooling;
+    squares.input = part.output = layer.output.band(size);
+    squares.output = pooling.output.band(1);
+    for (int y = 0; y < pooling.output.rows; ++y) {
+        const V* rows = output + y * size * stride;
+        const int row = y * pooling.output.row_stride();
+        pooling_gradient(squares, rows, pooled + row, pooled_flow + row, flow);
+        activation_backward(layer.activation, part.output, rows, flow);
+        convolution_weight_gradient(part, input + y * size * layer.input.row_stride(), flow,
+                                    rooms.gradient + layer.weight, rooms.gradient + layer.bias);
+    }
+}
+
 void backward_tile(const Network& network, const float* parameters, const Rooms& rooms, int t,
                    const V* features) {
     V *flow = rooms.flow[0], *below = rooms.flow[1];
@@ -219,6 +303,11 @@ void backward_tile(const Network& network, const float* parameters, const Rooms&
         const Layer& layer = network.layers[k];
         const V* input = k == 0 ? rooms.image[t] : rooms.output[k - 1][t];
         const V* output = rooms.output[k][t];
+        if (k == 1 && is_pooled(network, 0)) {
+            backward_pooled(network.layers[0], layer, rooms.image[t], input, output, flow, rooms,
+                            below);
+            break;
+        }
         activation_backward(layer.activation, layer.output, output, flow);
         if (layer.kind == Kind::convolution)
             convolution_weight_gradient(layer, input, flow, rooms.gradient + layer.weight,
@@ -491,28 +580,21 @@ void functions(const float* x, std::size_t count, float* e, float* s, float* t) 
     }
 }
 
-double peak(double seconds) {
-    using Clock = std::chrono::steady_clock;
-    constexpr int chains = 12, rounds = 100000;
+std::int64_t multiply_add(int rounds) {
+    constexpr int chains = 12;
     V sum[chains];
+#pragma GCC unroll 16
     for (int c = 0; c < chains; ++c) sum[c] = splat(static_cast<float>(c));
     V factor = splat(0.999f), term = splat(0.001f);
-    const auto start = Clock::now();
-    double done = 0.0, elapsed = 0.0;
-    while (elapsed < seconds) {
-        for (int r = 0; r < rounds; ++r) {
+    keep_in_register(factor);
+    keep_in_register(term);
+    for (int round = 0; round < rounds; ++round)
 #pragma GCC unroll 16
-            for (int c = 0; c < chains; ++c) sum[c] = sum[c] * factor + term;
-            asm volatile("" : : : "memory");
+        for (int c = 0; c < chains; ++c) {
+            sum[c] = sum[c] * factor + term;
+            keep_in_register(sum[c]);
         }
-        done += static_cast<double>(rounds) * chains * lanes;
-        elapsed = std::chrono::duration<double>(Clock::now() - start).count();
-    }
-    float kept = 0.0f;
-    for (int c = 0; c < chains; ++c) kept += sum_lanes(sum[c]);
-    volatile float sink = kept; // keeps the sums from being thrown away
-    (void)sink;
-    return done / elapsed;
+    return static_cast<std::int64_t>(rounds) * chains * lanes;
 }
 
 #define LENET_TEXT(name) #name
@@ -523,7 +605,17 @@ double peak(double seconds) {
 } // namespace
 
 namespace lenet {
-const Backend LENET_SYMBOL(LENET_ISA) = {LENET_NAME(LENET_ISA), lanes, group,  workspace_bytes,
-                                         train,                 infer, watch,  packed_floats,
-                                         pack,                  infer_one,     functions, peak};
+const Backend LENET_SYMBOL(LENET_ISA) = {LENET_NAME(LENET_ISA),
+                                         lanes,
+                                         group,
+                                         workspace_bytes,
+                                         train,
+                                         update,
+                                         infer,
+                                         watch,
+                                         packed_floats,
+                                         pack,
+                                         infer_one,
+                                         functions,
+                                         multiply_add};
 } // namespace lenet

@@ -24,27 +24,57 @@ typedef float Unaligned __attribute__((vector_size(4 * LENET_LANES), aligned(4))
 
 // How many accumulators fit in the registers: `wide` columns of vectors, and channels beside them.
 #if defined(__AVX512F__)
-constexpr int channels_by_5 = 4, channels_by_4 = 6, taps_channels = 4, edge_channels = 4;
+constexpr int block_columns = 5, block_channels = 4, gather_columns = 4, gather_channels = 4, taps_channels = 4;
 constexpr int dense_block = 12, weight_rows = 6;
 #else
-constexpr int channels_by_5 = 2, channels_by_4 = 3, taps_channels = 2, edge_channels = 2;
+constexpr int block_columns = 5, block_channels = 2, gather_columns = 4, gather_channels = 3, taps_channels = 2;
 constexpr int dense_block = 6, weight_rows = 3;
 #endif
 
-inline V splat(float value) { return V{} + value; }
+typedef std::uint8_t Bytes __attribute__((vector_size(16)));
+
+inline Bytes interleave_low(Bytes a, Bytes b) {
+    return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+
+inline Bytes interleave_high(Bytes a, Bytes b) {
+    return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15,
+                                   31);
+}
+
+// One byte a lane.
+inline V to_floats(const std::uint8_t* from) {
+    typedef std::uint8_t Lanes __attribute__((vector_size(LENET_LANES)));
+    Lanes bytes;
+    std::memcpy(&bytes, from, sizeof bytes);
+    return __builtin_convertvector(__builtin_convertvector(bytes, I), V);
+}
+
+constexpr int first_level_cache = 32 * 1024; // bytes
+
+// Subtracting zero folds away; adding it would not, for minus zero.
+inline V splat(float value) { return value - V{}; }
 
 inline V load(const float* from) { return *reinterpret_cast<const Unaligned*>(from); }
 
 inline void store(float* to, V value) { *reinterpret_cast<Unaligned*>(to) = value; }
 
-inline V choose(I mask, V yes, V no) {
-    return reinterpret_cast<V>((reinterpret_cast<I>(yes) & mask) |
-                               (reinterpret_cast<I>(no) & ~mask));
-}
+inline V choose(I mask, V yes, V no) { return mask ? yes : no; }
 
 // A comparison with NaN is false, so both keep a NaN in `value`.
 inline V at_least(V value, float bound) { return choose(value < bound, splat(bound), value); }
 inline V at_most(V value, float bound) { return choose(value > bound, splat(bound), value); }
+
+// The compiler must compute `value` here, in a register.
+#if defined(__aarch64__)
+inline void keep_in_register(V& value) { asm volatile("" : "+w"(value)); }
+#else
+inline void keep_in_register(V& value) { asm volatile("" : "+v"(value)); }
+#endif
+
+// Forget what was loaded from `pointer`: where values are used by several taps, holding them for the
+// next tap costs more registers than there are, and spilling is dearer than loading again.
+inline void load_again(const V*& pointer) { asm("" : "+r"(pointer)); }
 
 inline float sum_lanes(V value) {
     float sum = 0.0f;
@@ -76,16 +106,18 @@ inline V exponential(V x) {
 
 inline V sigmoid(V x) { return 1.0f / (1.0f + exponential(-x)); }
 
-// tanh(x) = 1 - 2 / (e^2x + 1), and its odd Taylor series where that would cancel.
+// tanh(x) = 1 - 2 / (e^2x + 1), and an odd polynomial where that would cancel: the coefficients and
+// the bound are those of tanhf in Moshier's Cephes library.
 inline V hyperbolic_tangent(V x) {
     const V square = x * x;
-    V series = splat(62.0f / 2835.0f);
-    series = series * square - 17.0f / 315.0f;
-    series = series * square + 2.0f / 15.0f;
-    series = series * square - 1.0f / 3.0f;
+    V series = splat(-5.70498872745e-3f);
+    series = series * square + 2.06390887954e-2f;
+    series = series * square - 5.37397155531e-2f;
+    series = series * square + 1.33314422036e-1f;
+    series = series * square - 3.33332819422e-1f;
     series = series * square * x + x;
     const V wide = 1.0f - 2.0f / (exponential(x + x) + 1.0f);
-    return choose(square < 0.04f, series, wide);
+    return choose(square < 0.625f * 0.625f, series, wide);
 }
 
 } // namespace

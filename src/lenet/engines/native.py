@@ -22,7 +22,9 @@ ACTIVATIONS = {
 }  # fmt: skip
 """The numbers of `lenet::Kind` and `lenet::Activation` in native/network.hpp."""
 
-MAXIMUM_LAYERS, MAXIMUM_SIZE, MAXIMUM_SIDE = 32, 64, 1 << 16
+MAXIMUM_LAYERS, MAXIMUM_SIZE, MAXIMUM_PARAMETERS, MAXIMUM_OUTPUTS = 32, 64, 1 << 26, 1 << 16
+"""Far beyond any LeNet; the compiled part counts in 32 bits and asks for its memory at once."""
+
 EAGER_CURE = "use --engine eager"
 
 CURES = (
@@ -78,37 +80,56 @@ class NativeEngine:
         self._shapes = spec.weight_shapes()
         self._adamw = recipe.optimizer == "adamw"
         self._momentum = recipe.momentum > 0
-        self._engine = self._native.Engine(
-            build_network(spec),
-            isa=instruction_set(),
-            parameters=self._flatten(weights),
-            mask=_mask(spec),
-            threads=threads or cores(),
-            adamw=self._adamw,
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov,
-            weight_decay=recipe.weight_decay,
-            beta1=recipe.beta1,
-            beta2=recipe.beta2,
-            epsilon=recipe.epsilon,
-            label_smoothing=recipe.label_smoothing,
-        )
+        self._engine = self._open(recipe, weights, threads or cores())
         self.threads: int = self._engine.threads
         self._steps: list[tuple[float, int, int]] = []
+
+    def _open(self, recipe: Recipe, weights: Weights, threads: int) -> Any:
+        try:
+            return self._native.Engine(
+                build_network(self._spec),
+                isa=instruction_set(),
+                parameters=self._flatten(weights),
+                mask=_mask(self._spec),
+                threads=threads,
+                adamw=self._adamw,
+                momentum=recipe.momentum,
+                nesterov=recipe.nesterov,
+                weight_decay=recipe.weight_decay,
+                beta1=recipe.beta1,
+                beta2=recipe.beta2,
+                epsilon=recipe.epsilon,
+                label_smoothing=recipe.label_smoothing,
+            )
+        except (ValueError, RuntimeError) as error:
+            raise EngineError(
+                f"the native engine cannot run {self._spec.name} on {threads} threads: {error}; "
+                f"{EAGER_CURE}"
+            ) from error
 
     def place(self, images: NDArray[np.uint8], labels: NDArray[np.int64] | None = None) -> Any:
         """See `Engine.place`; the images stay where they are and are read as uint8."""
         chosen = np.zeros(0, np.int64) if labels is None else labels
+        if images.dtype != np.uint8 or images.shape[1:] != self._spec.input_shape:
+            raise EngineError(
+                f"images are {images.dtype} {images.shape}; the network {self._spec.name} reads "
+                f"uint8 (n, {', '.join(map(str, self._spec.input_shape))})"
+            )
         try:
             return self._native.Split(
-                np.ascontiguousarray(images), np.ascontiguousarray(chosen), self._spec.classes
+                np.ascontiguousarray(images),
+                np.ascontiguousarray(chosen).astype(np.int64, casting="safe", copy=False),
+                self._spec.classes,
             )
-        except ValueError as error:
-            raise EngineError(f"these images or labels cannot be used: {error}") from error
+        except (ValueError, TypeError) as error:
+            raise EngineError(f"these labels cannot be used: {error}") from error
 
     def step(self, placed: Any, indices: NDArray[np.int64], learning_rate: float) -> None:
-        """See `Engine.step`."""
-        loss, misses = self._engine.step(placed, indices, learning_rate)
+        """See `Engine.step`; a wrong index is refused before anything is touched."""
+        try:
+            loss, misses = self._engine.step(placed, np.ascontiguousarray(indices), learning_rate)
+        except (ValueError, TypeError) as error:
+            raise EngineError(f"this step cannot be taken: {error}") from error
         self._steps.append((loss, misses, len(indices)))
 
     def step_metrics(self) -> StepMetrics:
@@ -136,15 +157,14 @@ class NativeEngine:
 
     def state(self) -> EngineState:
         """See `Engine.state`."""
+        parameters, first, second, updates = self._engine.state()
         optimizer: Weights = {}
-        if self._engine.updates and (self._adamw or self._momentum):
-            slots = {"mean" if self._adamw else "momentum": self._engine.first}
-            slots |= {"square": self._engine.second} if self._adamw else {}
+        if updates and (self._adamw or self._momentum):
+            slots = {"mean": first, "square": second} if self._adamw else {"momentum": first}
             for slot, values in slots.items():
                 named = self._unflatten(values).items()
                 optimizer |= {f"{slot}/{name}": array for name, array in named}
-        weights = self._unflatten(self._engine.parameters)
-        return EngineState(weights, optimizer, self._engine.updates)
+        return EngineState(self._unflatten(parameters), optimizer, updates)
 
     def restore(self, state: EngineState) -> None:
         """See `Engine.restore`."""
@@ -183,7 +203,8 @@ def build_network(spec: Spec) -> Any:
         place = f"the native engine cannot do layer {layer.name}"
         if seen_dense and not isinstance(layer, Dense):
             raise EngineError(f"{place}: it comes after a dense layer; {EAGER_CURE}")
-        if _size(layer) > MAXIMUM_SIZE or max(counts.output_shape) > MAXIMUM_SIDE:
+        fits = max(counts.output_shape) <= MAXIMUM_OUTPUTS and _size(layer) <= MAXIMUM_SIZE
+        if not fits or counts.parameters > MAXIMUM_PARAMETERS:
             raise EngineError(f"{place}: it is too large; {EAGER_CURE}")
         seen_dense = isinstance(layer, Dense)
     if len(spec.layers) > MAXIMUM_LAYERS:

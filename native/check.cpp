@@ -1,0 +1,176 @@
+// The stand-alone check of one instruction set, without Python, to be run under sanitizers: the
+// kernels, then whole networks on several threads.
+
+#include <cmath>
+#include <cstdio>
+#include <random>
+
+#include "check.hpp"
+#include "engine.hpp"
+#include "reference.hpp"
+
+#define LENET_TEXT(name) #name
+#define LENET_NAME(name) LENET_TEXT(name)
+
+namespace {
+
+using namespace lenet;
+
+// Adds a layer behind those that are there; the shapes follow.
+void add(Network& network, Kind kind, Activation activation, int size, int padding, int outputs,
+         Maps input) {
+    Layer& layer = network.layers[network.count++];
+    layer.kind = kind;
+    layer.activation = activation;
+    layer.size = size;
+    if (network.count > 1) input = network.layers[network.count - 2].output;
+    input.border = padding;
+    if (network.count > 1) network.layers[network.count - 2].output.border = padding;
+    layer.input = input;
+    std::size_t weights = 0;
+    if (kind == Kind::dense) {
+        layer.output = Maps{outputs, 1, 1};
+        weights = static_cast<std::size_t>(input.size() * outputs);
+    } else if (kind == Kind::convolution) {
+        const int grow = 2 * padding - size + 1;
+        layer.output = Maps{outputs, input.rows + grow, input.columns + grow};
+        weights = static_cast<std::size_t>(input.channels * size * size * outputs);
+    } else {
+        layer.output = Maps{input.channels, input.rows / size, input.columns / size};
+    }
+    network.spatial += kind != Kind::dense;
+    layer.weight = network.parameters;
+    layer.bias = layer.weight + weights;
+    if (weights > 0) network.parameters = layer.bias + static_cast<std::size_t>(outputs);
+}
+
+Network lenet5(Activation activation, Kind pooling) {
+    Network network;
+    network.pixel_scale = 1.0f / 255.0f;
+    constexpr auto identity = Activation::identity;
+    add(network, Kind::convolution, activation, 5, 2, 6, Maps{1, 28, 28});
+    add(network, pooling, identity, 2, 0, 0, {});
+    add(network, Kind::convolution, activation, 5, 0, 16, {});
+    add(network, pooling, identity, 2, 0, 0, {});
+    add(network, Kind::dense, activation, 0, 0, 120, {});
+    add(network, Kind::dense, Activation::sigmoid, 0, 0, 84, {});
+    add(network, Kind::dense, identity, 0, 0, 10, {});
+    return network;
+}
+
+// Odd on purpose: sizes that fill no vector, borders between layers, columns that pooling drops.
+Network odd(Activation activation, Kind pooling) {
+    Network network;
+    add(network, Kind::convolution, activation, 3, 1, 5, Maps{3, 11, 13});
+    add(network, Kind::convolution, activation, 5, 4, 3, {});
+    add(network, pooling, Activation::identity, 3, 0, 0, {});
+    add(network, Kind::dense, Activation::tanh, 0, 0, 7, {});
+    add(network, Kind::dense, Activation::identity, 0, 0, 3, {});
+    network.pixel_scale = 1.0f / 128.0f;
+    network.pixel_shift = -1.0f;
+    return network;
+}
+
+struct Data {
+    std::vector<std::uint8_t> pixels;
+    std::vector<std::int64_t> labels;
+    std::vector<std::int64_t> indices;
+    std::vector<float> parameters;
+
+    Data(const Network& network, std::size_t count) {
+        std::minstd_rand generator(7);
+        pixels.resize(count * static_cast<std::size_t>(network.pixels().size()));
+        for (std::uint8_t& pixel : pixels) pixel = static_cast<std::uint8_t>(generator() % 256);
+        for (std::size_t n = 0; n < count; ++n) {
+            labels.push_back(static_cast<std::int64_t>(generator()) % network.classes());
+            indices.push_back(static_cast<std::int64_t>(n * 7 % count));
+        }
+        for (std::size_t k = 0; k < network.parameters; ++k)
+            parameters.push_back(static_cast<float>(generator() % 2001) / 5000.0f - 0.2f);
+    }
+
+    Images images() const { return Images{pixels.data(), labels.data(), indices.data()}; }
+};
+
+const Backend& backend() {
+    for (const Backend* usable : usable_backends())
+        if (std::string(usable->name) == LENET_NAME(LENET_ISA)) return *usable;
+    return backend_baseline;
+}
+
+// The state and the answers after some steps of sizes that leave tiles and shards unfilled.
+std::vector<float> train(const Network& network, const Data& data, const Optimizer& optimizer,
+                         int threads) {
+    Engine engine(network, backend(), optimizer, data.parameters, {}, threads);
+    for (const std::size_t count : {1, 16, 37, 100}) engine.step(data.images(), count, 0.05);
+    Engine::State state = engine.state();
+    std::vector<float> all = state.parameters;
+    all.insert(all.end(), state.first.begin(), state.first.end());
+    all.insert(all.end(), state.second.begin(), state.second.end());
+    for (const std::size_t count : {1, 3, 99}) {
+        std::vector<float> logits(count * static_cast<std::size_t>(network.classes()));
+        engine.infer(data.images(), count, logits.data());
+        all.insert(all.end(), logits.begin(), logits.end());
+    }
+    return all;
+}
+
+void check_threads(const char* name, const Network& network, check::Failures& failures) {
+    const Data data(network, 101);
+    Optimizer momentum, adamw;
+    momentum.momentum = 0.9f;
+    momentum.nesterov = true;
+    momentum.weight_decay = 0.01f;
+    adamw.adamw = true;
+    for (const Optimizer& optimizer : {Optimizer{}, momentum, adamw}) {
+        const std::vector<float> alone = train(network, data, optimizer, 1);
+        for (const int threads : {2, 3, 8})
+            if (train(network, data, optimizer, threads) != alone)
+                failures.add(std::string(name) + ": other bytes on " + std::to_string(threads) +
+                             " threads");
+    }
+}
+
+void check_gradient(const char* name, const Network& network, check::Failures& failures) {
+    const std::size_t count = 21;
+    const Data data(network, count);
+    Engine engine(network, backend(), {}, data.parameters, {}, 2);
+    std::vector<float> ours;
+    Images images = data.images();
+    images.indices = nullptr;
+    engine.gradient(images, count, ours);
+    const std::vector<double> parameters(data.parameters.begin(), data.parameters.end());
+    std::vector<double> plain(network.parameters);
+    std::vector<std::vector<double>> outputs;
+    const auto size = static_cast<std::size_t>(network.pixels().size());
+    for (std::size_t n = 0; n < count; ++n)
+        reference::run_image(network, parameters.data(), data.pixels.data() + n * size,
+                             static_cast<int>(data.labels[n]), 0.0, plain.data(), outputs);
+    for (std::size_t k = 0; k < plain.size(); ++k) {
+        const double expected = plain[k] / static_cast<double>(count);
+        if (!(std::fabs(static_cast<double>(ours[k]) - expected) <= 1e-4 * (0.1 + std::fabs(expected))))
+            return failures.add(std::string(name) + ": gradient differs at " + std::to_string(k));
+    }
+}
+
+} // namespace
+
+int main() {
+    if (!can_run(LENET_NAME(LENET_ISA))) {
+        std::puts(LENET_NAME(LENET_ISA) ": skipped, this processor cannot run it");
+        return 0;
+    }
+    check::Failures failures;
+    check::check_kernels(failures);
+    const auto check_network = [&](const char* name, const Network& network) {
+        check_gradient(name, network, failures);
+        check_threads(name, network, failures);
+    };
+    check_network("lenet5", lenet5(Activation::leaky_relu, Kind::average_pooling));
+    check_network("lenet5-relu", lenet5(Activation::relu, Kind::max_pooling));
+    check_network("odd", odd(Activation::scaled_tanh, Kind::average_pooling));
+    check_network("odd-max", odd(Activation::sigmoid, Kind::max_pooling));
+    for (const std::string& line : failures.lines()) std::puts(line.c_str());
+    std::printf("%s: %zu failures\n", LENET_NAME(LENET_ISA), failures.lines().size());
+    return failures.lines().empty() ? 0 : 1;
+}

@@ -1,0 +1,281 @@
+// The vector kernels against the plain ones, for one instruction set: the same bits on whole
+// numbers, and close on others.  Every lane carries an image of its own.
+
+#include <cmath>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "check.hpp"
+#include "kernels.hpp"
+#include "reference.hpp"
+
+namespace {
+
+namespace plain = lenet::reference;
+
+using lenet::check::Failures;
+
+std::size_t at(int place) { return static_cast<std::size_t>(place); }
+
+// One image a lane, or one plain array: the same numbers in both layouts.
+struct Values {
+    std::vector<V> lanewise;
+    std::vector<std::vector<float>> images;
+
+    explicit Values(int count) : lanewise(at(count)), images(at(lanes), std::vector<float>(at(count))) {}
+
+    void set(int place, int lane, float value) {
+        lanewise[at(place)][lane] = value;
+        images[at(lane)][at(place)] = value;
+    }
+};
+
+class Numbers {
+public:
+    explicit Numbers(bool whole) : whole_(whole) {}
+
+    float next() {
+        return whole_ ? static_cast<float>(static_cast<int>(generator_() % 7) - 3)
+                      : static_cast<float>(generator_() % 20001) / 10000.0f - 1.0f;
+    }
+
+    std::vector<float> plain(int count) {
+        std::vector<float> values(at(count));
+        for (float& value : values) value = next();
+        return values;
+    }
+
+    // Zeros on the border, as every kernel may expect of its input.
+    Values maps(const Maps& maps) {
+        Values values(maps.padded_size());
+        for (int c = 0; c < maps.channels; ++c)
+            for (int y = 0; y < maps.rows; ++y)
+                for (int x = 0; x < maps.columns; ++x)
+                    for (int lane = 0; lane < lanes; ++lane)
+                        values.set(maps.at(c, y, x), lane, next());
+        return values;
+    }
+
+private:
+    bool whole_;
+    std::minstd_rand generator_{1};
+};
+
+class Comparison {
+public:
+    Comparison(std::string place, bool exact, Failures& failures)
+        : place_(std::move(place)), exact_(exact), failures_(failures) {}
+
+    void operator()(const char* what, const std::vector<V>& ours,
+                    const std::vector<std::vector<float>>& plain) const {
+        for (int lane = 0; lane < lanes; ++lane)
+            for (std::size_t k = 0; k < ours.size(); ++k)
+                if (!same(ours[k][lane], plain[at(lane)][k])) return fail(what, k, lane);
+    }
+
+    // A gradient that our kernel sums over lanes or keeps a lane.
+    void sums(const char* what, const std::vector<float>& ours,
+              const std::vector<float>& plain) const {
+        for (std::size_t k = 0; k < ours.size(); ++k)
+            if (!same(ours[k], plain[k])) return fail(what, k, -1);
+    }
+
+private:
+    bool same(float ours, float plain) const {
+        if (exact_) return ours == plain;
+        // Sums of up to 784 * 16 numbers below one, in another order.
+        return std::fabs(ours - plain) <= 1e-4f * (1.0f + std::fabs(plain));
+    }
+
+    void fail(const char* what, std::size_t place, int lane) const {
+        failures_.add(place_ + ": " + what + " differs at " + std::to_string(place) + ", lane " +
+                      std::to_string(lane));
+    }
+
+    std::string place_;
+    bool exact_;
+    Failures& failures_;
+};
+
+std::vector<float> lane_sums(const std::vector<V>& values) {
+    std::vector<float> sums;
+    for (const V& value : values) sums.push_back(sum_lanes(value));
+    return sums;
+}
+
+std::string shape(const char* kind, const Layer& layer) {
+    return std::string(kind) + " " + std::to_string(layer.input.channels) + "x" +
+           std::to_string(layer.input.rows) + "x" + std::to_string(layer.input.columns) + " to " +
+           std::to_string(layer.output.channels) + " size " + std::to_string(layer.size) +
+           " border " + std::to_string(layer.input.border) + "/" +
+           std::to_string(layer.output.border);
+}
+
+void check_convolution(const Layer& layer, bool whole, Failures& failures) {
+    const Comparison compare(shape("convolution", layer), whole, failures);
+    Numbers numbers(whole);
+    const int taps = layer.output.channels * layer.input.channels * layer.size * layer.size;
+    const std::vector<float> weight = numbers.plain(taps), bias = numbers.plain(layer.output.channels);
+    const Values input = numbers.maps(layer.input), flow = numbers.maps(layer.output);
+    Values output(layer.output.padded_size()), below(layer.input.padded_size());
+
+    convolution_forward(layer, input.lanewise.data(), weight.data(), bias.data(),
+                        output.lanewise.data());
+    convolution_input_gradient(layer, flow.lanewise.data(), weight.data(), below.lanewise.data());
+    std::vector<V> weight_gradient(at(taps)), bias_gradient(at(layer.output.channels));
+    convolution_weight_gradient(layer, input.lanewise.data(), flow.lanewise.data(),
+                                weight_gradient.data(), bias_gradient.data());
+
+    std::vector<float> plain_weight(at(taps)), plain_bias(at(layer.output.channels));
+    for (std::size_t lane = 0; lane < at(lanes); ++lane) {
+        plain::convolution_forward(layer, input.images[lane].data(), weight.data(), bias.data(),
+                                   output.images[lane].data());
+        for (float& value : output.images[lane]) value = plain::activate(layer.activation, value);
+        plain::convolution_input_gradient(layer, flow.images[lane].data(), weight.data(),
+                                          below.images[lane].data());
+        plain::convolution_weight_gradient(layer, input.images[lane].data(),
+                                           flow.images[lane].data(), plain_weight.data(),
+                                           plain_bias.data());
+    }
+    compare("output", output.lanewise, output.images);
+    compare("input gradient", below.lanewise, below.images);
+    compare.sums("weight gradient", lane_sums(weight_gradient), plain_weight);
+    compare.sums("bias gradient", lane_sums(bias_gradient), plain_bias);
+}
+
+void check_pooling(const Layer& layer, bool whole, Failures& failures) {
+    const Comparison compare(shape("pooling", layer), whole, failures);
+    Numbers numbers(whole);
+    const Values input = numbers.maps(layer.input), flow = numbers.maps(layer.output);
+    Values output(layer.output.padded_size()), below(layer.input.padded_size());
+    pooling_forward(layer, input.lanewise.data(), output.lanewise.data());
+    pooling_gradient(layer, input.lanewise.data(), output.lanewise.data(), flow.lanewise.data(),
+                     below.lanewise.data());
+    for (std::size_t lane = 0; lane < at(lanes); ++lane) {
+        plain::pooling_forward(layer, input.images[lane].data(), output.images[lane].data());
+        plain::pooling_gradient(layer, input.images[lane].data(), output.images[lane].data(),
+                                flow.images[lane].data(), below.images[lane].data());
+    }
+    compare("output", output.lanewise, output.images);
+    compare("input gradient", below.lanewise, below.images);
+}
+
+template <int G> void check_dense(int inputs, int outputs, bool whole, Failures& failures) {
+    const Comparison compare("dense " + std::to_string(inputs) + " to " + std::to_string(outputs),
+                             whole, failures);
+    Numbers numbers(whole);
+    const std::vector<float> weight = numbers.plain(inputs * outputs), bias = numbers.plain(outputs);
+    std::vector<V> input(at(inputs * G)), flow(at(outputs * G)), output(at(outputs * G)),
+        below(at(inputs * G));
+    for (V& value : input)
+        for (int lane = 0; lane < lanes; ++lane) value[lane] = numbers.next();
+    for (V& value : flow)
+        for (int lane = 0; lane < lanes; ++lane) value[lane] = numbers.next();
+    dense_forward<G>(inputs, outputs, input.data(), weight.data(), bias.data(), output.data());
+    dense_input_gradient<G>(inputs, outputs, flow.data(), weight.data(), below.data());
+    std::vector<float> weight_gradient(at(inputs * outputs)), bias_gradient(at(outputs)),
+        transposed(at(inputs * G * lanes));
+    dense_weight_gradient<G>(inputs, outputs, input.data(), flow.data(), transposed.data(),
+                             weight_gradient.data(), bias_gradient.data());
+
+    std::vector<float> plain_weight(at(inputs * outputs)), plain_bias(at(outputs));
+    for (int g = 0; g < G; ++g) {
+        std::vector<V> ours_output, ours_below;
+        std::vector<std::vector<float>> plain_output, plain_below;
+        for (int o = 0; o < outputs; ++o) ours_output.push_back(output[at(o * G + g)]);
+        for (int i = 0; i < inputs; ++i) ours_below.push_back(below[at(i * G + g)]);
+        for (int lane = 0; lane < lanes; ++lane) {
+            std::vector<float> in, down, out(at(outputs)), under(at(inputs));
+            for (int i = 0; i < inputs; ++i) in.push_back(input[at(i * G + g)][lane]);
+            for (int o = 0; o < outputs; ++o) down.push_back(flow[at(o * G + g)][lane]);
+            plain::dense_forward(inputs, outputs, in.data(), weight.data(), bias.data(), out.data());
+            plain::dense_input_gradient(inputs, outputs, down.data(), weight.data(), under.data());
+            plain::dense_weight_gradient(inputs, outputs, in.data(), down.data(),
+                                         plain_weight.data(), plain_bias.data());
+            plain_output.push_back(out);
+            plain_below.push_back(under);
+        }
+        compare("output", ours_output, plain_output);
+        compare("input gradient", ours_below, plain_below);
+    }
+    compare.sums("weight gradient", weight_gradient, plain_weight);
+    compare.sums("bias gradient", bias_gradient, plain_bias);
+}
+
+void check_activations(Failures& failures) {
+    constexpr Activation all[] = {Activation::identity, Activation::relu, Activation::leaky_relu,
+                                  Activation::sigmoid,  Activation::tanh, Activation::scaled_tanh};
+    const Maps maps{2, 3, 5, 1};
+    for (const Activation activation : all) {
+        const Comparison compare("activation " + std::to_string(static_cast<int>(activation)),
+                                 activation < Activation::sigmoid, failures);
+        Numbers numbers(true);
+        Values values = numbers.maps(maps), flow = numbers.maps(maps);
+        activation_forward(activation, maps, values.lanewise.data());
+        activation_backward(activation, maps, values.lanewise.data(), flow.lanewise.data());
+        for (std::size_t lane = 0; lane < at(lanes); ++lane)
+            for (int c = 0; c < maps.channels; ++c)
+                for (int y = 0; y < maps.rows; ++y)
+                    for (int x = 0; x < maps.columns; ++x) {
+                        float& value = values.images[lane][at(maps.at(c, y, x))];
+                        value = plain::activate(activation, value);
+                        flow.images[lane][at(maps.at(c, y, x))] *=
+                            plain::activation_slope(activation, value);
+                    }
+        compare("value", values.lanewise, values.images);
+        compare("gradient", flow.lanewise, flow.images);
+    }
+}
+
+Layer convolution(int inputs, int rows, int columns, int outputs, int size, int padding,
+                  int border) {
+    Layer layer;
+    layer.kind = Kind::convolution;
+    layer.size = size;
+    layer.input = Maps{inputs, rows, columns, padding};
+    layer.output = Maps{outputs, rows + 2 * padding - size + 1, columns + 2 * padding - size + 1,
+                        border};
+    return layer;
+}
+
+} // namespace
+
+namespace lenet::check {
+
+void check_kernels(Failures& failures) {
+    for (const bool whole : {true, false}) {
+        for (const int columns : {5, 6, 8, 9, 10, 14, 17, 28})
+            for (const int outputs : {1, 2, 3, 6, 16})
+                for (const int inputs : {1, 3, 6})
+                    check_convolution(convolution(inputs, 7, columns, outputs, 5, 0, 0), whole,
+                                      failures);
+        for (const Activation immediate :
+             {Activation::identity, Activation::relu, Activation::leaky_relu}) {
+            Layer layer = convolution(1, 28, 28, 6, 5, 2, 0);
+            layer.activation = immediate;
+            check_convolution(layer, whole, failures);
+        }
+        check_convolution(convolution(4, 6, 9, 5, 5, 4, 1), whole, failures);
+        for (const int size : {1, 2, 3, 4, 6, 7})
+            check_convolution(convolution(2, 9, 8, 3, size, size / 2, 1), whole, failures);
+        for (const Kind kind : {Kind::average_pooling, Kind::max_pooling})
+            for (const int size : {1, 2, 3}) {
+                Layer layer;
+                layer.kind = kind;
+                layer.size = size;
+                layer.input = Maps{3, 7, 8, 0};
+                layer.output = Maps{3, 7 / size, 8 / size, 1};
+                // A third is no whole number: its sum and its share may round differently.
+                check_pooling(layer, whole && size < 3, failures);
+            }
+        for (const int outputs : {1, 5, 10, 17, 84})
+            for (const int inputs : {1, 8, 31, 120}) {
+                check_dense<1>(inputs, outputs, whole, failures);
+                check_dense<2>(inputs, outputs, whole, failures);
+            }
+    }
+    check_activations(failures);
+}
+
+} // namespace lenet::check

@@ -1,0 +1,79 @@
+// The optimizers, as torch.optim.SGD and torch.optim.AdamW do them.  One loop an update, which the
+// compiler turns into vectors of its own.
+#pragma once
+
+#include <cmath>
+#include <cstring>
+
+#include "backend.hpp"
+
+namespace {
+
+using lenet::Optimizer;
+using lenet::Update;
+
+// Sums the shards' gradients of parameters [begin, begin + count) in their order.
+void sum_shards(const Update& update, std::size_t begin, std::size_t count,
+                float* __restrict gradient) {
+    std::memcpy(gradient, update.gradients[0] + begin, count * sizeof(float));
+    for (int shard = 1; shard < update.shards; ++shard) {
+        const float* __restrict other = update.gradients[shard] + begin;
+        for (std::size_t k = 0; k < count; ++k) gradient[k] += other[k];
+    }
+    if (update.mask == nullptr) return;
+    const float* __restrict mask = update.mask + begin;
+    for (std::size_t k = 0; k < count; ++k) gradient[k] *= mask[k];
+}
+
+void sgd(const Optimizer& optimizer, float rate, bool started, std::size_t count,
+         float* __restrict gradient, float* __restrict parameters, float* __restrict momentum) {
+    const float decay = optimizer.weight_decay, keep = optimizer.momentum;
+    if (decay > 0.0f)
+        for (std::size_t k = 0; k < count; ++k) gradient[k] += decay * parameters[k];
+    if (keep > 0.0f) {
+        // The momentum begins as the first gradient.
+        if (!started)
+            std::memcpy(momentum, gradient, count * sizeof(float));
+        else
+            for (std::size_t k = 0; k < count; ++k) momentum[k] = keep * momentum[k] + gradient[k];
+        if (optimizer.nesterov)
+            for (std::size_t k = 0; k < count; ++k) gradient[k] += keep * momentum[k];
+        else
+            gradient = momentum;
+    }
+    for (std::size_t k = 0; k < count; ++k) parameters[k] -= rate * gradient[k];
+}
+
+void adamw(const Optimizer& optimizer, double rate, std::int64_t updates, std::size_t count,
+           const float* __restrict gradient, float* __restrict parameters, float* __restrict mean,
+           float* __restrict square) {
+    const auto steps = static_cast<double>(updates);
+    const auto beta1 = static_cast<float>(optimizer.beta1);
+    const auto beta2 = static_cast<float>(optimizer.beta2);
+    const auto new1 = static_cast<float>(1.0 - optimizer.beta1);
+    const auto new2 = static_cast<float>(1.0 - optimizer.beta2);
+    const auto size = static_cast<float>(rate / (1.0 - std::pow(optimizer.beta1, steps)));
+    const auto scale = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(optimizer.beta2, steps)));
+    const auto keep = static_cast<float>(1.0 - rate * static_cast<double>(optimizer.weight_decay));
+    const float epsilon = optimizer.epsilon;
+    for (std::size_t k = 0; k < count; ++k) {
+        mean[k] = beta1 * mean[k] + new1 * gradient[k];
+        square[k] = beta2 * square[k] + new2 * gradient[k] * gradient[k];
+        const float spread = std::sqrt(square[k]) * scale + epsilon;
+        parameters[k] = parameters[k] * keep - size * mean[k] / spread;
+    }
+}
+
+void update(const Update& update, std::size_t begin, std::size_t end) {
+    float gradient[lenet::update_block];
+    const std::size_t count = end - begin;
+    sum_shards(update, begin, count, gradient);
+    if (update.optimizer.adamw)
+        adamw(update.optimizer, update.learning_rate, update.count, count, gradient,
+              update.parameters + begin, update.first + begin, update.second + begin);
+    else
+        sgd(update.optimizer, static_cast<float>(update.learning_rate), update.count > 1, count,
+            gradient, update.parameters + begin, update.first + begin);
+}
+
+} // namespace

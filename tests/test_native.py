@@ -1,0 +1,414 @@
+import importlib
+import multiprocessing
+import threading
+
+import numpy as np
+import pytest
+from conftest import FASHION_MNIST, need
+
+from lenet import zoo
+from lenet.data import idx
+from lenet.engines import native
+from lenet.engines.native import NativeEngine, build_network, instruction_sets
+from lenet.errors import EngineError
+from lenet.initialiser import initial_weights
+from lenet.recipe import Recipe
+from lenet.spec import ACTIVATIONS, Convolution, Dense, Pooling, Spec
+
+need_compiled = native.missing_reason()
+if need_compiled is not None:
+    pytest.skip(need_compiled, allow_module_level=True)
+
+RANDOM = np.random.default_rng(0)
+IMAGES = RANDOM.integers(0, 256, (300, 1, 28, 28), dtype=np.uint8)
+LABELS = RANDOM.integers(0, 10, 300)
+RECIPES = {
+    "sgd": Recipe(learning_rate=0.1),
+    "momentum": Recipe(learning_rate=0.1, momentum=0.9, weight_decay=1e-3),
+    "nesterov": Recipe(learning_rate=0.1, momentum=0.9, nesterov=True),
+    "adamw": Recipe(learning_rate=1e-3, optimizer="adamw", weight_decay=0.01, label_smoothing=0.1),
+}
+
+
+@pytest.fixture(params=instruction_sets())
+def isa(request, monkeypatch):
+    """Each instruction set that this processor has, in turn."""
+    monkeypatch.setenv("LENET_ISA", request.param)
+    return request.param
+
+
+def open_engine(spec=None, recipe=None, threads=1, weights=None):
+    spec, recipe = spec or zoo.build(), recipe or Recipe()
+    return NativeEngine(spec, recipe, weights or initial_weights(spec, recipe), threads=threads)
+
+
+def train(engine, images, labels, batch_size, learning_rate=0.1):
+    placed = engine.place(images, labels)
+    order = np.random.default_rng(3).permutation(len(images))
+    for start in range(0, len(order), batch_size):
+        engine.step(placed, order[start : start + batch_size], learning_rate)
+    return engine
+
+
+def everything(state):
+    arrays = {**state.weights, **state.optimizer}
+    return {name: array.tobytes() for name, array in arrays.items()} | {"updates": state.updates}
+
+
+def flat(weights):
+    return np.concatenate([array.ravel() for array in weights.values()])
+
+
+def reference(spec, weights, images, labels, smoothing=0.0):
+    """Mean loss, its gradient by name and the logits, from the plain kernels in float64."""
+    module = importlib.import_module("lenet.engines._native")
+    split = module.Split(images, np.asarray(labels, np.int64), spec.classes)
+    parameters = flat(weights).astype(np.float64)
+    return module.reference(build_network(spec), parameters, split, smoothing)
+
+
+def small(activation="identity", pooling="average", size=2, padding=1, kernel=3):
+    """Every kind of layer, with a border that pooling drops and maps that do not fill a vector."""
+    layers = (
+        Convolution("A", 3, kernel, padding, activation),
+        Pooling("B", pooling, size),
+        Convolution("C", 5, 2, 1, activation),
+        Dense("D", 7, activation),
+        Dense("E", 4),
+    )
+    return Spec("small", 2, 9, 11, layers, pixel_scale=1 / 256, pixel_shift=-0.4)
+
+
+SMALL_IMAGES = RANDOM.integers(0, 256, (6, 2, 9, 11), dtype=np.uint8)
+SMALL_LABELS = RANDOM.integers(0, 4, 6)
+
+
+def draw(spec, seed=5, bound=0.5):
+    source = np.random.default_rng(seed)
+    return {
+        name: source.uniform(-bound, bound, shape).astype(np.float32)
+        for name, shape in spec.weight_shapes().items()
+    }
+
+
+@pytest.mark.parametrize("pooling", ["average", "max"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_plain_gradients_are_the_finite_differences_of_the_loss(activation, pooling):
+    spec = small(activation, pooling)
+    parameters = flat(draw(spec)).astype(np.float64)
+    module = importlib.import_module("lenet.engines._native")
+    network = build_network(spec)
+    split = module.Split(SMALL_IMAGES, SMALL_LABELS, spec.classes)
+    _, gradient, _ = module.reference(network, parameters, split, 0.1)
+    step = 1e-5  # truncation and rounding both stay near 1e-10
+    for place in np.random.default_rng(2).choice(len(parameters), 60, replace=False):
+        ends = []
+        for sign in (1, -1):
+            moved = parameters.copy()
+            moved[place] += sign * step
+            ends.append(module.reference(network, moved, split, 0.1)[0])
+        slope = (ends[0] - ends[1]) / (2 * step)
+        assert slope == pytest.approx(gradient[place], rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("pooling", "size"), [("average", 2), ("max", 2), ("max", 3)])
+def test_each_instruction_set_follows_the_plain_kernels(isa, activation, pooling, size):
+    spec = small(activation, pooling, size)
+    weights = draw(spec)
+    loss, gradient, logits = reference(spec, weights, SMALL_IMAGES, SMALL_LABELS, 0.1)
+    engine = open_engine(spec, Recipe(label_smoothing=0.1), weights=weights)
+    placed = engine.place(SMALL_IMAGES, SMALL_LABELS)
+    ours, ours_gradient = engine.gradient(placed, np.arange(6))
+    # float32 has 24 bits, and the longest sums here have some 200 terms of order one.
+    assert ours == pytest.approx(loss, rel=1e-5)
+    np.testing.assert_allclose(flat(ours_gradient), gradient, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(engine.logits(placed), logits, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", ["relu, max", "identity, average"])
+def test_whole_numbers_give_exactly_the_plain_logits(isa, model):
+    activation, pooling = model.split(", ")
+    layers = (
+        Convolution("A", 5, 5, 2, activation),
+        Pooling("B", pooling),
+        Convolution("C", 6, 5, 0, activation),
+        Dense("D", 17, activation),
+        Dense("E", 10),
+    )
+    spec = Spec("whole", 1, 12, 14, layers, pixel_scale=1.0)
+    source = np.random.default_rng(1)
+    weights = {
+        name: 4.0 * source.integers(-1, 2, shape).astype(np.float32)
+        for name, shape in spec.weight_shapes().items()
+    }
+    weights |= {name: array / 4 for name, array in weights.items() if name[0] in "DE"}
+    images = source.integers(0, 3, (37, 1, 12, 14), dtype=np.uint8)
+    _, _, logits = reference(spec, weights, images, np.zeros(37, np.int64))
+    assert np.abs(logits).max() < 2**24
+    engine = open_engine(spec, weights=weights)
+    np.testing.assert_array_equal(engine.logits(engine.place(images)), logits)
+    np.testing.assert_array_equal(engine.logits(engine.place(images[:3])), logits[:3])
+
+
+def test_exponential_sigmoid_and_tanh_are_good_to_a_few_units_in_the_last_place(isa):
+    module = importlib.import_module("lenet.engines._native")
+    x = np.concatenate([np.linspace(-20, 20, 40001), np.linspace(-0.3, 0.3, 6001)])
+    x = x.astype(np.float32)
+    exact = x.astype(np.float64)
+    truth = np.exp(exact), 1 / (1 + np.exp(-exact)), np.tanh(exact)
+    for ours, expected in zip(module.functions(isa, x), truth, strict=True):
+        units = np.abs(ours - expected) / np.spacing(np.abs(expected).astype(np.float32))
+        assert units.max() < 4
+
+
+def test_functions_saturate_and_keep_nan(isa):
+    module = importlib.import_module("lenet.engines._native")
+    x = np.array([-np.inf, -1e4, 1e4, np.inf, np.nan], np.float32)
+    _, sigmoid, tanh = module.functions(isa, x)
+    np.testing.assert_allclose(sigmoid[:4], [0, 0, 1, 1], atol=1e-37)
+    np.testing.assert_array_equal(tanh[:4], [-1, -1, 1, 1])
+    assert np.isnan(sigmoid[4])
+    assert np.isnan(tanh[4])
+
+
+def test_the_loss_is_nan_once_the_training_diverged(isa):
+    weights = initial_weights(zoo.build(), Recipe())
+    weights["output.bias"][0] = np.nan
+    engine = open_engine(weights=weights)
+    engine.step(engine.place(IMAGES, LABELS), np.arange(256), 0.1)
+    assert np.isnan(engine.step_metrics().loss[0])
+
+
+@pytest.mark.parametrize("count", [*range(1, 34), 255, 256, 257])
+def test_any_number_of_images_gives_the_mean_of_single_ones(count):
+    engine = open_engine(threads=2)
+    placed = engine.place(IMAGES, LABELS)
+    loss, gradient = engine.gradient(placed, np.arange(count))
+    _, expected, logits = reference(
+        zoo.build(), engine.state().weights, IMAGES[:count], LABELS[:count]
+    )
+    np.testing.assert_allclose(flat(gradient), expected, rtol=1e-3, atol=2e-6)
+    ours = engine.logits(engine.place(IMAGES[:count]))
+    np.testing.assert_allclose(ours, logits, rtol=1e-4, atol=1e-5)
+    shifted = logits - logits.max(1, keepdims=True)
+    own = shifted[np.arange(count), LABELS[:count]]
+    assert loss == pytest.approx((np.log(np.exp(shifted).sum(1)) - own).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_an_epoch_gives_the_same_bytes_for_one_to_eight_threads(recipe, isa):
+    images, labels = IMAGES, LABELS
+    states, metrics = [], []
+    for threads in (1, 2, 3, 4, 5, 6, 7, 8):
+        engine = open_engine(recipe=RECIPES[recipe], threads=threads)
+        train(engine, images, labels, 77)
+        states.append(everything(engine.state()))
+        metrics.append(engine.step_metrics().loss.tobytes())
+    assert all(state == states[0] for state in states)
+    assert all(loss == metrics[0] for loss in metrics)
+
+
+def test_two_epochs_of_fashion_mnist_give_the_same_bytes_for_any_number_of_threads():
+    need(FASHION_MNIST.is_dir(), "install Fashion-MNIST: apt install dataset-fashion-mnist")
+    images = idx.read_idx(FASHION_MNIST / "train-images-idx3-ubyte.gz")[:, None]
+    labels = idx.read_idx(FASHION_MNIST / "train-labels-idx1-ubyte.gz").astype(np.int64)
+    states = []
+    for threads in (1, 3, 8):
+        engine = open_engine(recipe=Recipe(), threads=threads)
+        for _ in range(2):
+            train(engine, images, labels, 256, 0.9)
+        states.append(everything(engine.state()))
+    assert states[1] == states[0]
+    assert states[2] == states[0]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_restored_engine_continues_with_the_same_bytes(recipe):
+    first = train(open_engine(recipe=RECIPES[recipe]), IMAGES, LABELS, 64)
+    second = open_engine(recipe=RECIPES[recipe], threads=2)
+    second.restore(first.state())
+    for engine in (first, second):
+        train(engine, IMAGES, LABELS, 50)
+    assert everything(first.state()) == everything(second.state())
+
+
+def test_a_state_is_a_copy():
+    engine = open_engine(recipe=RECIPES["momentum"])
+    before = everything(engine.state())
+    train(engine, IMAGES, LABELS, 100)
+    state = engine.state()
+    for array in (*state.weights.values(), *state.optimizer.values()):
+        array[...] = 7
+    assert everything(engine.state()) != before
+    assert not any((array == 7).all() for array in engine.state().weights.values())
+
+
+def test_metrics_tell_each_step_once():
+    engine = open_engine()
+    placed = engine.place(IMAGES, LABELS)
+    misses = int((engine.logits(placed)[:40].argmax(1) != LABELS[:40]).sum())
+    engine.step(placed, np.arange(40), 0.1)
+    engine.step(placed, np.arange(40, 47), 0.1)
+    metrics = engine.step_metrics()
+    assert metrics.images.tolist() == [40, 7]
+    assert metrics.misses[0] == misses
+    assert metrics.loss.dtype == np.float64
+    assert len(engine.step_metrics().loss) == 0
+
+
+def test_activations_are_those_of_each_layer():
+    spec = zoo.build("lenet5-relu")
+    engine = open_engine(spec)
+    outputs = engine.activations(engine.place(IMAGES[:21]))
+    shapes = {row.name: (21, *row.output_shape) for row in spec.counts()}
+    assert {name: array.shape for name, array in outputs.items()} == shapes
+    pooled = outputs["C1"].reshape(21, 6, 14, 2, 14, 2).max((3, 5))
+    np.testing.assert_array_equal(pooled, outputs["S2"])
+    logits = engine.logits(engine.place(IMAGES[:21]))
+    np.testing.assert_array_equal(outputs["output"][:, :, 0, 0], logits)
+
+
+def test_connection_tables_keep_their_absent_weights_at_zero():
+    table = ((0, 1), (1, 2), (0, 2), (0, 1, 2))
+    layers = (
+        Convolution("C1", 3, 5, activation="scaled_tanh"),
+        Pooling("S2", "average"),
+        Convolution("C3", 4, 5, activation="scaled_tanh", connections=table),
+        Dense("output", 10),
+    )
+    spec = Spec("table", 1, 28, 28, layers)
+    engine = train(open_engine(spec, RECIPES["momentum"]), IMAGES, LABELS, 30)
+    weight = engine.state().weights["C3.weight"]
+    for output, inputs in enumerate(table):
+        absent = [i for i in range(3) if i not in inputs]
+        assert (weight[output, absent] == 0).all()
+        assert (weight[output, list(inputs)] != 0).all()
+
+
+@pytest.mark.parametrize(
+    "sizes", [(1, 28, 28), (3, 32, 32), (4, 32, 32), (1, 64, 64), (2, 28, 45), (1, 16, 16)]
+)
+def test_pictures_of_other_sizes_train(sizes):
+    channels, height, width = sizes
+    spec = zoo.build(channels=channels, height=height, width=width, classes=7)
+    weights = initial_weights(spec, Recipe())
+    images = RANDOM.integers(0, 256, (5, *sizes), dtype=np.uint8)
+    labels = RANDOM.integers(0, 7, 5)
+    _, expected, logits = reference(spec, weights, images, labels)
+    engine = open_engine(spec, weights=weights)
+    _, gradient = engine.gradient(engine.place(images, labels), np.arange(5))
+    np.testing.assert_allclose(flat(gradient), expected, rtol=1e-3, atol=1e-5)
+    for count in (1, 5):
+        ours = engine.logits(engine.place(images[:count]))
+        np.testing.assert_allclose(ours, logits[:count], rtol=1e-4, atol=1e-4)
+
+
+def test_two_threads_of_python_take_turns():
+    engine = open_engine(threads=2)
+    callers = [threading.Thread(target=train, args=(engine, IMAGES, LABELS, 20)) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert engine.state().updates == 4 * 15
+
+
+def child_logits(engine, placed, queue):
+    queue.put(engine.logits(placed))
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning")
+def test_a_forked_child_computes_with_threads_of_its_own():
+    context = multiprocessing.get_context("fork")
+    engine = open_engine(threads=2)
+    placed = engine.place(IMAGES, LABELS)
+    expected = engine.logits(placed)
+    queue = context.Queue()
+    child = context.Process(target=child_logits, args=(engine, placed, queue))
+    child.start()
+    np.testing.assert_array_equal(queue.get(timeout=60), expected)
+    child.join(60)
+    assert child.exitcode == 0
+
+
+def test_lenet_isa_chooses_and_an_unknown_one_is_refused(isa, monkeypatch):
+    assert native.instruction_set() == isa
+    monkeypatch.setenv("LENET_ISA", "mmx")
+    with pytest.raises(EngineError, match=r"LENET_ISA=mmx: this processor has .*baseline"):
+        open_engine()
+
+
+def test_what_cannot_be_done_is_refused_by_layer_with_the_cure():
+    late = (Dense("A", 16), Convolution("B", 2, 1), Dense("C", 10))
+    with pytest.raises(EngineError, match=r"cannot do layer B: it comes after a dense.*eager"):
+        open_engine(Spec("late", 1, 28, 28, late))
+    wide = (Convolution("A", 60000, 28), Dense("B", 60000), Dense("C", 10))
+    with pytest.raises(
+        EngineError, match=r"cannot do layer B: it is too large; use --engine eager"
+    ):
+        build_network(Spec("wide", 1, 28, 28, wide))
+    deep = tuple(Dense(f"D{k}", 4) for k in range(33))
+    with pytest.raises(EngineError, match="32 layers at most; use --engine eager"):
+        open_engine(Spec("deep", 1, 28, 28, deep))
+
+
+@pytest.mark.parametrize("index", [-1, 300, 2**62, -(2**63)])
+def test_an_index_out_of_range_is_refused_and_changes_nothing(index):
+    engine = open_engine()
+    before = everything(engine.state())
+    with pytest.raises(EngineError, match="an index is not one of the images"):
+        engine.step(engine.place(IMAGES, LABELS), np.array([0, index]), 0.1)
+    assert everything(engine.state()) == before
+    assert len(engine.step_metrics().loss) == 0
+
+
+@pytest.mark.parametrize("label", [-1, 10, 2**40])
+def test_a_label_out_of_range_is_refused(label):
+    with pytest.raises(EngineError, match="a label is not one of the classes"):
+        open_engine().place(IMAGES[:2], np.array([0, label]))
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (IMAGES.astype(np.float32), LABELS, "float32.*reads uint8"),
+        (IMAGES[:, 0], LABELS, r"\(300, 28, 28\).*uint8 \(n, 1, 28, 28\)"),
+        (IMAGES[:, :, :27], LABELS, "27"),
+        (IMAGES, LABELS[:-1], "a label for each image"),
+        (IMAGES, LABELS.astype(np.float64), "these labels cannot be used"),
+    ],
+)
+def test_images_and_labels_that_do_not_fit_are_refused(images, labels, message):
+    with pytest.raises(EngineError, match=message):
+        open_engine().place(images, labels)
+
+
+@pytest.mark.parametrize(
+    "indices", [np.zeros(0, np.int64), np.zeros(3), np.zeros((2, 2), np.int64)]
+)
+def test_indices_that_are_no_batch_are_refused(indices):
+    engine = open_engine()
+    with pytest.raises(EngineError, match="this step cannot be taken"):
+        engine.step(engine.place(IMAGES, LABELS), indices, 0.1)
+
+
+def test_images_without_labels_and_of_another_network_are_refused():
+    engine, other = open_engine(), open_engine(zoo.build(classes=4))
+    with pytest.raises(EngineError, match="placed without labels"):
+        engine.step(engine.place(IMAGES), np.arange(4), 0.1)
+    with pytest.raises(EngineError, match="placed for other classes"):
+        other.step(engine.place(IMAGES, LABELS), np.arange(4), 0.1)
+
+
+def test_images_are_read_where_they_lie():
+    images = IMAGES.copy()
+    engine = open_engine()
+    placed = engine.place(images)
+    before = engine.logits(placed)
+    images[:] = 255 - images
+    assert (engine.logits(placed) != before).any()
+
+
+def test_the_peak_is_a_rate():
+    assert native.measure_peak(0.05) > 1e8
