@@ -7,7 +7,9 @@ BIN := $(VENV)/bin
 LENET := $(BIN)/lenet
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help train test check format lint types imports soak data clean
+NATIVE := $(wildcard native/*)
+
+.PHONY: help train test check check-native format lint types imports soak data compiler clean
 
 help:  ## List the tasks
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +40,13 @@ types: $(VENV)/.development  ## Check the types
 imports: $(VENV)/.development  ## Check that imports go one way
 	$(BIN)/lint-imports
 
+check-native: compiler $(VENV)/.development  ## The kernels under sanitizers, without Python
+	@for sanitizer in address,undefined thread; do \
+	  $(BIN)/cmake -S native -B build/check-$$sanitizer -G Ninja -DLENET_CHECK=ON \
+	    -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DLENET_SANITIZE=$$sanitizer >/dev/null && \
+	  $(BIN)/cmake --build build/check-$$sanitizer && \
+	  $(BIN)/ctest --test-dir build/check-$$sanitizer --output-on-failure || exit 1; done
+
 soak: $(VENV)/.development data  ## The long fault tests, at full count
 	$(BIN)/python -m pytest -m soak --override-ini addopts= -ra $(FLAGS)
 
@@ -51,7 +60,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); apt-get -qq update && \
 	  apt-get -qq install -y python3-venv && $(PYTHON) -m venv $(VENV); }
 
-$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
+# The native engine is compiled at install; without a compiler lenet says what is missing.
+compiler:
+	@command -v c++ >/dev/null || { command -v apt-get >/dev/null && apt-get -qq update && \
+	  apt-get -qq install -y g++; } || true
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt $(NATIVE) | compiler
 	$(PIP) --editable .
 	@touch $@
 

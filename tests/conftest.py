@@ -1,9 +1,12 @@
+import importlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from lenet.engines import has_torch, native
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
@@ -14,7 +17,20 @@ def need(there, cure):
         return
     if os.environ.get("LENET_REQUIRE_ALL") == "1":
         pytest.fail(f"LENET_REQUIRE_ALL=1, but this test was about to be skipped: {cure}")
-    pytest.skip(cure)
+    pytest.skip(cure, allow_module_level=True)
+
+
+def need_torch():
+    """PyTorch, or a skip."""
+    need(has_torch(), "install PyTorch: pip install 'lenet[torch]'")
+    return importlib.import_module("torch")
+
+
+def need_native():
+    """The compiled part, or a skip."""
+    reason = native.missing_reason()
+    need(reason is None, reason)
+    return importlib.import_module("lenet.engines._native")
 
 
 @pytest.fixture

@@ -146,9 +146,20 @@ def test_divergence_exits_4_and_says_what_to_do(tmp_path, fashion_mnist):
         "train", "--model", "lenet5-relu", "--learning-rate", 0.9, "--out", tmp_path / "run"
     )
     assert code == 4
-    assert re.search(r"the loss is (nan|inf) at step \d+ of epoch 1: the training diverged", err)
+    assert re.search(r"after epoch [1-4] every image gets the same answer", err)
+    assert "guessing has 2.303): the training diverged" in err
     assert "try a smaller --learning-rate than 0.9" in err
     assert (tmp_path / "run" / "curves.png").exists()
+    assert list((tmp_path / "run" / "checkpoints").glob("step-*.safetensors"))
+
+
+def test_a_loss_that_is_not_finite_names_its_step(tmp_path):
+    code, _, err = run_lenet(
+        "train", "--data", "digits", "--learning-rate", 1e6, "--model", "lenet5-relu",
+        "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert code == 4
+    assert re.search(r"the loss is (nan|inf) at step \d+ of epoch 1: the training diverged", err)
     assert (tmp_path / "run" / "checkpoints" / "step-00000000.safetensors").exists()
 
 
@@ -192,7 +203,16 @@ def test_evaluate_on_other_data_with_the_same_classes(digits_run, mnist_folder):
 def test_doctor_says_what_this_machine_has():
     code, out, err = run_lenet("doctor")
     assert code == 0, err
-    for word in ("python", "numpy", "processor", "cores", "engine eager", "cache folder", "digits"):
+    for word in (
+        "python",
+        "numpy",
+        "processor",
+        "cores",
+        "engine native",
+        "engine eager",
+        "cache folder",
+        "digits",
+    ):
         assert word in out
 
 

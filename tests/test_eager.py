@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from conftest import need_torch
 
-torch = pytest.importorskip("torch", reason="install PyTorch: pip install 'lenet[torch]'")
+torch = need_torch()
 
 from lenet import zoo
 from lenet.engines.eager import EagerEngine, LeNet, build_module

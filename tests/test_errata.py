@@ -4,11 +4,11 @@ import time
 
 import numpy as np
 import pytest
-from conftest import need
+from conftest import need_torch
 
 import lenet
 from lenet import data, zoo
-from lenet.engines import has_torch, open_engine
+from lenet.engines import open_engine
 from lenet.initialiser import initial_weights
 from lenet.prediction import evaluate
 from lenet.recipe import Recipe
@@ -86,9 +86,7 @@ def test_4_an_evaluation_does_not_change_the_training():
 
 
 def test_5_evaluation_builds_no_gradients(monkeypatch):
-    need(has_torch(), "install PyTorch: pip install 'lenet[torch]'")
-    import torch
-
+    torch = need_torch()
     from lenet.engines.eager import EagerEngine, LeNet
 
     seen = []

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from conftest import need_torch
 
 from lenet import metrics
 
@@ -12,7 +13,7 @@ def test_misses_count_wrong_predictions():
 
 
 def test_cross_entropy_equals_pytorchs():
-    torch = pytest.importorskip("torch", reason="install PyTorch: pip install 'lenet[torch]'")
+    torch = need_torch()
     expected = torch.nn.functional.cross_entropy(torch.tensor(LOGITS), torch.tensor(LABELS)).item()
     assert metrics.cross_entropy(LOGITS, LABELS) == pytest.approx(expected, rel=1e-6)
 

@@ -1,10 +1,9 @@
-import importlib
 import multiprocessing
 import threading
 
 import numpy as np
 import pytest
-from conftest import FASHION_MNIST, need
+from conftest import FASHION_MNIST, need, need_native
 
 from lenet import zoo
 from lenet.data import idx
@@ -15,9 +14,7 @@ from lenet.initialiser import initial_weights
 from lenet.recipe import Recipe
 from lenet.spec import ACTIVATIONS, Convolution, Dense, Pooling, Spec
 
-need_compiled = native.missing_reason()
-if need_compiled is not None:
-    pytest.skip(need_compiled, allow_module_level=True)
+module = need_native()
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (300, 1, 28, 28), dtype=np.uint8)
@@ -61,7 +58,6 @@ def flat(weights):
 
 def reference(spec, weights, images, labels, smoothing=0.0):
     """Mean loss, its gradient by name and the logits, from the plain kernels in float64."""
-    module = importlib.import_module("lenet.engines._native")
     split = module.Split(images, np.asarray(labels, np.int64), spec.classes)
     parameters = flat(weights).astype(np.float64)
     return module.reference(build_network(spec), parameters, split, smoothing)
@@ -96,7 +92,6 @@ def draw(spec, seed=5, bound=0.5):
 def test_the_plain_gradients_are_the_finite_differences_of_the_loss(activation, pooling):
     spec = small(activation, pooling)
     parameters = flat(draw(spec)).astype(np.float64)
-    module = importlib.import_module("lenet.engines._native")
     network = build_network(spec)
     split = module.Split(SMALL_IMAGES, SMALL_LABELS, spec.classes)
     _, gradient, _ = module.reference(network, parameters, split, 0.1)
@@ -152,7 +147,6 @@ def test_whole_numbers_give_exactly_the_plain_logits(isa, model):
 
 
 def test_exponential_sigmoid_and_tanh_are_good_to_a_few_units_in_the_last_place(isa):
-    module = importlib.import_module("lenet.engines._native")
     x = np.concatenate([np.linspace(-20, 20, 40001), np.linspace(-0.3, 0.3, 6001)])
     x = x.astype(np.float32)
     exact = x.astype(np.float64)
@@ -163,7 +157,6 @@ def test_exponential_sigmoid_and_tanh_are_good_to_a_few_units_in_the_last_place(
 
 
 def test_functions_saturate_and_keep_nan(isa):
-    module = importlib.import_module("lenet.engines._native")
     x = np.array([-np.inf, -1e4, 1e4, np.inf, np.nan], np.float32)
     _, sigmoid, tanh = module.functions(isa, x)
     np.testing.assert_allclose(sigmoid[:4], [0, 0, 1, 1], atol=1e-37)

@@ -8,19 +8,17 @@ near to it as PyTorch in float32 is.
 
 import numpy as np
 import pytest
+from conftest import need_native, need_torch
 
-torch = pytest.importorskip("torch", reason="install PyTorch: pip install 'lenet[torch]'")
+torch = need_torch()
+need_native()
 
 from lenet import zoo
-from lenet.engines import native
 from lenet.engines.eager import EagerEngine, build_module
 from lenet.engines.native import NativeEngine, instruction_sets
 from lenet.initialiser import connection_masks, initial_weights
 from lenet.recipe import Recipe
 from lenet.spec import Convolution, Dense, Pooling, Spec
-
-if native.missing_reason() is not None:
-    pytest.skip(native.missing_reason(), allow_module_level=True)
 
 TABLE = tuple((k % 6, (k + 1) % 6, (k + 2) % 6) for k in range(16))
 NETWORKS = {

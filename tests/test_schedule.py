@@ -1,4 +1,5 @@
 import pytest
+from conftest import need_torch
 
 from lenet.recipe import Recipe
 from lenet.schedule import learning_rate
@@ -31,7 +32,7 @@ def test_cosine_goes_from_the_peak_to_zero_without_rising():
 
 
 def test_one_cycle_equals_pytorchs_schedule():
-    torch = pytest.importorskip("torch", reason="install PyTorch: pip install 'lenet[torch]'")
+    torch = need_torch()
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1, momentum=0.9)
     theirs = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=0.5, total_steps=9 * STEPS, pct_start=0.3, cycle_momentum=False

@@ -30,7 +30,10 @@ Data = Annotated[str, typer.Option(help="Data set; see `lenet data list`.")]
 DataDir = Annotated[
     Path | None, typer.Option(help="Folder with the data set's files, looked at first.")
 ]
-Engine = Annotated[str, typer.Option(help="auto or eager (PyTorch).", rich_help_panel=MACHINE)]
+Engine = Annotated[
+    str,
+    typer.Option(help="auto, native (compiled, CPU) or eager (PyTorch).", rich_help_panel=MACHINE),
+]
 Device = Annotated[
     str,
     typer.Option(help="auto (a GPU where there is one), cpu, cuda, mps.", rich_help_panel=MACHINE),

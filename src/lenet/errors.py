@@ -5,7 +5,7 @@
     │   ├── RecipeError
     │   └── SpecError
     ├── PartialError              exit 3   the work is done, but some inputs could not be used
-    ├── DivergenceError           exit 4   the loss is not finite
+    ├── DivergenceError           exit 4   the loss is not finite, or the network is dead
     ├── DataError                 exit 5   a data set that is missing, damaged or refused
     │   ├── DataNotFoundError
     │   ├── DownloadError

@@ -53,13 +53,15 @@ class Evaluation:
     """Scores of one network on one split; every fraction is in [0, 1].
 
     `precision`, `recall` and `f1` are per class, NaN where a class was never predicted (precision)
-    or never appears (recall).  `confusion` is as in `confusion_matrix`.
+    or never appears (recall).  `confusion` is as in `confusion_matrix`.  `collapsed` is True where
+    every image got exactly the same logits, so that the answer does not depend on the picture.
     """
 
     count: int
     misses: int
     loss: float
     confusion: NDArray[np.int64]
+    collapsed: bool = False
 
     @property
     def error_rate(self) -> float:
@@ -96,6 +98,7 @@ def score(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Evaluation:
         misses=misses(logits, labels),
         loss=cross_entropy(logits, labels),
         confusion=confusion_matrix(labels, predictions, logits.shape[1]),
+        collapsed=len(labels) > 1 and bool((logits == logits[0]).all()),
     )
 
 

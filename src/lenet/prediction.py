@@ -139,7 +139,7 @@ def load_module(run: str | Path, which: str | None = None) -> torch.nn.Module:
         EngineError: if PyTorch is not installed.
 
     """
-    checkpoint = open_run(Path(run)).checkpoint(which)
+    checkpoint = open_run(run).checkpoint(which)
     if not has_torch():
         raise EngineError(
             f"load_module gives a PyTorch module, and PyTorch is missing; {TORCH_CURE}"

@@ -33,6 +33,7 @@ def begin_session(run: Run, engine: Engine, position: Position) -> None:
             "started": _now(),
             "from": {"epoch": position.epoch, "step": position.step},
             "engine": engine.name,
+            "engine_detail": engine.detail,
             "device": engine.device,
             "threads": engine.threads,
             "versions": machine.versions(),

@@ -142,13 +142,14 @@ class Run:
         return lock
 
 
-def open_run(path: Path) -> Run:
+def open_run(path: str | Path) -> Run:
     """The run in folder `path`.
 
     Raises:
         RunError: if there is none.
 
     """
+    path = Path(path)
     if not (path / "receipt.json").is_file():
         raise RunError(f"{path}: no run of lenet is here (no receipt.json); see the folder runs/")
     return Run(path)

@@ -26,8 +26,8 @@ def train(
     data: str = "fashion-mnist",
     recipe: Recipe | None = None,
     *,
-    out: Path | None = None,
-    data_dir: Path | None = None,
+    out: str | Path | None = None,
+    data_dir: str | Path | None = None,
     engine: str = "auto",
     device: str = "auto",
     threads: int | None = None,
@@ -57,15 +57,15 @@ def train(
     )
     source = DataSource(dataset.name, dataset.digests, dataset.class_names)
     first = Checkpoint(spec, recipe, source, opened.state(), Position())
-    folder = out or _unused(default_folder(model, data, recipe.seed, datetime.now()))
+    folder = Path(out) if out else _unused(default_folder(model, data, recipe.seed, datetime.now()))
     run = create_run(folder, first, receipt.first_receipt(first))
     return _execute(run, opened, first, dataset, display, checkpoint_every)
 
 
 def resume(
-    path: Path,
+    path: str | Path,
     *,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     engine: str = "auto",
     device: str = "auto",
     threads: int | None = None,
@@ -73,6 +73,9 @@ def resume(
     display: Display | None = None,
 ) -> Run:
     """Go on with a run from its newest checkpoint, to the same bytes as without a stop.
+
+    By default with the engine and on the device that trained it last, for other ones round
+    differently.
 
     Raises:
         LenetError: any branch of the tree in `lenet.errors`.
@@ -87,6 +90,9 @@ def resume(
             f"{path}: trained on {checkpoint.data.name} with other files than those found now; "
             "name the first ones with --data-dir"
         )
+    last = run.receipt()["sessions"][-1:]
+    if engine == device == "auto" and last:
+        engine, device = last[0]["engine"], last[0]["device"]
     opened = open_engine(
         checkpoint.spec,
         checkpoint.recipe,

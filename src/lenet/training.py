@@ -60,7 +60,8 @@ def run_epochs(training: Training, interruption: Interruption) -> None:
     """The loop.
 
     Raises:
-        DivergenceError: at the first step whose loss is not finite.
+        DivergenceError: at the first step whose loss is not finite, or at the end of an epoch after
+            which every image gets the same answer.
         InterruptedRunError: after a signal, when the checkpoint is written.
 
     """
@@ -143,6 +144,8 @@ def _finish_epoch(training: Training, rate: float) -> None:
     test = evaluate(training.engine, training.test)
     row["test_loss"], row["test_accuracy"] = test.loss, test.accuracy
     training.run.append_history(row)
+    if test.collapsed and test.misses:
+        raise _collapsed(training, row)
     position = training.position
     training.checkpoint = replace(
         training.checkpoint, position=Position(position.epoch + 1, 0, position.updates)
@@ -167,10 +170,24 @@ def _save(training: Training, validation_accuracy: float | None = None) -> None:
 
 
 def _diverged(training: Training, epoch: int, step: int, loss: float) -> DivergenceError:
+    return _failed(training, f"the loss is {loss} at step {step} of epoch {epoch}")
+
+
+def _collapsed(training: Training, row: Row) -> DivergenceError:
+    """Units that answer 0 to every image have no gradient: such a network cannot recover."""
+    return _failed(
+        training,
+        f"after epoch {row['epoch']} every image gets the same answer, and no gradient can change "
+        f"that (loss {row['train_loss']:.3f}, guessing has "
+        f"{math.log(training.checkpoint.spec.classes):.3f})",
+    )
+
+
+def _failed(training: Training, what: str) -> DivergenceError:
     kept = training.run.checkpoint_paths()[0]
     return DivergenceError(
-        f"the loss is {loss} at step {step} of epoch {epoch}: the training diverged; the last good "
-        f"checkpoint is {kept}; try a smaller --learning-rate than {training.recipe.learning_rate}"
+        f"{what}: the training diverged; the last good checkpoint is {kept}; "
+        f"try a smaller --learning-rate than {training.recipe.learning_rate}"
     )
 
 

@@ -59,7 +59,9 @@ def _is_spoilt(entry: Entry, location: Location) -> bool:
     return False
 
 
-def load(name: str, data_dir: Path | None = None, *, progress: Progress | None = None) -> Dataset:
+def load(
+    name: str, data_dir: str | Path | None = None, *, progress: Progress | None = None
+) -> Dataset:
     """The data set in memory, every file checked against its published digest.
 
     Raises:
@@ -69,7 +71,7 @@ def load(name: str, data_dir: Path | None = None, *, progress: Progress | None =
     entry = find(name)
     if entry.is_bundled:
         return load_digits(entry.class_names)
-    location = get(name, data_dir, progress=progress)
+    location = get(name, None if data_dir is None else Path(data_dir), progress=progress)
     digests = check_digests(entry, location)
     splits = [
         _read_split(entry, location.paths[start], location.paths[start + 1]) for start in (0, 2)

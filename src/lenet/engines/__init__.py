@@ -5,13 +5,16 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import platform
+import warnings
 
+from lenet.engines import native
 from lenet.engines.base import Engine, Weights
+from lenet.engines.native import EAGER_CURE
 from lenet.errors import EngineError
 from lenet.recipe import Recipe
 from lenet.spec import Spec
 
-ENGINES = ("eager",)
+ENGINES = ("native", "eager")
 TORCH_CURE = "install it with: pip install 'lenet[torch]'"
 
 
@@ -22,12 +25,20 @@ def has_torch() -> bool:
 
 def availability() -> dict[str, str]:
     """Each engine, with the devices that it has here or what is missing."""
+    reason = native.missing_reason()
+    return {
+        "native": f"cpu ({native.describe_instruction_sets()})" if reason is None else reason,
+        "eager": _describe_eager(),
+    }
+
+
+def _describe_eager() -> str:
     if not has_torch():
-        return {"eager": f"PyTorch is missing; {TORCH_CURE}"}
+        return f"PyTorch is missing; {TORCH_CURE}"
     from lenet.engines import eager
 
     devices = eager.describe_devices().items()
-    return {"eager": ", ".join(f"{device} ({name})" for device, name in devices)}
+    return ", ".join(f"{device} ({name})" for device, name in devices)
 
 
 def pick_device() -> str:
@@ -53,6 +64,8 @@ def open_engine(
 ) -> Engine:
     """The engine to train or run `spec` with, holding a copy of `weights`.
 
+    By default PyTorch on a GPU where there is one, else the native engine.
+
     Raises:
         EngineError: if the engine or device is unknown or not available here.
 
@@ -61,12 +74,29 @@ def open_engine(
         raise EngineError(f"no engine is called {engine!r}; known are auto, {', '.join(ENGINES)}")
     if threads is not None and threads < 1:
         raise EngineError(f"{threads} threads: there must be at least 1")
+    if device == "auto":
+        device = "cpu" if engine == "native" else pick_device()
+    if engine == "auto":
+        engine = _pick_engine(device)
+    if engine == "native":
+        if device != "cpu":
+            raise EngineError(f"engine 'native' computes on the cpu, not {device}; {EAGER_CURE}")
+        return native.NativeEngine(spec, recipe, weights, threads=threads)
     if not has_torch():
         raise EngineError(f"engine 'eager' needs PyTorch, which is missing; {TORCH_CURE}")
     from lenet.engines.eager import EagerEngine
 
-    chosen = pick_device() if device == "auto" else device
-    return EagerEngine(spec, recipe, weights, device=chosen, threads=threads)
+    return EagerEngine(spec, recipe, weights, device=device, threads=threads)
+
+
+def _pick_engine(device: str) -> str:
+    if device != "cpu":
+        return "eager"
+    reason = native.missing_reason()
+    if reason is not None and has_torch():
+        warnings.warn(f"{reason}; going on with engine 'eager', which is slower", stacklevel=3)
+        return "eager"
+    return "native"
 
 
 def _may_have_gpu() -> bool:

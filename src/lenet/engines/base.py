@@ -50,6 +50,8 @@ class Engine(Protocol):
     name: str
     device: str
     threads: int
+    detail: str
+    """What the result may depend on besides: the instruction set, or PyTorch's version."""
 
     def place(self, images: NDArray[np.uint8], labels: NDArray[np.int64] | None = None) -> Any:
         """Bring images (and labels, for training) to the engine's memory."""

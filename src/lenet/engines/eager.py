@@ -128,6 +128,7 @@ class EagerEngine:
         if threads is not None:
             torch.set_num_threads(threads)
         self.threads = torch.get_num_threads()
+        self.detail = f"PyTorch {torch.__version__}"
         self._spec = spec
         self._module = build_module(spec, weights).to(self._device)
         self._named = _parameters(self._module, spec)

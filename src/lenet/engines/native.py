@@ -60,6 +60,12 @@ def instruction_set() -> str:
     return wanted or known[0]
 
 
+def describe_instruction_sets() -> str:
+    """The instruction set in use, and the others that this processor has."""
+    others = ", ".join(name for name in instruction_sets() if name != instruction_set())
+    return f"{instruction_set()}; LENET_ISA may choose {others}" if others else instruction_set()
+
+
 def measure_peak(seconds: float) -> float:
     """Multiply-adds a second that one core does from registers alone, in the set in use."""
     return float(_load().measure_peak(instruction_set(), seconds))
@@ -82,6 +88,7 @@ class NativeEngine:
         self._momentum = recipe.momentum > 0
         self._engine = self._open(recipe, weights, threads or cores())
         self.threads: int = self._engine.threads
+        self.detail = instruction_set()
         self._steps: list[tuple[float, int, int]] = []
 
     def _open(self, recipe: Recipe, weights: Weights, threads: int) -> Any:
