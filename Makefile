@@ -43,6 +43,7 @@ imports: $(VENV)/.development  ## Check that imports go one way
 check-native: compiler $(VENV)/.development  ## The kernels under sanitizers, without Python
 	@for sanitizer in address,undefined thread; do \
 	  $(BIN)/cmake -S native -B build/check-$$sanitizer -G Ninja -DLENET_CHECK=ON \
+	    -DLENET_EMULATE_AVX512=$(if $(shell grep -m1 -o avx512bw /proc/cpuinfo 2>/dev/null),OFF,ON) \
 	    -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DLENET_SANITIZE=$$sanitizer >/dev/null && \
 	  $(BIN)/cmake --build build/check-$$sanitizer && \
 	  $(BIN)/ctest --test-dir build/check-$$sanitizer --output-on-failure || exit 1; done

@@ -13,6 +13,13 @@ struct Totals {
     std::int64_t misses = 0;
 };
 
+// What the dense layers of a whole batch leave behind for their weights' gradient, by layer.
+struct Batch {
+    std::size_t capacity = 0; // images that there is room for, a multiple of the group
+    float* features[maximum_layers] = {};
+    float* flow[maximum_layers] = {}; // (outputs, capacity)
+};
+
 struct Optimizer {
     bool adamw = false;
     float momentum = 0.0f;
@@ -27,8 +34,7 @@ struct Optimizer {
 // Everything that one update of the parameters reads and writes.
 struct Update {
     const Optimizer& optimizer;
-    const float* const* gradients; // one a shard, summed in this order
-    int shards;
+    const float* gradient;
     const float* mask; // null, or 0 where a connection table has no weight
     float* parameters;
     float* first;  // SGD's momentum, or AdamW's first moment
@@ -45,11 +51,20 @@ struct Backend {
     // Bytes of one thread's workspace; it must begin zeroed and aligned to 64.
     std::size_t (*workspace_bytes)(const Network&);
 
-    // Forward and backward for the images at positions [begin, end) of a batch of `batch`.
-    // Overwrites `gradient` with the shard's part of the mean gradient.
+    // Floats that `features` of a dense layer needs for a batch of `capacity`.
+    std::size_t (*feature_floats)(const Layer&, std::size_t capacity);
+
+    // Forward and backward for the images at positions [begin, end) of a batch of `batch`; `begin`
+    // is a multiple of `group`.  Overwrites the convolutions' part of `gradient` with the shard's
+    // part of the mean gradient, and leaves in `store` what the dense layers' part needs.
     Totals (*train)(const Network&, const float* parameters, const Images&, std::size_t begin,
-                    std::size_t end, std::size_t batch, float smoothing, float* gradient,
-                    void* workspace);
+                    std::size_t end, std::size_t batch, float smoothing, const Batch& store,
+                    float* gradient, void* workspace);
+
+    // Overwrites `gradient` for outputs [first, last) of a dense layer, from `count` images.
+    void (*dense_gradient)(const Layer&, int first, int last, std::size_t count,
+                           const float* features, const float* flow, std::size_t capacity,
+                           float* gradient);
 
     // Updates parameters [begin, end), at most `update_block` of them.
     void (*update)(const Update&, std::size_t begin, std::size_t end);

@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "check.hpp"
-#include "kernels.hpp"
+#include "convolution.hpp"
+#include "dense.hpp"
 #include "reference.hpp"
 
 namespace {
@@ -120,11 +121,12 @@ void check_convolution(const Layer& layer, bool whole, Failures& failures) {
     const Values input = numbers.maps(layer.input), flow = numbers.maps(layer.output);
     Values output(layer.output.padded_size()), below(layer.input.padded_size());
 
-    convolution_forward(layer, input.lanewise.data(), weight.data(), bias.data(),
+    const int rows = layer.output.rows;
+    convolution_forward(layer, 0, rows, input.lanewise.data(), weight.data(), bias.data(),
                         output.lanewise.data());
     convolution_input_gradient(layer, flow.lanewise.data(), weight.data(), below.lanewise.data());
     std::vector<V> weight_gradient(at(taps)), bias_gradient(at(layer.output.channels));
-    convolution_weight_gradient(layer, input.lanewise.data(), flow.lanewise.data(),
+    convolution_weight_gradient(layer, 0, rows, input.lanewise.data(), flow.lanewise.data(),
                                 weight_gradient.data(), bias_gradient.data());
 
     std::vector<float> plain_weight(at(taps)), plain_bias(at(layer.output.channels));
@@ -149,9 +151,9 @@ void check_pooling(const Layer& layer, bool whole, Failures& failures) {
     Numbers numbers(whole);
     const Values input = numbers.maps(layer.input), flow = numbers.maps(layer.output);
     Values output(layer.output.padded_size()), below(layer.input.padded_size());
-    pooling_forward(layer, input.lanewise.data(), output.lanewise.data());
-    pooling_gradient(layer, input.lanewise.data(), output.lanewise.data(), flow.lanewise.data(),
-                     below.lanewise.data());
+    pooling_forward(layer, 0, layer.output.rows, input.lanewise.data(), output.lanewise.data());
+    pooling_gradient(layer, Activation::identity, 0, layer.input.rows, input.lanewise.data(),
+                     output.lanewise.data(), flow.lanewise.data(), below.lanewise.data());
     for (std::size_t lane = 0; lane < at(lanes); ++lane) {
         plain::pooling_forward(layer, input.images[lane].data(), output.images[lane].data());
         plain::pooling_gradient(layer, input.images[lane].data(), output.images[lane].data(),
@@ -174,10 +176,19 @@ template <int G> void check_dense(int inputs, int outputs, bool whole, Failures&
         for (int lane = 0; lane < lanes; ++lane) value[lane] = numbers.next();
     dense_forward<G>(inputs, outputs, input.data(), weight.data(), bias.data(), output.data());
     dense_input_gradient<G>(inputs, outputs, flow.data(), weight.data(), below.data());
-    std::vector<float> weight_gradient(at(inputs * outputs)), bias_gradient(at(outputs)),
-        transposed(at(inputs * G * lanes));
-    dense_weight_gradient<G>(inputs, outputs, input.data(), flow.data(), transposed.data(),
-                             weight_gradient.data(), bias_gradient.data());
+    std::vector<float> weight_gradient(at(inputs * outputs)), bias_gradient(at(outputs));
+    const std::size_t count = at(G * lanes);
+    std::vector<float> features(at(panels_of(inputs) * panel) * count), rows(at(outputs) * count);
+    for (int g = 0; g < G; ++g) {
+        into_panels(inputs, input.data() + g, G, count, features.data() + at(g * lanes * panel));
+        for (int o = 0; o < outputs; ++o)
+            store(rows.data() + at(o) * count + at(g * lanes), flow[at(o * G + g)]);
+    }
+    // In two parts, as two threads would.
+    const int half = outputs / 2;
+    for (const auto& [first, last] : {std::pair{0, half}, std::pair{half, outputs}})
+        dense_weight_gradient(inputs, first, last, count, count, features.data(), rows.data(),
+                              weight_gradient.data(), bias_gradient.data());
 
     std::vector<float> plain_weight(at(inputs * outputs)), plain_bias(at(outputs));
     for (int g = 0; g < G; ++g) {
@@ -212,8 +223,8 @@ void check_activations(Failures& failures) {
                                  activation < Activation::sigmoid, failures);
         Numbers numbers(true);
         Values values = numbers.maps(maps), flow = numbers.maps(maps);
-        activation_forward(activation, maps, values.lanewise.data());
-        activation_backward(activation, maps, values.lanewise.data(), flow.lanewise.data());
+        activation_forward(activation, maps, 0, maps.rows, values.lanewise.data());
+        activation_backward(activation, maps, 0, maps.rows, values.lanewise.data(), flow.lanewise.data());
         for (std::size_t lane = 0; lane < at(lanes); ++lane)
             for (int c = 0; c < maps.channels; ++c)
                 for (int y = 0; y < maps.rows; ++y)

@@ -11,7 +11,13 @@ namespace lenet {
 namespace {
 
 constexpr std::size_t maximum_shards = 8;
+constexpr int dense_rows = 24; // outputs of a dense layer whose gradient is one task
 constexpr std::size_t few_images = 4; // up to here one image at a time is quicker
+
+std::size_t convolution_parameters(const Network& network) {
+    return network.spatial < network.count ? network.layers[network.spatial].weight
+                                           : network.parameters;
+}
 
 } // namespace
 
@@ -19,6 +25,9 @@ bool can_run(const char* name) {
     const auto is = [name](const char* other) { return std::strcmp(name, other) == 0; };
 #if defined(__x86_64__) || defined(_M_X64)
     __builtin_cpu_init();
+#if defined(LENET_EMULATE_AVX512)
+    if (is("avx512")) return can_run("avx2");
+#endif
     if (is("avx512"))
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
@@ -64,13 +73,18 @@ void* Workspace::data() {
 Engine::Engine(const Network& network, const Backend& backend, const Optimizer& optimizer,
                std::vector<float> start, std::vector<float> mask, int threads)
     : network_(network), backend_(backend), optimizer_(optimizer), mask_(std::move(mask)),
-      pool_(threads),
-      gradients_(maximum_shards, std::vector<float>(network.parameters)) {
+      pool_(threads), gradient_(network.parameters),
+      shard_gradients_(maximum_shards, std::vector<float>(convolution_parameters(network))) {
     for (int thread = 0; thread < pool_.threads(); ++thread)
         workspaces_.emplace_back(backend.workspace_bytes(network));
     state_.parameters = std::move(start);
     state_.first.resize(network.parameters);
     if (optimizer.adamw) state_.second.resize(network.parameters);
+    for (int k = network.spatial; k < network.count; ++k) {
+        const int outputs = network.layers[k].output.size();
+        for (int first = 0; first < outputs; first += dense_rows)
+            dense_tasks_.push_back({k, first, std::min(first + dense_rows, outputs)});
+    }
 }
 
 Engine::State Engine::state() {
@@ -88,29 +102,61 @@ void Engine::restore(State state) {
     packed_.clear();
 }
 
-int Engine::shards(std::size_t count) const {
-    const std::size_t group = static_cast<std::size_t>(backend_.group);
-    return static_cast<int>(std::min(maximum_shards, (count + group - 1) / group));
+// Room for the dense layers' side of a batch of `count`; it only ever grows.
+void Engine::make_room(std::size_t count) {
+    if (count <= batch_.capacity) return;
+    const auto group = static_cast<std::size_t>(backend_.group);
+    batch_.capacity = (count + group - 1) / group * group;
+    std::size_t floats = 0;
+    const auto part = [&floats](std::size_t size) {
+        const std::size_t start = floats;
+        floats += (size + 15) / 16 * 16;
+        return start;
+    };
+    std::size_t features[maximum_layers], flow[maximum_layers];
+    for (int k = network_.spatial; k < network_.count; ++k) {
+        const Layer& layer = network_.layers[k];
+        features[k] = part(backend_.feature_floats(layer, batch_.capacity));
+        flow[k] = part(static_cast<std::size_t>(layer.output.size()) * batch_.capacity);
+    }
+    room_ = std::make_unique<Workspace>(floats * sizeof(float));
+    auto* start = static_cast<float*>(room_->data());
+    for (int k = network_.spatial; k < network_.count; ++k) {
+        batch_.features[k] = start + features[k];
+        batch_.flow[k] = start + flow[k];
+    }
 }
 
-// Shards are whole groups in a fixed order, and each has its own gradient, so that neither the
-// number of threads nor their order changes a byte.
-Totals Engine::accumulate(const Images& images, std::size_t count, int shards) {
-    const std::size_t group = static_cast<std::size_t>(backend_.group);
-    const std::size_t groups = (count + group - 1) / group, parts = static_cast<std::size_t>(shards);
-    std::vector<Totals> totals(parts);
-    pool_.run(shards, [&](int number, int thread) {
+// The mean gradient into `gradient_`.  Shards are whole groups in a fixed order with a gradient each,
+// and a dense layer's row is summed by one thread, so that neither the number of threads nor their
+// order changes a byte.
+Totals Engine::accumulate(const Images& images, std::size_t count) {
+    make_room(count);
+    const auto group = static_cast<std::size_t>(backend_.group);
+    const std::size_t groups = (count + group - 1) / group;
+    const std::size_t shards = std::min(maximum_shards, groups);
+    Totals totals[maximum_shards];
+    pool_.run(static_cast<int>(shards), [&](int number, int thread) {
         const auto shard = static_cast<std::size_t>(number);
-        const std::size_t begin = shard * groups / parts * group;
-        const std::size_t end = std::min(count, (shard + 1) * groups / parts * group);
+        const std::size_t begin = shard * groups / shards * group;
+        const std::size_t end = std::min(count, (shard + 1) * groups / shards * group);
         totals[shard] = backend_.train(network_, state_.parameters.data(), images, begin, end, count,
-                                       optimizer_.label_smoothing, gradients_[shard].data(),
+                                       optimizer_.label_smoothing, batch_,
+                                       shard_gradients_[shard].data(),
                                        workspaces_[static_cast<std::size_t>(thread)].data());
     });
-    Totals sum;
-    for (const Totals& part : totals) {
-        sum.loss += part.loss;
-        sum.misses += part.misses;
+    pool_.run(static_cast<int>(dense_tasks_.size()), [&](int number, int) {
+        const auto [k, first, last] = dense_tasks_[static_cast<std::size_t>(number)];
+        backend_.dense_gradient(network_.layers[k], first, last, count, batch_.features[k],
+                                batch_.flow[k], batch_.capacity, gradient_.data());
+    });
+    std::copy(shard_gradients_[0].begin(), shard_gradients_[0].end(), gradient_.begin());
+    Totals sum = totals[0];
+    for (std::size_t shard = 1; shard < shards; ++shard) {
+        for (std::size_t k = 0; k < shard_gradients_[shard].size(); ++k)
+            gradient_[k] += shard_gradients_[shard][k];
+        sum.loss += totals[shard].loss;
+        sum.misses += totals[shard].misses;
     }
     sum.loss /= static_cast<double>(count);
     return sum;
@@ -118,13 +164,16 @@ Totals Engine::accumulate(const Images& images, std::size_t count, int shards) {
 
 Totals Engine::step(const Images& images, std::size_t count, double learning_rate) {
     const std::lock_guard turn(turn_);
-    const int parts = shards(count);
-    const Totals totals = accumulate(images, count, parts);
+    const Totals totals = accumulate(images, count);
     ++state_.updates;
-    const float* gradients[maximum_shards];
-    for (std::size_t part = 0; part < maximum_shards; ++part) gradients[part] = gradients_[part].data();
-    const Update update{optimizer_,    gradients,     parts,   mask_.empty() ? nullptr : mask_.data(),
-                        state_.parameters.data(), state_.first.data(), state_.second.data(), state_.updates, learning_rate};
+    const Update update{optimizer_,
+                        gradient_.data(),
+                        mask_.empty() ? nullptr : mask_.data(),
+                        state_.parameters.data(),
+                        state_.first.data(),
+                        state_.second.data(),
+                        state_.updates,
+                        learning_rate};
     const std::size_t blocks = (network_.parameters + update_block - 1) / update_block;
     pool_.run(static_cast<int>(blocks), [&](int number, int) {
         const std::size_t begin = static_cast<std::size_t>(number) * update_block;
@@ -136,12 +185,8 @@ Totals Engine::step(const Images& images, std::size_t count, double learning_rat
 
 Totals Engine::gradient(const Images& images, std::size_t count, std::vector<float>& gradient) {
     const std::lock_guard turn(turn_);
-    const int parts = shards(count);
-    const Totals totals = accumulate(images, count, parts);
-    gradient.assign(network_.parameters, 0.0f);
-    for (int part = 0; part < parts; ++part)
-        for (std::size_t k = 0; k < network_.parameters; ++k)
-            gradient[k] += gradients_[static_cast<std::size_t>(part)][k];
+    const Totals totals = accumulate(images, count);
+    gradient = gradient_;
     for (std::size_t k = 0; k < mask_.size(); ++k) gradient[k] *= mask_[k];
     return totals;
 }

@@ -61,8 +61,12 @@ public:
     void restore(State state);
 
 private:
-    int shards(std::size_t count) const;
-    Totals accumulate(const Images& images, std::size_t count, int shards);
+    struct DenseTask {
+        int layer, first, last;
+    };
+
+    void make_room(std::size_t count);
+    Totals accumulate(const Images& images, std::size_t count);
 
     std::mutex turn_;
     Network network_;
@@ -74,7 +78,11 @@ private:
     std::vector<Workspace> workspaces_;
     std::unique_ptr<Workspace> single_;
     std::vector<float> packed_;
-    std::vector<std::vector<float>> gradients_;
+    std::vector<float> gradient_;
+    std::vector<std::vector<float>> shard_gradients_; // of the convolutions
+    std::vector<DenseTask> dense_tasks_;
+    Batch batch_;
+    std::unique_ptr<Workspace> room_; // what `batch_` points into
 };
 
 } // namespace lenet

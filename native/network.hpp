@@ -22,21 +22,13 @@ struct Maps {
     int rows = 0;
     int columns = 0;
     int border = 0;
-    int plane = 0; // numbers from one channel to the next, where it does not follow from the rows
 
     LENET_INLINE int row_stride() const { return columns + 2 * border; }
-    LENET_INLINE int channel_stride() const {
-        return plane > 0 ? plane : (rows + 2 * border) * row_stride();
-    }
+    LENET_INLINE int channel_stride() const { return (rows + 2 * border) * row_stride(); }
     LENET_INLINE int size() const { return channels * rows * columns; }
     LENET_INLINE int padded_size() const { return channels * channel_stride(); }
     LENET_INLINE int at(int channel, int row, int column) const {
         return channel * channel_stride() + (row + border) * row_stride() + column + border;
-    }
-
-    // Some of the rows, in the same place: to be used with a pointer that is moved to the first.
-    LENET_INLINE Maps band(int count) const {
-        return Maps{channels, count, columns, border, channel_stride()};
     }
 };
 

@@ -18,12 +18,27 @@ struct Pool::Crew {
     const std::function<void(int, int)>* task = nullptr;
     int count = 0;
     std::atomic<int> next{0};
-    int busy = 0;
-    unsigned round = 0;
+    std::atomic<int> busy{0};
+    std::atomic<unsigned> round{0};
+    bool may_spin = false;
     bool leaving = false;
 };
 
 namespace {
+
+// A step has several rounds, one right after the other: for so long a thread looks before it sleeps,
+// because to wake it costs more.
+constexpr int looks = 2000;
+
+template <typename Condition> void spin_until(Condition condition) {
+    for (int look = 0; look < looks && !condition(); ++look) {
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        asm volatile("yield");
+#endif
+    }
+}
 
 void take_tasks(std::atomic<int>& next, int count, const std::function<void(int, int)>& task,
                 int thread) {
@@ -40,6 +55,7 @@ Pool::Pool(int threads) : threads_(threads < 1 ? 1 : threads), process_(current_
 // Throws std::system_error where the system gives no more threads.
 void Pool::start() {
     crew_ = std::make_unique<Crew>();
+    crew_->may_spin = static_cast<unsigned>(threads_) <= std::thread::hardware_concurrency();
     try {
         for (int thread = 1; thread < threads_; ++thread)
             crew_->threads.emplace_back([crew = crew_.get(), thread] { work(*crew, thread); });
@@ -68,8 +84,9 @@ Pool::~Pool() {
 
 void Pool::work(Crew& crew, int thread) {
     unsigned seen = 0;
-    std::unique_lock lock(crew.mutex);
     while (true) {
+        if (crew.may_spin) spin_until([&] { return crew.round != seen; });
+        std::unique_lock lock(crew.mutex);
         crew.begin.wait(lock, [&] { return crew.leaving || crew.round != seen; });
         if (crew.leaving) return;
         seen = crew.round;
@@ -103,6 +120,7 @@ void Pool::run(int count, const std::function<void(int, int)>& task) {
     }
     crew.begin.notify_all();
     take_tasks(crew.next, count, task, 0);
+    if (crew.may_spin) spin_until([&] { return crew.busy == 0; });
     std::unique_lock lock(crew.mutex);
     crew.done.wait(lock, [&] { return crew.busy == 0; });
 }

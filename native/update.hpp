@@ -12,14 +12,10 @@ namespace {
 using lenet::Optimizer;
 using lenet::Update;
 
-// Sums the shards' gradients of parameters [begin, begin + count) in their order.
-void sum_shards(const Update& update, std::size_t begin, std::size_t count,
-                float* __restrict gradient) {
-    std::memcpy(gradient, update.gradients[0] + begin, count * sizeof(float));
-    for (int shard = 1; shard < update.shards; ++shard) {
-        const float* __restrict other = update.gradients[shard] + begin;
-        for (std::size_t k = 0; k < count; ++k) gradient[k] += other[k];
-    }
+// The gradient of parameters [begin, begin + count), without what the mask takes out.
+void take_gradient(const Update& update, std::size_t begin, std::size_t count,
+                   float* __restrict gradient) {
+    std::memcpy(gradient, update.gradient + begin, count * sizeof(float));
     if (update.mask == nullptr) return;
     const float* __restrict mask = update.mask + begin;
     for (std::size_t k = 0; k < count; ++k) gradient[k] *= mask[k];
@@ -67,7 +63,7 @@ void adamw(const Optimizer& optimizer, double rate, std::int64_t updates, std::s
 void update(const Update& update, std::size_t begin, std::size_t end) {
     float gradient[lenet::update_block];
     const std::size_t count = end - begin;
-    sum_shards(update, begin, count, gradient);
+    take_gradient(update, begin, count, gradient);
     if (update.optimizer.adamw)
         adamw(update.optimizer, update.learning_rate, update.count, count, gradient,
               update.parameters + begin, update.first + begin, update.second + begin);

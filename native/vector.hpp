@@ -6,7 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__AVX512F__)
+#if defined(LENET_LANES) // a check of one width with the instructions of another
+#elif defined(__AVX512F__)
 #define LENET_LANES 16
 #elif defined(__AVX2__)
 #define LENET_LANES 8
@@ -22,13 +23,29 @@ typedef float V __attribute__((vector_size(4 * LENET_LANES)));
 typedef std::int32_t I __attribute__((vector_size(4 * LENET_LANES)));
 typedef float Unaligned __attribute__((vector_size(4 * LENET_LANES), aligned(4)));
 
-// How many accumulators fit in the registers: `wide` columns of vectors, and channels beside them.
-#if defined(__AVX512F__)
-constexpr int block_columns = 5, block_channels = 4, gather_columns = 4, gather_channels = 4, taps_channels = 4;
-constexpr int dense_block = 12, weight_rows = 6;
+// Shapes of the blocks of accumulators.  They and what feeds them fill the registers: 16 with
+// AVX2 and the baseline, 32 with AVX-512 and NEON.
+#if LENET_LANES == 16 || defined(__aarch64__)
+constexpr int block_channels = 4, gather_columns = 4, gather_channels = 4, taps_channels = 4;
+constexpr int tiles = 2, dense_block = 12, dense_rows_block = 6, dense_vectors = 4;
 #else
-constexpr int block_columns = 5, block_channels = 2, gather_columns = 4, gather_channels = 3, taps_channels = 2;
-constexpr int dense_block = 6, weight_rows = 3;
+constexpr int block_channels = 2, gather_columns = 4, gather_channels = 3, taps_channels = 2;
+constexpr int tiles = 2, dense_block = 5, dense_rows_block = 4, dense_vectors = 2;
+#endif
+constexpr int block_columns = 5;
+constexpr int group = tiles * lanes; // images that go through the dense layers together
+
+// Which lanes of two vectors interleave their lower and upper halves.
+template <int...> struct int_list {};
+#if LENET_LANES == 16
+using Low = int_list<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>;
+using High = int_list<8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31>;
+#elif LENET_LANES == 8
+using Low = int_list<0, 8, 1, 9, 2, 10, 3, 11>;
+using High = int_list<4, 12, 5, 13, 6, 14, 7, 15>;
+#else
+using Low = int_list<0, 4, 1, 5>;
+using High = int_list<2, 6, 3, 7>;
 #endif
 
 typedef std::uint8_t Bytes __attribute__((vector_size(16)));
@@ -68,6 +85,8 @@ inline V at_most(V value, float bound) { return choose(value > bound, splat(boun
 // The compiler must compute `value` here, in a register.
 #if defined(__aarch64__)
 inline void keep_in_register(V& value) { asm volatile("" : "+w"(value)); }
+#elif LENET_LANES == 16 && !defined(__AVX512F__) // no register holds it
+inline void keep_in_register(V& value) { asm volatile("" : "+m"(value)); }
 #else
 inline void keep_in_register(V& value) { asm volatile("" : "+v"(value)); }
 #endif
@@ -75,6 +94,24 @@ inline void keep_in_register(V& value) { asm volatile("" : "+v"(value)); }
 // Forget what was loaded from `pointer`: where values are used by several taps, holding them for the
 // next tap costs more registers than there are, and spilling is dearer than loading again.
 inline void load_again(const V*& pointer) { asm("" : "+r"(pointer)); }
+
+template <int... lane> inline V zip(V a, V b, int_list<lane...>) {
+    return __builtin_shufflevector(a, b, lane...);
+}
+
+// rows[i][j] becomes rows[j][i]: log2(lanes) perfect shuffles.
+inline void transpose(V* rows) {
+    V shuffled[lanes];
+    for (int round = 1; round < lanes; round *= 2) {
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes / 2; ++i) {
+            shuffled[2 * i] = zip(rows[i], rows[i + lanes / 2], Low{});
+            shuffled[2 * i + 1] = zip(rows[i], rows[i + lanes / 2], High{});
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes; ++i) rows[i] = shuffled[i];
+    }
+}
 
 inline float sum_lanes(V value) {
     float sum = 0.0f;
@@ -118,6 +155,13 @@ inline V hyperbolic_tangent(V x) {
     series = series * square * x + x;
     const V wide = 1.0f - 2.0f / (exponential(x + x) + 1.0f);
     return choose(square < 0.625f * 0.625f, series, wide);
+}
+
+// Calls body<P>() for a P that is only known when it runs, 1 to `most`.
+template <int most, typename Body> inline void with_width(int width, Body body) {
+    if constexpr (most > 1)
+        if (width < most) return with_width<most - 1>(width, body);
+    body.template operator()<most>();
 }
 
 } // namespace

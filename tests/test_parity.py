@@ -145,7 +145,8 @@ def test_one_step_ends_at_the_weights_of_pytorch(network, recipe):
 def test_ten_steps_stay_with_pytorch(network, recipe):
     weights, loss = follow(NETWORKS[network], RECIPES[recipe], 10, 37)
     # Where two pixels of a maximum are within a rounding, the engines may choose different ones.
-    chosen = {"no pooling": 1e-3}.get(network, 1e-5)
+    has_maxima = any(getattr(layer, "kind", "") == "max" for layer in NETWORKS[network].layers)
+    chosen = 1e-3 if has_maxima else 1e-5
     assert weights < (chosen if recipe != "adamw" else 5e-3)
     assert loss < 2 * chosen
 

@@ -27,7 +27,7 @@ GAP = 2
 
 
 @contextmanager
-def _figure(path: Path, width: float, height: float) -> Iterator[Figure]:
+def open_figure(path: Path, width: float, height: float) -> Iterator[Figure]:
     """A figure of `width` x `height` inches that is saved to `path` at 160 dots an inch."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -45,7 +45,7 @@ def draw_curves(history: Sequence[Row], title: str, path: Path) -> None:
     """
     from matplotlib.ticker import MaxNLocator
 
-    with _figure(path, 8.0, 4.8) as figure:
+    with open_figure(path, 8.0, 4.8) as figure:
         left = figure.subplots()
         right = left.twinx()
         _curve(left, history, "train_loss", "train loss", BLUE, "-", "")
@@ -86,7 +86,7 @@ def draw_confusion(
     """A confusion matrix, rows = labels and columns = predictions, coloured by the row's share."""
     classes = len(class_names)
     side = max(5.0, 0.55 * classes + 2.5)
-    with _figure(path, side + 1.0, side) as figure:
+    with open_figure(path, side + 1.0, side) as figure:
         axes = figure.subplots()
         share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
         image = axes.imshow(share, cmap="cividis_r", vmin=0.0, vmax=1.0)
@@ -124,7 +124,7 @@ def contact_sheet(
     """
     blocks = -(-len(class_names) // MOST_ROWS)
     rows = -(-len(class_names) // blocks)
-    with _figure(path, blocks * (0.62 * examples + 1.6), 0.62 * rows + 0.6) as figure:
+    with open_figure(path, blocks * (0.62 * examples + 1.6), 0.62 * rows + 0.6) as figure:
         figure.suptitle(title)
         for block, axes in enumerate(figure.subplots(1, blocks, squeeze=False)[0]):
             names = class_names[block * rows : (block + 1) * rows]

@@ -1,0 +1,159 @@
+"""`make bench`: every measurement in one run; tables, JSON and a picture in build/bench."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from bench import growth, inference, networks, process, report, timing, training
+from lenet import machine
+from lenet.engines import native
+
+PACKAGES = ("torch", "onnxruntime", "jax", "numpy", "lenet")
+PARTS = ("training", "peak", "inference", "process", "growth")
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def section(
+    title: str,
+    about: str,
+    unit: str,
+    subjects: Mapping[str, Callable[[], float]],
+    rounds: int,
+    better: str = "higher",
+) -> report.Section:
+    """Measure `subjects` side by side, and print their table."""
+    say(f"\n{title}")
+    rows = {name: row.as_row() for name, row in timing.alternate(subjects, rounds, say).items()}
+    found = {"title": title, "about": about, "unit": unit, "better": better, "rows": rows}
+    print(report.table(found), flush=True)
+    return found
+
+
+def measure_training(rounds: int, cores: int) -> Iterator[report.Section]:
+    for threads in sorted({1, cores}):
+        yield section(
+            f"Training, batch 256, {_threads(threads)}",
+            "The note's network on Fashion-MNIST in memory; forward, backward and update.",
+            "examples/s",
+            training.subjects(threads, cores),
+            rounds,
+        )
+
+
+def measure_peak(rounds: int, cores: int) -> Iterator[report.Section]:
+    """Of one core, whatever `cores` is."""
+
+    def trained() -> float:
+        return 1e-9 * networks.MULTIPLY_ADDS * one()
+
+    one = training.native(1)
+    found = section(
+        "Fraction of one core's multiply-add peak",
+        f"{networks.MULTIPLY_ADDS:,} multiply-adds a training image; the peak is measured beside "
+        "it by a loop of multiply-adds in registers.",
+        "thousand million multiply-adds/s",
+        {"training": trained, "peak": lambda: 1e-9 * native.measure_peak(1.0)},
+        rounds,
+        better="none",
+    )
+    rows = found["rows"]
+    share = rows["training"]["median"] / rows["peak"]["median"]
+    found["about"] += f" Training reaches {share:.0%} of it."
+    yield found
+
+
+def measure_inference(rounds: int, cores: int) -> Iterator[report.Section]:
+    for threads in sorted({1, cores}):
+        yield section(
+            f"Inference, batch 256, {_threads(threads)}",
+            "Logits of images that are in memory, as uint8 for native and float32 for the others.",
+            "images/s",
+            inference.throughput(threads),
+            rounds,
+        )
+    for threads in sorted({1, cores}):
+        yield section(
+            f"Latency of one image, {_threads(threads)}",
+            f"Median of {inference.CALLS:,} calls from Python, a round.",
+            "microseconds",
+            inference.latencies(threads),
+            rounds,
+            better="lower",
+        )
+
+
+def measure_process(rounds: int, cores: int) -> Iterator[report.Section]:
+    """On all cores."""
+    yield section(
+        "The whole process, ten epochs",
+        "From the command to the finished picture, with an evaluation after each epoch.",
+        "seconds",
+        process.subjects(10),
+        min(rounds, 3),
+        better="lower",
+    )
+
+
+def measure_growth(rounds: int, cores: int) -> Iterator[report.Section]:
+    made: list[tuple[str, str, Mapping[str, Callable[[], float]]]] = [
+        ("batch", "Batch sizes, on all cores.", growth.batches(cores)),
+        ("threads", "Threads, at batch 256.", growth.threads(cores)),
+        ("side of the picture", "Sides in pixels, on all cores.", growth.sides(cores)),
+    ]
+    for name, about, subjects in made:
+        title = f"Native training by {name}"
+        yield section(title, about, "examples/s", subjects, min(rounds, 3), better="none")
+
+
+def _threads(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": machine.versions()["python"]}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--out", type=Path, default=Path("build/bench"))
+    flags = parser.parse_args()
+    cores = machine.cores()
+    parts = {
+        "training": measure_training,
+        "peak": measure_peak,
+        "inference": measure_inference,
+        "process": measure_process,
+        "growth": measure_growth,
+    }
+    results: dict[str, Any] = {
+        "command": shlex.join(["python", "-m", "bench", *sys.argv[1:]]),
+        "machine": machine.describe(),
+        "versions": _versions(),
+        "instruction_set": native.instruction_set(),
+        "sections": [
+            found for name in flags.only for found in parts[name](flags.rounds, cores)
+        ],
+    }
+    for path in report.write(results, flags.out):
+        say(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

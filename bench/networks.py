@@ -1,0 +1,98 @@
+"""The note's network for each of those that are compared, all with the same initial weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet import data, zoo
+from lenet.engines.base import Engine
+from lenet.engines.native import NativeEngine
+from lenet.initialiser import initial_weights
+from lenet.recipe import Recipe
+from lenet.spec import Spec
+
+RECIPE = Recipe()
+SPEC = zoo.build("lenet5")
+MULTIPLY_ADDS = 3 * SPEC.multiply_adds - SPEC.counts()[0].multiply_adds
+"""Of one training image: forward, gradient of the weights, and gradient of the inputs of every
+layer but the first."""
+
+
+def weights(spec: Spec = SPEC) -> dict[str, NDArray[np.float32]]:
+    return initial_weights(spec, RECIPE)
+
+
+def native(threads: int, spec: Spec = SPEC) -> Engine:
+    return NativeEngine(spec, RECIPE, weights(spec), threads=threads)
+
+
+def torch_module() -> Any:
+    """The note's network as PyTorch has it; takes pixels in [0, 1]."""
+    from lenet.engines.eager import build_module
+
+    return build_module(SPEC, weights())
+
+
+def images_and_labels() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The real Fashion-MNIST's train split."""
+    train = data.load("fashion-mnist").train
+    return train.images, train.labels
+
+
+def onnx_session(threads: int) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """ONNX Runtime on the network, its graph optimised as it does by default."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+    session = onnxruntime.InferenceSession(
+        _onnx_model(), options, providers=["CPUExecutionProvider"]
+    )
+    return lambda images: session.run(None, {"images": images})[0]
+
+
+def _onnx_model() -> bytes:
+    """The network as an ONNX graph over pixels in [0, 1], float32 (n, 1, 28, 28)."""
+    from onnx import TensorProto, checker, helper, numpy_helper
+
+    values, nodes = weights(), []
+
+    def add(kind: str, output: str, *inputs: str, **attributes: Any) -> str:
+        nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        return output
+
+    x = add("Conv", "C1", "images", "C1.weight", "C1.bias", pads=[2, 2, 2, 2])
+    x = add("LeakyRelu", "C1.a", x, alpha=0.01)
+    x = add("AveragePool", "S2", x, kernel_shape=[2, 2], strides=[2, 2])
+    x = add("Conv", "C3", x, "C3.weight", "C3.bias")
+    x = add("LeakyRelu", "C3.a", x, alpha=0.01)
+    x = add("AveragePool", "S4", x, kernel_shape=[2, 2], strides=[2, 2])
+    x = add("Flatten", "flat", x)
+    x = add("Gemm", "C5", x, "C5.weight", "C5.bias", transB=1)
+    x = add("LeakyRelu", "C5.a", x, alpha=0.01)
+    x = add("Gemm", "F6", x, "F6.weight", "F6.bias", transB=1)
+    x = add("Sigmoid", "F6.a", x)
+    add("Gemm", "logits", x, "output.weight", "output.bias", transB=1)
+    initial = [
+        numpy_helper.from_array(
+            array.reshape(len(array), -1) if name[:2] in ("C5", "F6", "ou") and array.ndim > 1
+            else array, name,
+        )
+        for name, array in values.items()
+    ]  # fmt: skip
+    graph = helper.make_graph(
+        nodes,
+        "lenet5",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 1, 28, 28])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 10])],
+        initial,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    checker.check_model(model)
+    return model.SerializeToString()
