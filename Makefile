@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 NATIVE := $(wildcard native/*)
 
-.PHONY: help train test check check-native format lint types imports soak data compiler clean
+.PHONY: help train test check check-native bench format lint types imports soak data compiler clean
 
 help:  ## List the tasks
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ check-native: compiler $(VENV)/.development  ## The kernels under sanitizers, wi
 	  $(BIN)/cmake --build build/check-$$sanitizer && \
 	  $(BIN)/ctest --test-dir build/check-$$sanitizer --output-on-failure || exit 1; done
 
+bench: $(VENV)/.bench data  ## Measure the native engine beside PyTorch and ONNX Runtime
+	$(BIN)/python -m bench $(FLAGS)
+
 soak: $(VENV)/.development data  ## The long fault tests, at full count
 	$(BIN)/python -m pytest -m soak --override-ini addopts= -ra $(FLAGS)
 
@@ -72,6 +75,10 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt $(NATIVE) 
 
 $(VENV)/.development: $(VENV)/.installed
 	$(PIP) --editable '.[development]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.installed
+	$(PIP) --editable '.[bench]'
 	@touch $@
 
 clean:  ## Remove what the tasks made, but no runs

@@ -147,9 +147,7 @@ def main() -> None:
         "machine": machine.describe(),
         "versions": _versions(),
         "instruction_set": native.instruction_set(),
-        "sections": [
-            found for name in flags.only for found in parts[name](flags.rounds, cores)
-        ],
+        "sections": [found for name in flags.only for found in parts[name](flags.rounds, cores)],
     }
     for path in report.write(results, flags.out):
         say(f"wrote {path}")

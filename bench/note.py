@@ -1,8 +1,8 @@
 """The note's own way, as a program: `python -m bench.note`.
 
-What d2l's loader does, without d2l: a data set that turns one picture after the other into a tensor,
-a DataLoader with four worker processes, and the note's training loop, evaluation included; only its
-live plot is left out.
+What d2l's loader does, without d2l: a data set that turns one picture after the other into a
+tensor, a DataLoader with four worker processes, and the note's training loop, evaluation included;
+only its live plot is left out.
 """
 
 from __future__ import annotations

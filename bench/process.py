@@ -25,9 +25,7 @@ def _run(words: list[str]) -> Callable[[], float]:
         with tempfile.TemporaryDirectory() as folder:
             out = ["--out", str(Path(folder) / "run")] if "lenet" in words else []
             started = time.perf_counter()
-            subprocess.run(
-                [sys.executable, *words, *out], check=True, stdout=subprocess.DEVNULL
-            )
+            subprocess.run([sys.executable, *words, *out], check=True, stdout=subprocess.DEVNULL)
             return time.perf_counter() - started
 
     return measured

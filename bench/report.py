@@ -25,7 +25,9 @@ def table(section: Section) -> str:
         ratio = first["median"] / row["median"]
         if section["better"] == "lower":
             ratio = 1 / ratio
-        line = f"| {name} | {number(row['median'])} | {number(row['low'])} to {number(row['high'])} |"
+        line = (
+            f"| {name} | {number(row['median'])} | {number(row['low'])} to {number(row['high'])} |"
+        )
         lines.append(line + (f" {ratio:.2f}x |" if compared else ""))
     return "\n".join(lines) + "\n"
 

@@ -207,7 +207,7 @@ void Engine::infer(const Images& images, std::size_t count, float* logits) {
                                logits + n * classes, single_->data());
         return;
     }
-    const std::size_t block = static_cast<std::size_t>(backend_.group) * 4;
+    const std::size_t block = static_cast<std::size_t>(backend_.group) * 2;
     const std::size_t blocks = (count + block - 1) / block;
     pool_.run(static_cast<int>(blocks), [&](int number, int thread) {
         const std::size_t begin = static_cast<std::size_t>(number) * block;

@@ -53,21 +53,22 @@ void pack(const Network& network, const float* parameters, float* packed) {
 
 constexpr int one_block = 12; // accumulators
 
-// P neighbouring pixels of one vector of maps.  S is the input's stride, or 0 for one that is only
-// known when it runs.
-template <int P, int S>
+// P neighbouring pixels of one vector of maps.  S is the input's stride and K the size, or 0 for one
+// that is only known when it runs.
+template <int P, int S, int K>
 [[gnu::noinline]] void one_pixels(const Layer& layer, const float* input, int in_stride, int in_row,
                                   const float* weight, int width, V bias, float* output,
                                   int out_stride) {
     if (S > 0) in_stride = S;
+    const int size = K ? K : layer.size, maps = S == 1 ? 1 : layer.input.channels;
     V sum[P];
 #pragma GCC unroll 16
     for (int p = 0; p < P; ++p) sum[p] = bias;
-    for (int v = 0; v < layer.size; ++v)
-        for (int u = 0; u < layer.size; ++u) {
+    for (int v = 0; v < size; ++v)
+        for (int u = 0; u < size; ++u) {
             const float* from = input + v * in_row + u * in_stride;
-            const float* w = weight + (v * layer.size + u) * layer.input.channels * width;
-            for (int i = 0; i < layer.input.channels; ++i) {
+            const float* w = weight + (v * size + u) * maps * width;
+            for (int i = 0; i < maps; ++i) {
                 const V tap = load(w + i * width);
 #pragma GCC unroll 16
                 for (int p = 0; p < P; ++p) sum[p] += tap * from[p * in_stride + i];
@@ -90,17 +91,17 @@ void one_convolution(const Layer& layer, const float* input, bool image, const f
             int blocks = (out.columns + one_block - 1) / one_block;
             for (int x = 0; x < out.columns; --blocks) {
                 const int pixels = (out.columns - x) / blocks;
-                const auto block = [&]<int P, int S>() {
-                    one_pixels<P, S>(layer, from + x * in_stride, in_stride, in_row, weight + m,
+                const auto block = [&]<int P, int S, int K>() {
+                    one_pixels<P, S, K>(layer, from + x * in_stride, in_stride, in_row, weight + m,
                                      width, load(bias + m), to + x * out_stride, out_stride);
                 };
                 with_width<one_block>(pixels, [&]<int P>() {
-                    if (in_stride == 1)
-                        block.template operator()<P, 1>();
-                    else if (in_stride == lanes)
-                        block.template operator()<P, lanes>();
+                    if (layer.size == 5 && in_stride == 1)
+                        block.template operator()<P, 1, 5>();
+                    else if (layer.size == 5 && in_stride == lanes)
+                        block.template operator()<P, lanes, 5>();
                     else
-                        block.template operator()<P, 0>();
+                        block.template operator()<P, 0, 0>();
                 });
                 x += pixels;
             }

@@ -1,0 +1,57 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import FASHION_MNIST, need, need_native, need_torch
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from bench import report, timing
+
+need_native()
+
+
+def test_subjects_alternate_after_one_warm_up_each():
+    calls = []
+
+    def subject(name):
+        return lambda: calls.append(name) or float(len(calls))
+
+    samples = timing.alternate({"a": subject("a"), "b": subject("b")}, 3, lambda _: None)
+    assert calls == ["a", "b"] * 4
+    assert samples["a"] == timing.Sample(median=5.0, low=3.0, high=7.0, rounds=3)
+
+
+@pytest.mark.parametrize(("better", "ratio"), [("higher", "4.00x"), ("lower", "0.25x")])
+def test_a_table_says_how_many_times_better_native_is(better, ratio):
+    rows = {
+        "native": timing.Sample(40000.0, 39000.0, 41000.0, 5).as_row(),
+        "eager": timing.Sample(10000.0, 9000.0, 11000.0, 5).as_row(),
+    }
+    section = {"title": "T", "about": "A", "unit": "x/s", "better": better, "rows": rows}
+    last = report.table(section).splitlines()[-1]
+    assert last == f"| eager | 10,000 | 9,000 to 11,000 | {ratio} |"
+
+
+def test_results_are_written_as_json_markdown_and_picture(tmp_path):
+    row = timing.Sample(2.0, 1.0, 3.0, 5).as_row()
+    section = {"title": "T", "about": "A", "unit": "s", "better": "none", "rows": {"native": row}}
+    paths = report.write({"sections": [section]}, tmp_path)
+    assert json.loads(paths[0].read_text())["sections"] == [section]
+    assert "| native | 2 | 1 to 3 |" in paths[1].read_text()
+    with Image.open(paths[2]) as picture:
+        assert picture.size[0] > 1000
+
+
+def test_native_and_eager_subjects_train(monkeypatch):
+    need_torch()
+    need(FASHION_MNIST.is_dir(), "install Fashion-MNIST: apt install dataset-fashion-mnist")
+    from bench import training
+
+    monkeypatch.setattr(training, "SECONDS", 0.01)
+    monkeypatch.setattr(training, "STEPS", 1)
+    for subject in (training.native(1), training.torch(1, compiled=False)):
+        assert subject() > 0
