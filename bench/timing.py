@@ -31,14 +31,17 @@ class Sample:
 
 
 def alternate(
-    subjects: Mapping[str, Callable[[], float]], rounds: int, say: Callable[[str], None]
+    subjects: Mapping[str, Callable[[], float]],
+    rounds: int,
+    say: Callable[[str], None],
+    warm_up: bool = True,
 ) -> dict[str, Sample]:
     """Call each subject in turn, `rounds` times over, after one warm-up call of each.
 
     A subject does its work and returns its figure.
     """
     figures: dict[str, list[float]] = {name: [] for name in subjects}
-    for name, subject in subjects.items():
+    for name, subject in subjects.items() if warm_up else ():
         say(f"warm-up: {name}")
         subject()
     for number in range(rounds):

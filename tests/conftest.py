@@ -1,4 +1,5 @@
 import importlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -18,6 +19,12 @@ def need(there, cure):
     if os.environ.get("LENET_REQUIRE_ALL") == "1":
         pytest.fail(f"LENET_REQUIRE_ALL=1, but this test was about to be skipped: {cure}")
     pytest.skip(cure, allow_module_level=True)
+
+
+def need_module(name, cure):
+    """A module, or a skip."""
+    need(importlib.util.find_spec(name) is not None, f"install {name}: {cure}")
+    return importlib.import_module(name)
 
 
 def need_torch():

@@ -53,12 +53,12 @@ def test_quiet_prints_only_the_summary(tmp_path):
 
 
 @pytest.mark.parametrize("extra", [{}, {"NO_COLOR": "1"}])
-def test_in_a_terminal_a_bar_is_drawn_and_colour_can_be_refused(tmp_path, extra):
+def test_in_a_terminal_curves_are_drawn_and_colour_can_be_refused(tmp_path, extra):
     out = run_in_terminal(["train", *QUICK, "--out", tmp_path / "run"], extra)
     assert "lenet5 on digits, seed 0" in out
-    assert re.search(r"\d+/46", out)
-    assert "epoch 2/2: loss" in out
-    coloured = re.search(r"\x1b\[[\d;]*3[0-9]m", out) is not None
+    assert "train loss" in out
+    assert "epoch 2/2" in out
+    coloured = re.search(r"\x1b\[[\d;]*[39][0-9]m", out) is not None
     assert coloured == (not extra)
 
 

@@ -43,6 +43,13 @@ def test_the_map_of_the_readme_names_every_file_once():
     assert sorted(named) == sorted(files)
 
 
+def test_the_map_of_the_native_part_names_every_file_once():
+    rows = re.findall(r"^\| (`native/.+?) \|", PAGES[0].read_text(), re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
+    files = [str(path.relative_to(ROOT)) for path in (ROOT / "native").glob("*.[ch]pp")]
+    assert sorted(named) == sorted(files)
+
+
 def test_every_link_of_the_docs_leads_somewhere():
     for page in [*PAGES, *ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)", page.read_text()):

@@ -1,3 +1,4 @@
+import shutil
 import signal
 import time
 
@@ -150,39 +151,50 @@ def wait_for(condition, seconds=60):
         time.sleep(0.01)
 
 
-def kill_and_resume(tmp_path, words, kills, resume_words=()):
-    """Train undisturbed; then again with kills at random moments, resumed each time."""
-    assert run_lenet("train", *words, "--out", tmp_path / "whole")[0] == 0
-    whole = lenet.open_run(tmp_path / "whole")
-    random, killed, folder = np.random.default_rng(0), 0, tmp_path / "cut0"
-    span = whole.receipt()["sessions"][0]["training_seconds"]
-    process = start_lenet("train", *words, "--out", folder)
-    while killed < kills:
-        wait_for(lambda folder=folder: folder.exists())
-        time.sleep(random.uniform(0.0, span))
+def train_undisturbed(folder, words):
+    """A run from start to end, and how long its training took."""
+    code, _, err = run_lenet("train", *words, "--out", folder)
+    assert code == 0, err
+    run = lenet.open_run(folder)
+    return run, run.receipt()["sessions"][0]["training_seconds"]
+
+
+def kill_and_resume(folder, words, moments):
+    """Train, killed at each moment (seconds after its start) and resumed; how often it was hit."""
+    process, hits = start_lenet("train", *words, "--out", folder), 0
+    wait_for(folder.exists)
+    for moment in moments:
+        time.sleep(moment)
         process.kill()
         process.communicate()
-        killed += process.returncode == -signal.SIGKILL
-        if process.returncode == 0:
-            assert content(lenet.open_run(folder)) == content(whole)
-            folder = tmp_path / f"cut{killed}-{time.monotonic_ns()}"
-            process = start_lenet("train", *words, "--out", folder)
-        else:
-            process = start_lenet("train", "--resume", folder, *resume_words)
+        hits += process.returncode == -signal.SIGKILL
+        process = start_lenet("train", "--resume", folder)
     _, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
-    assert content(lenet.open_run(folder)) == content(whole)
+    return hits
 
 
 def test_kill_9_and_resume_end_with_the_same_bytes(tmp_path):
-    kill_and_resume(tmp_path, [*FLAGS, "--checkpoint-every", 50], 3)
+    words = [*FLAGS, "--epochs", 40, "--checkpoint-every", 50]
+    whole, seconds = train_undisturbed(tmp_path / "whole", words)
+    moments = np.random.default_rng(0).uniform(0.1, seconds, 3)
+    assert kill_and_resume(tmp_path / "cut", words, moments) >= 1
+    assert content(lenet.open_run(tmp_path / "cut")) == content(whole)
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 def test_50_kills_on_fashion_mnist_end_with_the_same_bytes(tmp_path, fashion_mnist):
     words = ["--data", fashion_mnist, "--epochs", 2, "--validation", 5000, "--momentum", 0.5]
-    for index in range(50):
-        kill_and_resume(tmp_path / str(index), [*words, "--learning-rate", 0.3], 1)
+    words += ["--learning-rate", 0.3, "--checkpoint-every", 20]
+    whole, seconds = train_undisturbed(tmp_path / "whole", words)
+    source, hits, number = np.random.default_rng(0), 0, 0
+    while hits < 50:
+        folder, number = tmp_path / f"cut{number}", number + 1
+        hits += kill_and_resume(folder, words, [source.uniform(0.0, seconds + 2.0)])
+        assert content(lenet.open_run(folder)) == content(whole)
+        shutil.rmtree(folder)
+    print(f"{hits} kills hit a training in {number} runs; all ended with the same bytes")
 
 
 def test_the_textbooks_network_trains_on_the_real_mnist(tmp_path, mnist_folder):

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from lenet.errors import LenetError
     from lenet.prediction import load_module
     from lenet.recipe import Recipe
-    from lenet.run import Run, open_run
+    from lenet.report import write_report
+    from lenet.run import Run
     from lenet.session import resume, train
     from lenet.spec import Spec
+    from lenet.trained import TrainedRun, open_run
     from lenet.zoo import build
 
 __version__ = "0.1.0"
@@ -27,9 +29,11 @@ _HOMES = {
     "Recipe": "lenet.recipe",
     "Run": "lenet.run",
     "Spec": "lenet.spec",
+    "TrainedRun": "lenet.trained",
+    "write_report": "lenet.report",
     "build": "lenet.zoo",
     "load_module": "lenet.prediction",
-    "open_run": "lenet.run",
+    "open_run": "lenet.trained",
     "resume": "lenet.session",
     "train": "lenet.session",
 }
@@ -39,12 +43,14 @@ __all__ = [
     "Recipe",
     "Run",
     "Spec",
+    "TrainedRun",
     "__version__",
     "build",
     "load_module",
     "open_run",
     "resume",
     "train",
+    "write_report",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -60,7 +61,7 @@ def _root(
     if not debug:
         warnings.showwarning = _show_warning
     if version:
-        typer.echo(f"lenet {__version__}")
+        _say(f"lenet {__version__}")
         raise typer.Exit
 
 
@@ -129,7 +130,7 @@ def train(
         base = recipes.Recipe.read(recipe) if recipe else recipes.Recipe()
         base = base.with_changes(changes, "flags")
         run = session.train(model, data, base, out=out, **options)
-    typer.echo(tables.summary(run))
+    _say(tables.summary(run))
 
 
 @app.command()
@@ -160,7 +161,42 @@ def evaluate(
         threads=threads,
         picture=picture,
     )
-    typer.echo(tables.evaluation(result))
+    _say(tables.evaluation(result))
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs' folders.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The page; by default report.html in the first run.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    data_dir: DataDir = None,
+) -> None:
+    """Write one HTML file: curves, scores, worst mistakes, every layer; several runs compared."""
+    from lenet import report as reports
+
+    _say(f"report: {reports.write_report(runs, out, data_dir=data_dir, split=split)}")
+
+
+@app.command()
+def explain(
+    run: RunFolder,
+    picture: Annotated[str, typer.Argument(help="A picture, or SPLIT:INDEX, as test:17.")],
+    data_dir: DataDir = None,
+    checkpoint: Which = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Figure to write; by default in the run's folder.")
+    ] = None,
+) -> None:
+    """Draw one decision: the picture, what mattered in it, every layer's maps, the answer."""
+    from lenet import explanation, plots, tables
+
+    found = explanation.explain_run(run, picture, data_dir=data_dir, which=checkpoint)
+    name = Path(picture.replace(":", "-")).stem
+    target = out or run / f"explain-{name}.png"
+    plots.draw_decision(found, target)
+    _say(tables.decision(found, target))
 
 
 @app.command()
@@ -168,7 +204,7 @@ def models() -> None:
     """List the networks with their sizes."""
     from lenet import tables
 
-    typer.echo(tables.models())
+    _say(tables.models())
 
 
 @app.command()
@@ -176,7 +212,7 @@ def doctor(data_dir: DataDir = None) -> None:
     """Say what this machine has: versions, engines, devices, threads, cache, data sets."""
     from lenet import tables
 
-    typer.echo(tables.doctor(data_dir))
+    _say(tables.doctor(data_dir))
 
 
 @data_app.command("list")
@@ -184,7 +220,7 @@ def data_list(data_dir: DataDir = None) -> None:
     """List the data sets and where each one is."""
     from lenet import tables
 
-    typer.echo(tables.data_sets(data_dir))
+    _say(tables.data_sets(data_dir))
 
 
 @data_app.command("get")
@@ -204,7 +240,7 @@ def data_get(
         location = data.get(name, data_dir, progress=progress, force=force)
     finally:
         bars.stop()
-    typer.echo(f"{name} is in {location.folder}")
+    _say(f"{name} is in {location.folder}")
 
 
 @data_app.command("verify")
@@ -215,7 +251,7 @@ def data_verify(
     """Hash every file of a data set again and compare with the published digests."""
     from lenet import data, tables
 
-    typer.echo(tables.verification(name, data.verify(name, data_dir)))
+    _say(tables.verification(name, data.verify(name, data_dir)))
 
 
 @data_app.command("show")
@@ -233,7 +269,15 @@ def data_show(
     plots.contact_sheet(
         dataset.train.images, dataset.train.labels, dataset.class_names, name, picture
     )
-    typer.echo(f"picture: {picture}")
+    _say(f"picture: {picture}")
+
+
+def _say(text: str) -> None:
+    """Print to stdout; a reader that has closed the pipe has seen enough."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _refuse_with_resume(changes: dict[str, Any], recipe: Path | None, out: Path | None) -> None:

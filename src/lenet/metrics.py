@@ -106,3 +106,58 @@ def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.floa
     ratio = np.full(len(part), np.nan)
     np.divide(part, whole, out=ratio, where=whole > 0)
     return ratio
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How often the network is right among answers of a similar probability.
+
+    `confidence`, `accuracy` (NaN where a bin is empty) and `count` are by bin, from probability 0
+    to 1; `error` is the expected calibration error: the mean of |accuracy - confidence| over the
+    images (Naeini, Cooper and Hauskrecht 2015; Guo et al. 2017, equation 3).
+    """
+
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    count: NDArray[np.int64]
+    error: float
+
+
+def calibrate(
+    logits: NDArray[np.float32], labels: NDArray[np.int64], bins: int = 15
+) -> Calibration:
+    """Calibration of the largest probability, in `bins` of equal width."""
+    probabilities = np.exp(log_probabilities(logits))
+    largest, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    place = np.minimum((largest * bins).astype(np.int64), bins - 1)
+    count = np.bincount(place, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        confidence = np.bincount(place, largest, bins) / count
+        accuracy = np.bincount(place, right, bins) / count
+    gaps = np.abs(accuracy - confidence)[count > 0] * count[count > 0]
+    return Calibration(confidence, accuracy, count, float(gaps.sum() / len(labels)))
+
+
+@dataclass(frozen=True, slots=True)
+class PairedDifference:
+    """Accuracy of a first network minus that of a second one on the same images, with 95 %."""
+
+    difference: float
+    low: float
+    high: float
+    only_first: int
+    only_second: int
+
+
+def paired_difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> PairedDifference:
+    """From what each network got right, (n,) each.
+
+    The interval is Wald's for paired fractions with half a pair more in each of the four cells
+    (Agresti and Min 2005, section 3).
+    """
+    only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
+    b, c, n = only_first + 0.5, only_second + 0.5, len(first) + 2.0
+    middle = (b - c) / n
+    half = Z_95 * math.sqrt(max(0.0, b + c - (b - c) ** 2 / n)) / n
+    difference = (only_first - only_second) / len(first)
+    return PairedDifference(difference, middle - half, middle + half, only_first, only_second)

@@ -86,8 +86,8 @@ def evaluate_run(
     run = open_run(path)
     checkpoint = run.checkpoint(which)
     dataset = data_sets.load(data or checkpoint.data.name, data_dir)
-    _check_fit(checkpoint, dataset)
-    chosen = _choose_split(dataset, split, checkpoint)
+    check_fit(checkpoint, dataset)
+    chosen = choose_split(dataset, split, checkpoint)
     network = open_network(checkpoint, engine=engine, device=device, threads=threads)
     evaluation = evaluate(network, chosen)
     result = Result(
@@ -103,7 +103,13 @@ def evaluate_run(
     return result
 
 
-def _check_fit(checkpoint: Checkpoint, dataset: Dataset) -> None:
+def check_fit(checkpoint: Checkpoint, dataset: Dataset) -> None:
+    """Refuse data of another shape or number of classes.
+
+    Raises:
+        UsageError: if the network cannot read it.
+
+    """
     spec, shape = checkpoint.spec, dataset.test.images.shape[1:]
     if shape != spec.input_shape or len(dataset.class_names) != spec.classes:
         raise UsageError(
@@ -112,7 +118,13 @@ def _check_fit(checkpoint: Checkpoint, dataset: Dataset) -> None:
         )
 
 
-def _choose_split(dataset: Dataset, split: str, checkpoint: Checkpoint) -> Split:
+def choose_split(dataset: Dataset, split: str, checkpoint: Checkpoint) -> Split:
+    """The split of that name, cut as the checkpoint's recipe cuts it.
+
+    Raises:
+        UsageError: if there is none, or the run held out no validation images of this data.
+
+    """
     if split == "test":
         return dataset.test
     recipe = checkpoint.recipe

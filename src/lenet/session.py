@@ -10,7 +10,7 @@ from lenet import data as data_sets
 from lenet import plots, receipt, zoo
 from lenet.checkpoint import Checkpoint, DataSource, Position
 from lenet.data import Dataset, Split
-from lenet.display import Display, Plan, QuietDisplay
+from lenet.display import Display, Plan, in_notebook, open_display
 from lenet.engines import open_engine
 from lenet.engines.base import Engine
 from lenet.errors import RecipeError, RunError
@@ -18,6 +18,7 @@ from lenet.initialiser import initial_weights
 from lenet.interruption import Interruption
 from lenet.recipe import Recipe
 from lenet.run import LAST, Run, create_run, default_folder, open_run
+from lenet.trained import TrainedRun
 from lenet.training import Training, run_epochs
 
 
@@ -34,7 +35,7 @@ def train(
     checkpoint_every: int = 0,
     display: Display | None = None,
     **changes: Any,
-) -> Run:
+) -> TrainedRun:
     """Train a network of the zoo on a data set, and return the run.
 
     `changes` are fields of the recipe (`epochs=3`, `learning_rate=0.5`).  `checkpoint_every` adds
@@ -45,7 +46,7 @@ def train(
 
     """
     recipe = (recipe or Recipe()).with_changes(changes)
-    display = display or QuietDisplay()
+    display = display or open_display(quiet=not in_notebook())
     dataset = data_sets.load(data, data_dir, progress=display.download)
     _hold_out(dataset, recipe)
     channels, height, width = dataset.train.images.shape[1:]
@@ -59,7 +60,8 @@ def train(
     first = Checkpoint(spec, recipe, source, opened.state(), Position())
     folder = Path(out) if out else _unused(default_folder(model, data, recipe.seed, datetime.now()))
     run = create_run(folder, first, receipt.first_receipt(first))
-    return _execute(run, opened, first, dataset, display, checkpoint_every)
+    _execute(run, opened, first, dataset, display, checkpoint_every)
+    return TrainedRun(run.path)
 
 
 def resume(
@@ -71,7 +73,7 @@ def resume(
     threads: int | None = None,
     checkpoint_every: int = 0,
     display: Display | None = None,
-) -> Run:
+) -> TrainedRun:
     """Go on with a run from its newest checkpoint, to the same bytes as without a stop.
 
     By default with the engine and on the device that trained it last, for other ones round
@@ -83,7 +85,7 @@ def resume(
     """
     run = open_run(path)
     checkpoint = run.checkpoint(LAST)
-    display = display or QuietDisplay()
+    display = display or open_display(quiet=not in_notebook())
     dataset = data_sets.load(checkpoint.data.name, data_dir, progress=display.download)
     if dataset.digests != checkpoint.data.digests:
         raise RunError(
@@ -102,7 +104,8 @@ def resume(
         threads=threads,
     )
     opened.restore(checkpoint.state)
-    return _execute(run, opened, checkpoint, dataset, display, checkpoint_every)
+    _execute(run, opened, checkpoint, dataset, display, checkpoint_every)
+    return TrainedRun(run.path)
 
 
 def _hold_out(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split]:
@@ -130,7 +133,7 @@ def _execute(
     dataset: Dataset,
     display: Display,
     checkpoint_every: int,
-) -> Run:
+) -> None:
     """Lock the run, train to the end, draw the curves; the curves also if the training fails."""
     held_in, validation = _hold_out(dataset, checkpoint.recipe)
     training = Training(
@@ -153,7 +156,6 @@ def _execute(
             training.display.stop()
             receipt.write_times(run, training.seconds, training.images)
             plots.draw_curves(run.history(), run.name, run.curves_path)
-    return run
 
 
 def _plan(training: Training) -> Plan:
@@ -165,4 +167,5 @@ def _plan(training: Training) -> Plan:
         training.steps_per_epoch,
         training.position.epoch,
         training.position.step,
+        tuple(training.run.history()),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lenet import data, engines, machine, metrics, receipt, zoo
 from lenet.display import describe_row
+from lenet.explanation import Explanation
 from lenet.prediction import Result
 from lenet.run import Run
 
@@ -92,6 +93,21 @@ def _confusion_table(names: Sequence[str], scores: metrics.Evaluation) -> str:
 
 def _fraction(value: float) -> str:
     return "-" if value != value else f"{value:.3f}"
+
+
+def decision(found: Explanation, picture: Path, most: int = 5) -> str:
+    """The likeliest classes of one picture, then where the figure is."""
+    order = found.probabilities.argsort()[::-1][:most]
+    rows = [
+        [
+            found.class_names[index],
+            f"{found.probabilities[index]:.4f}",
+            f"{found.logits[index]:.2f}",
+        ]
+        for index in order
+    ]
+    answers = table(["class", "probability", "logit"], rows, " rr")
+    return f"{found.title}\n\n{answers}\n\npicture: {picture}"
 
 
 def data_sets(data_dir: Path | None = None) -> str:

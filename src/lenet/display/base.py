@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Protocol
 
@@ -15,13 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a training is about to do, for its heading and its bar."""
+    """What a training is about to do, and what it did before it was stopped."""
 
     title: str
     epochs: int
     steps_per_epoch: int
     first_epoch: int
     first_step: int
+    history: tuple[Row, ...] = ()
 
 
 class DownloadBars:
@@ -133,72 +133,44 @@ class LineDisplay(QuietDisplay):
         print(epoch_line(row, self._epochs, examples_per_second), file=self._stream, flush=True)
 
 
-class LiveDisplay:
-    """A bar over the steps with the newest metrics, and a line for each epoch above it."""
+class GuardedDisplay:
+    """Another display, until its screen fails: then nothing, for a training goes on without one."""
 
-    def __init__(self, stream: IO[str]) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-        from rich.progress import TimeRemainingColumn as TimeLeft
+    def __init__(self, inner: Display) -> None:
+        self._inner = inner
 
-        self._bars = DownloadBars()
-        self._console = Console(file=stream, highlight=False)
-        self._progress = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[metrics]}"),
-            TimeLeft(compact=True),
-            console=self._console,
-        )
+    def _call(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except (
+            OSError,
+            ValueError,
+        ):  # a closed pipe, a closed stream, an encoding without a letter
+            self._inner = QuietDisplay()
 
     def download(self, name: str, done: int, total: int | None) -> None:
         """See `Display`."""
-        self._bars.show(name, done, total)
+        self._call(lambda: self._inner.download(name, done, total))
 
     def start(self, plan: Plan) -> None:
         """See `Display`."""
-        self._bars.stop()
-        self._plan = plan
-        self._console.print(plan.title)
-        done = (plan.first_epoch - 1) * plan.steps_per_epoch + plan.first_step
-        self._task = self._progress.add_task(
-            "training",
-            total=plan.epochs * plan.steps_per_epoch,
-            completed=done,
-            epoch=plan.first_epoch,
-            metrics="",
-        )
-        self._progress.start()
+        self._call(lambda: self._inner.start(plan))
 
     def step(self, epoch: int, step: int) -> None:
         """See `Display`."""
-        done = (epoch - 1) * self._plan.steps_per_epoch + step
-        self._progress.update(self._task, completed=done, epoch=epoch)
+        self._call(lambda: self._inner.step(epoch, step))
 
     def point(self, row: Row) -> None:
         """See `Display`."""
-        self._progress.update(
-            self._task, metrics=f"loss {row['train_loss']:.3f} acc {row['train_accuracy']:.3f}"
-        )
+        self._call(lambda: self._inner.point(row))
 
     def epoch(self, row: Row, examples_per_second: float) -> None:
         """See `Display`."""
-        self.point(row)
-        self._console.print(epoch_line(row, self._plan.epochs, examples_per_second))
+        self._call(lambda: self._inner.epoch(row, examples_per_second))
 
     def stop(self) -> None:
         """See `Display`."""
-        self._progress.stop()
-
-
-def open_display(quiet: bool) -> Display:
-    """Nothing if `quiet`, a live view in a terminal that can show one, else lines."""
-    if quiet:
-        return QuietDisplay()
-    if sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb"):
-        return LiveDisplay(sys.stdout)
-    return LineDisplay(sys.stdout)
+        self._call(self._inner.stop)
 
 
 def epoch_line(row: Row, epochs: int, examples_per_second: float) -> str:
