@@ -10,12 +10,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench import growth, inference, networks, process, report, timing, training
+from bench import display, growth, inference, networks, process, report, timing, training
 from lenet import machine
 from lenet.engines import native
 
 PACKAGES = ("torch", "onnxruntime", "jax", "numpy", "lenet")
-PARTS = ("training", "peak", "inference", "process", "growth")
+PARTS = ("training", "peak", "inference", "process", "display", "growth")
 
 
 def say(text: str) -> None:
@@ -106,6 +106,22 @@ def measure_process(rounds: int, cores: int) -> Iterator[report.Section]:
     )
 
 
+def measure_display(rounds: int, cores: int) -> Iterator[report.Section]:
+    """On all cores."""
+    found = section(
+        "Training with and without the live view",
+        "Three epochs in a pseudo-terminal of 120x50, by the run's own clock.",
+        "examples/s",
+        display.subjects(),
+        rounds,
+        better="none",
+    )
+    rows = found["rows"]
+    cost = 1 - rows["live view"]["median"] / rows["no display"]["median"]
+    found["about"] += f" The live view costs {cost:.1%}."
+    yield found
+
+
 def measure_growth(rounds: int, cores: int) -> Iterator[report.Section]:
     made: list[tuple[str, str, Mapping[str, Callable[[], float]]]] = [
         ("batch", "Batch sizes, on all cores.", growth.batches(cores)),
@@ -143,6 +159,7 @@ def main() -> None:
         "peak": measure_peak,
         "inference": measure_inference,
         "process": measure_process,
+        "display": measure_display,
         "growth": measure_growth,
     }
     results: dict[str, Any] = {

@@ -44,3 +44,76 @@ def test_a_contact_sheet_leaves_room_where_a_class_has_few_images(tmp_path):
     images, labels = np.full((3, 1, 8, 8), 255, np.uint8), np.array([0, 0, 2])
     plots.contact_sheet(images, labels, ["a", "b", "c"], "a title", tmp_path / "sheet.png")
     assert 0.01 < ink(tmp_path / "sheet.png") < 0.2
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are saved, to be asked for their words."""
+    from matplotlib.figure import Figure
+
+    figures, save = [], Figure.savefig
+
+    def keep(figure, *args, **options):
+        save(figure, *args, **options)
+        figures.append(figure)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return figures
+
+
+def words_of(figure):
+    """Every text that is shown, with its place in pixels."""
+    from matplotlib.text import Text
+
+    figure.canvas.draw()
+    shown = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
+    boxes = [(text.get_text(), text.get_window_extent()) for text in shown]
+    inside = figure.bbox
+    return [(word, box) for word, box in boxes if box.width > 0 and inside.overlaps(box)]
+
+
+def assert_readable(figure, expected):
+    words = words_of(figure)
+    texts = [word for word, _ in words]
+    for word in expected:
+        assert any(word in text for text in texts), (word, texts)
+    for index, (word, box) in enumerate(words):
+        for other, second in words[index + 1 :]:
+            wide = min(box.x1, second.x1) - max(box.x0, second.x0)
+            high = min(box.y1, second.y1) - max(box.y0, second.y0)
+            assert wide < 3 or high < 3, f"{word!r} and {other!r} overlap"
+
+
+def test_the_words_of_the_curves_are_there_and_do_not_overlap(tmp_path, drawn):
+    rows = [
+        {"epoch": e, "progress": float(e), "train_loss": 2.0 / e, "train_accuracy": 1 - 0.5 / e,
+         "test_accuracy": 1 - 0.6 / e}
+        for e in range(1, 11)
+    ]  # fmt: skip
+    plots.draw_curves(rows, "a title", tmp_path / "curves.png")
+    expected = ["a title", "epoch", "loss (nats)", "accuracy (fraction)", "train loss", "test"]
+    assert_readable(drawn[0], expected)
+
+
+def test_the_words_of_the_confusion_are_there_and_do_not_overlap(tmp_path, drawn):
+    names = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker"]
+    plots.draw_confusion(np.full((8, 8), 1000), names, "a title", tmp_path / "confusion.png")
+    words = [word for word, _ in words_of(drawn[0])]
+    for word in ("a title", "label", "prediction", "1000", *names):
+        assert any(word in text for text in words), word
+
+
+def test_the_words_of_a_decision_are_there_and_do_not_overlap(tmp_path, drawn, digits_run):
+    digits_run.explain("test:3").save(tmp_path / "decision.png")
+    expected = [
+        "digits, test image 3", "as given", "as seen, 28x28", "what mattered", "probability",
+        "C1: 6 maps, 28x28", "C3: 16 maps, 10x10", "F6: 84 units",
+    ]  # fmt: skip
+    assert_readable(drawn[0], expected)
+
+
+def test_the_words_of_a_contact_sheet_are_there_and_do_not_overlap(tmp_path, drawn):
+    images, labels = np.zeros((20, 1, 28, 28), np.uint8), np.arange(20) % 5
+    names = ["zero", "one", "two", "three", "four"]
+    plots.contact_sheet(images, labels, names, "a title", tmp_path / "sheet.png")
+    assert_readable(drawn[0], ["a title", *names])

@@ -159,8 +159,6 @@ def draw_decision(explanation: Explanation, path: Path) -> None:
 
     The maps of one layer share a scale, which its bar shows.
     """
-    from matplotlib.ticker import MaxNLocator
-
     layers = [name for name, maps in explanation.activations.items() if maps.shape[1] > 1]
     dense = [name for name in explanation.activations if name not in layers]
     heights = [2.6, *(_sheet_rows(explanation.activations[name]) for name in layers)]
@@ -176,10 +174,10 @@ def draw_decision(explanation: Explanation, path: Path) -> None:
             channels, height, width = maps.shape
             size = f"{channels} maps, {height}x{width}" if height > 1 else f"{channels} units"
             axes.set_title(f"{name}: {size}", fontsize=10, loc="left")
-            axes.set_axis_off()
+            axes.set(xticks=[], yticks=[], frame_on=False)
             axes.set_anchor("W")
-            ticks = 4 if height > 1 else 2
-            bar = row.colorbar(shown, ax=axes, pad=0.01, aspect=12, ticks=MaxNLocator(ticks))
+            ticks = np.linspace(float(maps.min()), float(maps.max()), 4 if height > 1 else 2)
+            bar = row.colorbar(shown, ax=axes, pad=0.01, aspect=12, ticks=ticks, format="%.1f")
             bar.ax.tick_params(labelsize=8)
 
 
