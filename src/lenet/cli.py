@@ -22,6 +22,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Find, fetch, check and look at data sets.")
 app.add_typer(data_app, name="data")
+study_app = typer.Typer(no_args_is_help=True, help="Answer a question with many runs.")
+app.add_typer(study_app, name="study")
 
 RECIPE = "Recipe (each overrides the recipe file)"
 MACHINE = "Machine"
@@ -270,6 +272,67 @@ def data_show(
         dataset.train.images, dataset.train.labels, dataset.class_names, name, picture
     )
     _say(f"picture: {picture}")
+
+
+Study = Annotated[str, typer.Argument(help="Built-in study (see `lenet study list`) or file.")]
+StudyFolder = Annotated[Path, typer.Argument(help="A study's folder.")]
+
+
+@study_app.command("list")
+def study_list() -> None:
+    """List the built-in studies."""
+    from lenet import tables
+
+    _say(tables.studies_list())
+
+
+@study_app.command("run")
+def study_run(
+    study: Study,
+    out: Annotated[
+        Path | None, typer.Option(help="The study's folder; by default studies/NAME.")
+    ] = None,
+    data_dir: DataDir = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Instead of the study's own.")] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Runs at the same time; by default all cores.")
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Address of a Ray cluster, or auto; by default here.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show only the result.")] = False,
+) -> None:
+    """Do the study's runs that are not done yet, and write its report."""
+    from lenet import studies, tables
+
+    found = studies.find(study, seeds)
+    folder = studies.StudyFolder(out or Path("studies") / found.name)
+    with studies.StudyProgress(found, folder, quiet) as progress:
+        studies.run_study(
+            found,
+            folder.path,
+            processes=processes,
+            cluster=cluster,
+            data_dir=data_dir,
+            watch=progress,
+        )
+    _say(tables.study_summary(folder))
+
+
+@study_app.command("report")
+def study_report(folder: StudyFolder) -> None:
+    """Write a study's report again, also when only some of its seeds are done."""
+    from lenet import studies, tables
+
+    _say(tables.study_summary(studies.StudyFolder(folder)))
+
+
+@study_app.command("status")
+def study_status(folder: StudyFolder) -> None:
+    """Say how many runs of a study are done, and which failed."""
+    from lenet import studies, tables
+
+    _say(tables.study_status(studies.StudyFolder(folder)))
 
 
 def _say(text: str) -> None:

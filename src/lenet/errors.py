@@ -3,7 +3,8 @@
     LenetError                    exit 1
     ├── UsageError                exit 2   a flag, recipe, spec or file of numbers that cannot work
     │   ├── RecipeError
-    │   └── SpecError
+    │   ├── SpecError
+    │   └── StudyError
     ├── PartialError              exit 3   the work is done, but some inputs could not be used
     ├── DivergenceError           exit 4   the loss is not finite, or the network is dead
     ├── DataError                 exit 5   a data set that is missing, damaged or refused
@@ -41,6 +42,10 @@ class SpecError(UsageError):
     """A network whose layers do not fit each other or the picture."""
 
 
+class StudyError(UsageError):
+    """A study that cannot be run as it is written."""
+
+
 class PartialError(LenetError):
     """The work is done, but some of the inputs could not be used."""
 
@@ -48,9 +53,16 @@ class PartialError(LenetError):
 
 
 class DivergenceError(LenetError):
-    """The training loss stopped being finite."""
+    """The training loss stopped being finite, or (`collapsed`) the network answers nothing else.
+
+    `epoch` and `step` (in the epoch) say where it was seen, both from 1.
+    """
 
     exit_code = 4
+
+    def __init__(self, message: str, epoch: int, step: int, collapsed: bool) -> None:
+        super().__init__(message)
+        self.epoch, self.step, self.collapsed = epoch, step, collapsed
 
 
 class DataError(LenetError):

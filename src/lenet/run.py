@@ -21,6 +21,8 @@ from lenet.files import sync_folder, write_whole
 KEPT_CHECKPOINTS = 2
 LAST, BEST = "last", "best"
 
+_SCORES = {"validation_accuracy", "test_accuracy"}
+
 Row = dict[str, Any]
 """One line of `history.jsonl`: `epoch`, `step` and `progress` (epochs, a fraction) with the
 metrics of the epoch so far; an epoch's last row also has the scores on whole splits."""
@@ -77,7 +79,7 @@ class Run:
 
     def epochs(self) -> list[Row]:
         """The last row of each finished epoch."""
-        return [row for row in self.history() if "test_accuracy" in row]
+        return [row for row in self.history() if _SCORES & row.keys()]
 
     def append_history(self, row: Row) -> None:
         """Add one row and hand it to the operating system."""

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lenet import data, engines, machine, metrics, receipt, zoo
+from lenet import data, engines, machine, metrics, receipt, studies, zoo
 from lenet.display import describe_row
 from lenet.explanation import Explanation
 from lenet.prediction import Result
@@ -145,3 +145,32 @@ def doctor(data_dir: Path | None = None) -> str:
     facts["device (auto)"] = engines.pick_device()
     facts["cache folder"] = str(data.cache_folder())
     return table(["what", "here"], list(facts.items())) + "\n\n" + data_sets(data_dir)
+
+
+def studies_list() -> str:
+    """The built-in studies: what they ask, and how many runs that takes."""
+    rows = [
+        [name, str(sum(1 for _ in study.tasks())), study.data, study.title]
+        for name, study in studies.built_in().items()
+    ]
+    return table(["study", "runs", "data", "what it compares"], rows, " r")
+
+
+def study_status(folder: studies.StudyFolder) -> str:
+    """How many runs are done, and why some failed."""
+    study = folder.study()
+    missing, failures = folder.missing(study), folder.failures()
+    total = sum(1 for _ in study.tasks())
+    lines = [f"{study.title}: {total - len(missing)} of {total} runs are done"]
+    for task in missing:
+        if task.key in failures:
+            lines.append(f"failed: {task.describe()}: {failures[task.key]}")
+    return "\n".join(lines)
+
+
+def study_summary(folder: studies.StudyFolder) -> str:
+    """Write the report, and say the answer and where all of it is."""
+    report = studies.write_report(folder)
+    study = folder.study()
+    found = studies.analyse(study, folder.results(study))
+    return "\n\n".join([*studies.verdict(found), f"report: {report}"])

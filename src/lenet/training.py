@@ -25,7 +25,10 @@ POINTS_PER_EPOCH = 5
 
 @dataclass(slots=True)
 class Training:
-    """One run at work: what the loop reads, and how far it has come."""
+    """One run at work: what the loop reads, and how far it has come.
+
+    `test` is empty where nobody should look at it while the network trains.
+    """
 
     run: Run
     engine: Engine
@@ -137,14 +140,14 @@ def _record_point(training: Training, rate: float) -> None:
 def _finish_epoch(training: Training, rate: float) -> None:
     """Score the epoch, write its row and its checkpoint, and move to the next epoch."""
     row = _row(training, rate)
-    if len(training.validation):
-        validation = evaluate(training.engine, training.validation)
-        row["validation_loss"] = validation.loss
-        row["validation_accuracy"] = validation.accuracy
-    test = evaluate(training.engine, training.test)
-    row["test_loss"], row["test_accuracy"] = test.loss, test.accuracy
+    collapsed = False
+    for name, split in (("validation", training.validation), ("test", training.test)):
+        if len(split):
+            scores = evaluate(training.engine, split)
+            row[f"{name}_loss"], row[f"{name}_accuracy"] = scores.loss, scores.accuracy
+            collapsed = scores.collapsed and scores.misses > 0
     training.run.append_history(row)
-    if test.collapsed and test.misses:
+    if collapsed:
         raise _collapsed(training, row)
     position = training.position
     training.checkpoint = replace(
@@ -170,22 +173,23 @@ def _save(training: Training, validation_accuracy: float | None = None) -> None:
 
 
 def _diverged(training: Training, epoch: int, step: int, loss: float) -> DivergenceError:
-    return _failed(training, f"the loss is {loss} at step {step} of epoch {epoch}")
+    what = f"the loss is {loss} at step {step} of epoch {epoch}"
+    return DivergenceError(_advice(training, what), epoch, step, collapsed=False)
 
 
 def _collapsed(training: Training, row: Row) -> DivergenceError:
     """Units that answer 0 to every image have no gradient: such a network cannot recover."""
-    return _failed(
-        training,
+    what = (
         f"after epoch {row['epoch']} every image gets the same answer, and no gradient can change "
         f"that (loss {row['train_loss']:.3f}, guessing has "
-        f"{math.log(training.checkpoint.spec.classes):.3f})",
+        f"{math.log(training.checkpoint.spec.classes):.3f})"
     )
+    return DivergenceError(_advice(training, what), row["epoch"], row["step"], collapsed=True)
 
 
-def _failed(training: Training, what: str) -> DivergenceError:
+def _advice(training: Training, what: str) -> str:
     kept = training.run.checkpoint_paths()[0]
-    return DivergenceError(
+    return (
         f"{what}: the training diverged; the last good checkpoint is {kept}; "
         f"try a smaller --learning-rate than {training.recipe.learning_rate}"
     )

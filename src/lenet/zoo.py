@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from lenet.errors import UsageError
 from lenet.spec import Convolution, Dense, Pooling, Spec
@@ -34,20 +35,21 @@ def build(
     height: int = 28,
     width: int = 28,
     classes: int = 10,
+    changes: Mapping[str, str] | None = None,
 ) -> Spec:
-    """The named network for pictures of the given size.
+    """The named network for pictures of the given size, with `changes` to the row of the zoo.
 
     C1 pads a picture with a side under 32 by 2, as the note and the textbook do for 28x28; from
     32x32 on there is no padding, as in the 1998 paper.  Both lead to 16 maps of 5x5 at S4.
 
     Raises:
-        UsageError: if the zoo has no such network.
+        UsageError: if the zoo has no such network, or its rows have no such field.
         SpecError: if the picture is too small for it.
 
     """
     if name not in ZOO:
         raise UsageError(f"no network is called {name!r}; known are {', '.join(ZOO)}")
-    row = ZOO[name]
+    row = _changed(ZOO[name], changes or {})
     padding = 2 if min(height, width) < 32 else 0
     layers = (
         Convolution("C1", 6, kernel=5, padding=padding, activation=row.activation),
@@ -59,3 +61,14 @@ def build(
         Dense("output", classes),
     )
     return Spec(name, channels, height, width, layers)
+
+
+CHANGES = ("activation", "head_activation", "pooling")
+"""Fields of a row that `build` can change."""
+
+
+def _changed(row: Model, changes: Mapping[str, str]) -> Model:
+    unknown = sorted(set(changes) - set(CHANGES))
+    if unknown:
+        raise UsageError(f"a network has no {', '.join(unknown)}; change {', '.join(CHANGES)}")
+    return replace(row, **changes)

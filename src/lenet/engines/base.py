@@ -65,6 +65,10 @@ class Engine(Protocol):
         """Metrics of the steps since the last call; waits for the device."""
         ...
 
+    def gradient(self, placed: Any, indices: NDArray[np.int64]) -> tuple[float, Weights]:
+        """Mean loss over the images at `indices`, and its gradient by weight; updates nothing."""
+        ...
+
     def logits(self, placed: Any) -> NDArray[np.float32]:
         """(n, classes) for every placed image; waits for the device, keeps no gradients."""
         ...

@@ -148,20 +148,31 @@ class EagerEngine:
 
     def step(self, placed: Placed, indices: NDArray[np.int64], learning_rate: float) -> None:
         """See `Engine.step`; nothing waits for the device."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        loss, misses = self._backward(placed, indices)
+        self._optimizer.step()
+        self._updates += 1
+        self._pending.loss.append(loss)
+        self._pending.misses.append(misses)
+        self._pending.images.append(len(indices))
+
+    def _backward(self, placed: Placed, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Leave the gradients in the parameters; the loss and the misses stay on the device."""
         assert placed.labels is not None
         chosen = torch.from_numpy(indices).to(self._device)
         labels = placed.labels[chosen]
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
         self._optimizer.zero_grad(set_to_none=True)
         logits = self._module(_pixels(placed.images[chosen]))
         loss = self._loss(logits, labels)
         loss.backward()
-        self._optimizer.step()
-        self._updates += 1
-        self._pending.loss.append(loss.detach())
-        self._pending.misses.append((logits.detach().argmax(1) != labels).sum())
-        self._pending.images.append(len(indices))
+        return loss.detach(), (logits.detach().argmax(1) != labels).sum()
+
+    def gradient(self, placed: Placed, indices: NDArray[np.int64]) -> tuple[float, Weights]:
+        """See `Engine.gradient`."""
+        loss, _ = self._backward(placed, indices)
+        named = self._named.items()
+        return float(loss), {name: _to_numpy(parameter.grad) for name, parameter in named}
 
     def step_metrics(self) -> StepMetrics:
         """See `Engine.step_metrics`; this is where the device is waited for."""
@@ -292,5 +303,6 @@ def _pixels(images: Tensor) -> Tensor:
     return images.to(torch.float32) / 255.0
 
 
-def _to_numpy(tensor: Tensor) -> NDArray[Any]:
+def _to_numpy(tensor: Tensor | None) -> NDArray[Any]:
+    assert tensor is not None
     return tensor.detach().cpu().numpy().copy()

@@ -158,7 +158,7 @@ class NativeEngine:
         return {layer.name: array for layer, array in zip(self._spec.layers, outputs, strict=True)}
 
     def gradient(self, placed: Any, indices: NDArray[np.int64]) -> tuple[float, Weights]:
-        """Mean loss and its gradient over the images at `indices`; nothing is updated."""
+        """See `Engine.gradient`."""
         loss, _, gradient = self._engine.gradient(placed, indices)
         return loss, self._unflatten(gradient)
 

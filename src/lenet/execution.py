@@ -1,0 +1,122 @@
+"""Independent tasks in separate processes: on all cores here, or on a Ray cluster."""
+
+from __future__ import annotations
+
+import logging
+import os
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lenet import machine
+from lenet.errors import EngineError, LenetError
+
+RAY_CURE = "install it with: pip install 'lenet[ray]'"
+MOST_FRUITLESS_STARTS = 3
+"""Pools of processes that may die in a row without one finished task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of the task at `index`: its value, or its error in one line."""
+
+    index: int
+    value: Any = None
+    error: str | None = None
+
+
+def run_tasks(
+    function: Callable[[Any], Any],
+    items: Sequence[Any],
+    *,
+    processes: int | None = None,
+    cluster: str | None = None,
+) -> Iterator[Outcome]:
+    """Call `function` on each of `items` in its own time, and yield the outcomes as they end.
+
+    `function` and `items` are pickled; a call should use one thread, and may be repeated if its
+    process is killed.  An exception becomes an outcome with an error, and so does a task whose
+    process dies again and again: one bad task does not stop the others.
+
+    `processes` is by default the number of cores; `cluster` is a Ray address as `ray start` prints
+    it, or `auto`.
+
+    Raises:
+        EngineError: if the cluster cannot be reached, or Ray is missing.
+    """
+    if cluster is not None:
+        return _on_cluster(function, items, cluster)
+    return _here(function, items, processes or machine.cores())
+
+
+def _attempt(function: Callable[[Any], Any], index: int, item: Any) -> Outcome:
+    try:
+        return Outcome(index, function(item))
+    except LenetError as error:
+        return Outcome(index, error=str(error))
+    except Exception as error:  # the caller must hear of a bug in one task and get the others
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(frame.filename).name}:{frame.lineno}"
+        return Outcome(index, error=f"{type(error).__name__} in {place}: {error}")
+
+
+def _here(
+    function: Callable[[Any], Any], items: Sequence[Any], processes: int
+) -> Iterator[Outcome]:
+    """Through joblib's processes; a pool that loses one is replaced for what is left."""
+    from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    left = dict(enumerate(items))
+    fruitless = 0
+    while left and fruitless < MOST_FRUITLESS_STARTS:
+        fruitless += 1
+        calls = [delayed(_attempt)(function, index, item) for index, item in left.items()]
+        pool = Parallel(
+            n_jobs=min(processes, len(calls)), batch_size=1, return_as="generator_unordered"
+        )
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
+                for outcome in pool(calls):
+                    fruitless = 0
+                    del left[outcome.index]
+                    yield outcome
+        except BrokenProcessPool as error:
+            warnings.warn(f"a process was lost, and its task is done again: {error}", stacklevel=2)
+    for index in left:
+        yield Outcome(index, error=f"its process died {MOST_FRUITLESS_STARTS} times in a row")
+
+
+def _on_cluster(
+    function: Callable[[Any], Any], items: Sequence[Any], cluster: str
+) -> Iterator[Outcome]:
+    """Through Ray's tasks; Ray repeats those whose node is lost."""
+    # Ray sends statistics about its use to its makers unless it is told not to.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise EngineError(f"--cluster needs Ray; {RAY_CURE}") from error
+    try:
+        ray.init(address=cluster, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise EngineError(
+            f"no Ray cluster answers at {cluster}: {error}; start one with: ray start --head"
+        ) from error
+    try:
+        remote = ray.remote(num_cpus=1, max_retries=-1)(_attempt)
+        waiting = {remote.remote(function, index, item): index for index, item in enumerate(items)}
+        while waiting:
+            done, _ = ray.wait(list(waiting))
+            for reference in done:
+                index = waiting.pop(reference)
+                try:
+                    yield ray.get(reference)
+                except ray.exceptions.RaySystemError as error:
+                    yield Outcome(index, error=f"its node died: {error}")
+    finally:
+        ray.shutdown()

@@ -1,0 +1,115 @@
+"""A study's folder: one file for each finished run, and what was made of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from lenet.errors import StudyError
+from lenet.files import write_whole
+from lenet.studies.measurement import Result
+from lenet.studies.study import Study, Task, parse
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFolder:
+    """`study.toml`, `runs/<key>.json`, `failures.json`, `receipt.json`; then the report's files.
+
+    A run's file appears whole, after its training ended, and depends on the task alone: a study
+    that was stopped at any moment, or ran elsewhere, ends with the same files.  Times are in the
+    receipt.
+    """
+
+    path: Path
+
+    def begin(self, study: Study) -> None:
+        """Make the folder, or find the same or an earlier version of the study in it.
+
+        Raises:
+            StudyError: if it cannot be written.
+        """
+        try:
+            (self.path / "runs").mkdir(parents=True, exist_ok=True)
+            write_whole(self.path / "study.toml", study.source)
+        except OSError as error:
+            raise StudyError(f"{self.path}: cannot write in it: {error.strerror}") from error
+
+    def study(self) -> Study:
+        """The study that ran here.
+
+        Raises:
+            StudyError: if none did.
+        """
+        place = self.path / "study.toml"
+        try:
+            text = place.read_text(encoding="utf-8")
+        except OSError as error:
+            raise StudyError(
+                f"{self.path}: no study ran here; start it: lenet study run"
+            ) from error
+        return parse(text, self.path.name, str(place))
+
+    def result(self, task: Task) -> Result | None:
+        """What the run gave, or None if it is not done."""
+        try:
+            result: Result = json.loads(self._place(task).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return result
+
+    def results(self, study: Study) -> dict[str, Result]:
+        """Every finished run of the study, by key."""
+        found = {task.key: self.result(task) for task in study.tasks()}
+        return {key: result for key, result in found.items() if result is not None}
+
+    def missing(self, study: Study) -> list[Task]:
+        return [task for task in study.tasks() if not self._place(task).exists()]
+
+    def write(self, task: Task, result: Result) -> None:
+        write_whole(self._place(task), json.dumps(result, indent=1) + "\n")
+
+    def write_failures(self, failures: Iterable[tuple[Task, str]]) -> None:
+        """Replace the list of runs that failed in the last session."""
+        rows = [{"key": task.key, "error": error} for task, error in failures]
+        write_whole(self.path / "failures.json", json.dumps(rows, indent=1) + "\n")
+
+    def failures(self) -> dict[str, str]:
+        """Key -> error of the last session's failed runs."""
+        try:
+            rows = json.loads((self.path / "failures.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        return {row["key"]: row["error"] for row in rows}
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """Each time that somebody ran the study, oldest first."""
+        try:
+            text = (self.path / "receipt.json").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        sessions: list[dict[str, Any]] = json.loads(text)["sessions"]
+        return sessions
+
+    def write_sessions(self, sessions: list[dict[str, Any]]) -> None:
+        write_whole(self.path / "receipt.json", json.dumps({"sessions": sessions}, indent=2) + "\n")
+
+    def lock(self) -> FileLock:
+        """Hold the folder for this process.
+
+        Raises:
+            StudyError: if another one runs a study in it.
+        """
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise StudyError(f"{self.path}: another process runs a study here") from error
+        return lock
+
+    def _place(self, task: Task) -> Path:
+        return self.path / "runs" / f"{task.key}.json"

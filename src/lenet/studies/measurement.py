@@ -1,0 +1,124 @@
+"""One run of a study, in a process of its own: train, look inside, score the test split once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from lenet import data as data_sets
+from lenet import receipt, zoo
+from lenet.checkpoint import Checkpoint, DataSource, Position
+from lenet.data import Dataset
+from lenet.engines import open_engine
+from lenet.errors import DivergenceError
+from lenet.initialiser import initial_weights
+from lenet.interruption import Interruption
+from lenet.prediction import evaluate
+from lenet.run import create_run
+from lenet.studies.mechanism import PROBE_IMAGES, Recorder
+from lenet.studies.study import Task
+from lenet.training import Training, run_epochs
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A task, and where this machine is told to look for its data."""
+
+    task: Task
+    data_dir: str | None = None
+
+
+def measure(order: Order) -> Result:
+    """Do the task on one thread; the same task gives the same result.
+
+    A training that diverges is a result: its accuracy and loss are those of guessing, which is all
+    that is left of such a network.  `divergence` then says where it was seen.
+    """
+    task = order.task
+    dataset = _load(task.data, order.data_dir)
+    divergence: dict[str, Any] | None = None
+    with TemporaryDirectory(prefix="lenet-study-") as folder:
+        training, recorder = _prepare(task, dataset, Path(folder) / "run")
+        recorder.begin()
+        try:
+            run_epochs(training, Interruption())
+        except DivergenceError as error:
+            scores, divergence = _guessing(dataset), _describe(training, error)
+        else:
+            scores = _scores(training, dataset)
+        epochs = training.run.epochs()
+    return {
+        "task": {**asdict(task), "changes": dict(task.changes)},
+        "data": dataset.digests,
+        "engine": f"{training.engine.name} {training.engine.detail}",
+        "divergence": divergence,
+        **scores,
+        "epochs": epochs,
+        "mechanism": recorder.rows,
+    }
+
+
+@lru_cache(maxsize=1)
+def _load(name: str, data_dir: str | None) -> Dataset:
+    """Kept for the next run in this process."""
+    return data_sets.load(name, data_dir)
+
+
+def _prepare(task: Task, dataset: Dataset, folder: Path) -> tuple[Training, Recorder]:
+    recipe = task.recipe
+    channels, height, width = dataset.train.images.shape[1:]
+    spec = zoo.build(
+        task.model,
+        channels=channels,
+        height=height,
+        width=width,
+        classes=len(dataset.class_names),
+        changes=dict(task.changes),
+    )
+    engine = open_engine(spec, recipe, initial_weights(spec, recipe), device="cpu", threads=1)
+    source = DataSource(dataset.name, dataset.digests, dataset.class_names)
+    first = Checkpoint(spec, recipe, source, engine.state(), Position())
+    train, validation = data_sets.hold_out(dataset.train, recipe.validation, recipe.seed)
+    nothing = dataset.test.at(np.zeros(0, np.int64))
+    steps = math.ceil(len(train) / recipe.batch_size)
+    recorder = Recorder(engine, spec, train.at(np.arange(min(PROBE_IMAGES, len(train)))), steps)
+    run = create_run(folder, first, receipt.first_receipt(first))
+    receipt.begin_session(run, engine, first.position)
+    return Training(run, engine, first, train, validation, nothing, recorder), recorder
+
+
+def _scores(training: Training, dataset: Dataset) -> dict[str, float | None]:
+    """Of the network as its last epoch left it; the only look at the test split."""
+    test = evaluate(training.engine, dataset.test)
+    last = training.run.epochs()[-1:]
+    return {
+        "validation_accuracy": last[0]["validation_accuracy"] if last else None,
+        "validation_loss": last[0]["validation_loss"] if last else None,
+        "test_accuracy": test.accuracy,
+        "test_loss": test.loss,
+    }
+
+
+def _guessing(dataset: Dataset) -> dict[str, float | None]:
+    classes = len(dataset.class_names)
+    accuracy, loss = 1.0 / classes, math.log(classes)
+    return {
+        "validation_accuracy": accuracy,
+        "validation_loss": loss,
+        "test_accuracy": accuracy,
+        "test_loss": loss,
+    }
+
+
+def _describe(training: Training, error: DivergenceError) -> dict[str, Any]:
+    """Where it was seen, in updates from the start; a collapse is seen at the end of an epoch."""
+    updates = (error.epoch - 1) * training.steps_per_epoch + error.step
+    return {"kind": "collapsed" if error.collapsed else "not finite", "updates": updates}

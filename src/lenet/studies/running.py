@@ -1,0 +1,94 @@
+"""The runs of a study that are not done yet, on all cores or on a cluster."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lenet import data as data_sets
+from lenet import machine
+from lenet.errors import PartialError, StudyError
+from lenet.execution import run_tasks
+from lenet.studies.folder import StudyFolder
+from lenet.studies.measurement import Order, Result, measure
+from lenet.studies.study import Study, Task
+
+Watch = Callable[[Task, Result], None]
+"""Called with each run as it ends."""
+
+
+def run_study(
+    study: Study,
+    path: str | Path,
+    *,
+    processes: int | None = None,
+    cluster: str | None = None,
+    data_dir: str | Path | None = None,
+    watch: Watch | None = None,
+) -> StudyFolder:
+    """Do the runs that the folder `path` has not yet, one thread each.
+
+    Raises:
+        PartialError: after the last run, if some could not be done; they can be tried again.
+        LenetError: if the data is not to be had, or as `run_tasks`.
+    """
+    folder = StudyFolder(Path(path))
+    folder.begin(study)
+    with folder.lock():
+        _check_data(study, data_dir)
+        tasks = folder.missing(study)
+        place = None if data_dir is None else str(Path(data_dir).absolute())
+        orders = [Order(task, place) for task in tasks]
+        failures, started = [], time.perf_counter()
+        sessions, session = folder.sessions(), _session(cluster, processes)
+        for outcome in run_tasks(measure, orders, processes=processes, cluster=cluster):
+            task = tasks[outcome.index]
+            if outcome.error is not None:
+                failures.append((task, outcome.error))
+                continue
+            folder.write(task, outcome.value)
+            session["runs"] += 1
+            session["seconds"] = round(time.perf_counter() - started, 3)
+            folder.write_sessions([*sessions, session])
+            if watch is not None:
+                watch(task, outcome.value)
+        folder.write_failures(failures)
+    if failures:
+        raise PartialError(_describe(failures, len(tasks), path))
+    return folder
+
+
+def _check_data(study: Study, data_dir: str | Path | None) -> None:
+    """Find or fetch the data once, before many processes want it."""
+    dataset = data_sets.load(study.data, data_dir)
+    most = max(arm.recipe.validation for arm in study.arms)
+    if most >= len(dataset.train):
+        raise StudyError(
+            f"validation = {most}: {study.data} has only {len(dataset.train)} train images"
+        )
+
+
+def _session(cluster: str | None, processes: int | None) -> dict[str, Any]:
+    return {
+        "command": shlex.join(sys.argv),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "where": "a Ray cluster" if cluster else f"{processes or machine.cores()} processes",
+        "machine": machine.describe(),
+        "versions": machine.versions(),
+        "runs": 0,
+        "seconds": 0.0,
+    }
+
+
+def _describe(failures: list[tuple[Task, str]], total: int, path: str | Path) -> str:
+    task, error = failures[0]
+    return (
+        f"{len(failures)} of {total} runs failed, the others are done; the first one "
+        f"({task.describe()}): {error}; "
+        f"see {Path(path) / 'failures.json'}, and run the study again to try them again"
+    )
