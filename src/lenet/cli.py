@@ -201,6 +201,39 @@ def explain(
     _say(tables.decision(found, target))
 
 
+@app.command("lr-find")
+def lr_find(
+    model: Model = "lenet5",
+    data: Data = "fashion-mnist",
+    data_dir: DataDir = None,
+    recipe: Annotated[Path | None, typer.Option(help="Recipe file (TOML).")] = None,
+    lowest: Annotated[float, typer.Option(help="The first step's learning rate.")] = 1e-3,
+    highest: Annotated[float, typer.Option(help="The last step's learning rate.")] = 10.0,
+    steps: Annotated[int, typer.Option(help="Steps to take.")] = 200,
+    seed: Annotated[int, typer.Option(help="Fixes weights and order.")] = 0,
+    out: Annotated[Path, typer.Option(help="Picture to write.")] = Path("lr-find.png"),
+    threads: Threads = None,
+) -> None:
+    """Find a learning rate: loss against a rate that grows from step to step, and a suggestion."""
+    from lenet import rate_finder, tables
+    from lenet import recipe as recipes
+    from lenet.plots import study as figures
+
+    base = recipes.Recipe.read(recipe) if recipe else recipes.Recipe()
+    found = rate_finder.find_rate(
+        model,
+        data,
+        base.with_changes({"seed": seed}, "flags"),
+        lowest=lowest,
+        highest=highest,
+        steps=steps,
+        data_dir=data_dir,
+        threads=threads,
+    )
+    figures.draw_range_test(found, out)
+    _say(tables.range_test(found, out))
+
+
 @app.command()
 def models() -> None:
     """List the networks with their sizes."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
+import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +67,24 @@ def _attempt(function: Callable[[Any], Any], index: int, item: Any) -> Outcome:
         return Outcome(index, error=f"{type(error).__name__} in {place}: {error}")
 
 
+def _attempt_here(parent: int, function: Callable[[Any], Any], index: int, item: Any) -> Outcome:
+    if os.getpid() != parent:  # joblib does one at a time in this process
+        _end_with(parent)
+    return _attempt(function, index, item)
+
+
+@lru_cache(maxsize=1)
+def _end_with(parent: int) -> None:
+    """End this process within a second of its parent, which may be killed without a word."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _here(
     function: Callable[[Any], Any], items: Sequence[Any], processes: int
 ) -> Iterator[Outcome]:
@@ -74,10 +96,11 @@ def _here(
     fruitless = 0
     while left and fruitless < MOST_FRUITLESS_STARTS:
         fruitless += 1
-        calls = [delayed(_attempt)(function, index, item) for index, item in left.items()]
-        pool = Parallel(
-            n_jobs=min(processes, len(calls)), batch_size=1, return_as="generator_unordered"
-        )
+        calls = [
+            delayed(_attempt_here)(os.getpid(), function, index, item)
+            for index, item in left.items()
+        ]
+        pool = Parallel(n_jobs=processes, batch_size=1, return_as="generator_unordered")
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
@@ -102,8 +125,9 @@ def _on_cluster(
     except ImportError as error:
         raise EngineError(f"--cluster needs Ray; {RAY_CURE}") from error
     try:
+        _knock(cluster)
         ray.init(address=cluster, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise EngineError(
             f"no Ray cluster answers at {cluster}: {error}; start one with: ray start --head"
         ) from error
@@ -120,3 +144,10 @@ def _on_cluster(
                     yield Outcome(index, error=f"its node died: {error}")
     finally:
         ray.shutdown()
+
+
+def _knock(cluster: str) -> None:
+    """Raise `OSError` where nobody listens: Ray itself would wait for minutes."""
+    host, _, port = cluster.rpartition(":")
+    if host and port.isdigit() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=10).close()

@@ -10,6 +10,7 @@ from lenet import data, engines, machine, metrics, receipt, studies, zoo
 from lenet.display import describe_row
 from lenet.explanation import Explanation
 from lenet.prediction import Result
+from lenet.rate_finder import MARGIN, RangeTest
 from lenet.run import Run
 
 WIDTH = 160
@@ -174,3 +175,16 @@ def study_summary(folder: studies.StudyFolder) -> str:
     study = folder.study()
     found = studies.analyse(study, folder.results(study))
     return "\n\n".join([*studies.verdict(found), f"report: {report}"])
+
+
+def range_test(test: RangeTest, picture: Path) -> str:
+    """The suggested learning rate, and why."""
+    return "\n".join(
+        [
+            f"suggested learning rate: {test.suggestion:.2g}",
+            f"the smoothed loss is lowest ({test.losses.min():.3f}) at {test.best:.2g}, after "
+            f"{int(test.losses.argmin()) + 1} of {len(test.losses)} steps; the suggestion is a "
+            f"{1 / MARGIN:g} of that rate",
+            f"picture: {picture}",
+        ]
+    )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lenet.plots import GREY, open_figure
 
 if TYPE_CHECKING:
+    from lenet.rate_finder import RangeTest
     from lenet.studies.analysis import Analysis, Cell, Table
 
 COLOURS = ("#0072B2", "#999999", "#D55E00", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
@@ -184,3 +185,21 @@ def _style(index: int) -> dict[str, Any]:
         "color": COLOURS[index % len(COLOURS)],
         "marker": MARKERS[index % len(MARKERS)],
     }
+
+
+def draw_range_test(test: RangeTest, path: Path) -> None:
+    """Loss against the learning rate of the step, with the suggested rate."""
+    with open_figure(path, 7.0, 4.4) as figure:
+        axes = figure.subplots()
+        axes.plot(test.rates, test.losses, color=COLOURS[0], linewidth=2)
+        axes.axvline(test.best, color=GREY, linestyle=":", label=f"lowest loss at {test.best:.2g}")
+        label = f"suggestion {test.suggestion:.2g}"
+        axes.axvline(test.suggestion, color=COLOURS[2], linestyle="--", label=label)
+        axes.set_xscale("log")
+        axes.set(
+            xlabel="learning rate of the step (it grows from step to step)",
+            ylabel="smoothed train loss (nats)",
+            title=f"Learning-rate range test: {test.model} on {test.data}",
+        )
+        axes.grid(alpha=0.3)
+        axes.legend()

@@ -1,0 +1,116 @@
+"""The learning-rate range test: one short training whose rate grows at every step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet import data as data_sets
+from lenet import rng, zoo
+from lenet.engines import open_engine
+from lenet.errors import RecipeError
+from lenet.initialiser import initial_weights
+from lenet.recipe import Recipe
+
+SMOOTHING = 0.9
+"""Share of the running mean of the loss that a step keeps."""
+
+BLOWN_UP = 4.0
+"""The test ends where the smoothed loss is this many times its lowest value."""
+
+MARGIN = 4.0
+"""The suggestion is the rate with the lowest smoothed loss, divided by this."""
+
+
+@dataclass(frozen=True, slots=True)
+class RangeTest:
+    """`rates` and the `losses` (nats; smoothed without bias) of the steps taken, both (steps,).
+
+    `suggestion` is below the rate at which the loss stops falling by the factor `MARGIN`, as the
+    loss is lowest just before the training becomes unstable.
+    """
+
+    model: str
+    data: str
+    rates: NDArray[np.float64]
+    losses: NDArray[np.float64]
+    suggestion: float
+
+    @property
+    def best(self) -> float:
+        """The rate at which the smoothed loss was lowest."""
+        return float(self.rates[self.losses.argmin()])
+
+
+def find_rate(
+    model: str = zoo.DEFAULT_MODEL,
+    data: str = "fashion-mnist",
+    recipe: Recipe | None = None,
+    *,
+    lowest: float = 1e-3,
+    highest: float = 10.0,
+    steps: int = 200,
+    changes: Mapping[str, str] | None = None,
+    data_dir: str | Path | None = None,
+    threads: int | None = None,
+) -> RangeTest:
+    """Train with a rate that grows from `lowest` to `highest` in equal factors.
+
+    Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3.
+
+    Raises:
+        RecipeError: if the rates are not in order, or there are fewer than 10 steps.
+        LenetError: as `data.load` and `open_engine`.
+    """
+    recipe = recipe or Recipe()
+    if not 0.0 < lowest < highest < math.inf:
+        raise RecipeError(f"rates from {lowest} to {highest}: they must be above 0, and rise")
+    if steps < 10:
+        raise RecipeError(f"steps = {steps}: fewer than 10 say nothing")
+    dataset = data_sets.load(data, data_dir)
+    channels, height, width = dataset.train.images.shape[1:]
+    spec = zoo.build(
+        model,
+        channels=channels,
+        height=height,
+        width=width,
+        classes=len(dataset.class_names),
+        changes=changes,
+    )
+    engine = open_engine(spec, recipe, initial_weights(spec, recipe), threads=threads)
+    placed = engine.place(dataset.train.images, dataset.train.labels)
+    rates = np.geomspace(lowest, highest, steps)
+    losses: list[float] = []
+    for step, rate in enumerate(rates):
+        engine.step(placed, _batch(len(dataset.train), recipe, step), float(rate))
+        losses.append(float(engine.step_metrics().loss[-1]))
+        if not math.isfinite(losses[-1]) or losses[-1] > BLOWN_UP * max(losses[0], min(losses)):
+            break
+    smoothed = _smooth(losses)
+    best = float(rates[int(smoothed.argmin())])
+    return RangeTest(model, data, rates[: len(smoothed)], smoothed, best / MARGIN)
+
+
+def _batch(count: int, recipe: Recipe, step: int) -> NDArray[np.int64]:
+    """The images of a step, in the order in which a training with this seed sees them."""
+    size = min(recipe.batch_size, count)
+    per_epoch = count // size
+    order = rng.permutation(count, recipe.seed, "order", 1 + step // per_epoch)
+    start = step % per_epoch * size
+    return order[start : start + size]
+
+
+def _smooth(losses: list[float]) -> NDArray[np.float64]:
+    """Running mean without the bias of its start; the finite losses only."""
+    mean, smoothed = 0.0, []
+    for step, loss in enumerate(losses, 1):
+        if not math.isfinite(loss):
+            break
+        mean = SMOOTHING * mean + (1.0 - SMOOTHING) * loss
+        smoothed.append(mean / (1.0 - SMOOTHING**step))
+    return np.array(smoothed)

@@ -1,0 +1,329 @@
+"""Studies at work: real trainings in real processes, killed and resumed, here and on Ray."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import need_module, run_lenet, start_lenet
+
+from lenet import studies
+from lenet.errors import DivergenceError, StudyError
+from lenet.execution import run_tasks
+from lenet.recipe import Recipe
+from lenet.studies.measurement import Order, measure
+from lenet.studies.statistics import compare
+from lenet.studies.study import Task, parse
+
+QUICK = """
+title = "A quick study"
+question = "Does the machine work?"
+data = "digits"
+seeds = 3
+control = "sigmoid"
+learning_rates = [0.2, 0.9]
+
+[recipe]
+validation = 300
+epochs = 2
+batch_size = 64
+
+[arms.sigmoid]
+head_activation = "sigmoid"
+
+[arms."sigmoid again"]
+head_activation = "sigmoid"
+seed_offset = 1000
+
+[arms.identity]
+head_activation = "identity"
+"""
+RUNS = 3 * 2 * 3
+
+
+@pytest.fixture(scope="module")
+def study_file(tmp_path_factory):
+    file = tmp_path_factory.mktemp("study") / "quick.toml"
+    file.write_text(QUICK)
+    return file
+
+
+@pytest.fixture(scope="module")
+def finished(study_file):
+    """The study run without a disturbance, and what it printed."""
+    out = study_file.parent / "undisturbed"
+    code, text, err = run_lenet("study", "run", study_file, "--out", out)
+    assert code == 0, err
+    return out, text, err
+
+
+def answer(folder):
+    """Every byte that must depend on the study alone."""
+    names = ["runs.csv", "comparisons.csv", "study.toml"]
+    names += [f"runs/{path.name}" for path in sorted((folder / "runs").iterdir())]
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+def children(pid):
+    """Processes that `pid` started to train in."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The name, in brackets, may hold spaces; the parent is the second field after it.
+            parent = int(status.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if parent == pid:
+            found.append(int(status.parent.name))
+    return [child for child in found if b"popen_loky" in command(child)]
+
+
+def command(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def test_the_folder_holds_runs_tables_figures_and_the_report(finished):
+    out, text, err = finished
+    names = {path.name for path in out.iterdir()} - {".lock"}
+    assert names == {
+        "study.toml", "receipt.json", "failures.json", "runs", "runs.csv", "comparisons.csv",
+        "report.html", "scores.png", "differences.png", "differences-base.png", "divergence.png",
+        "mechanism.png",
+    }  # fmt: skip
+    assert len(list((out / "runs").iterdir())) == RUNS
+    assert f"{RUNS}/{RUNS} " in err
+    assert "The control against itself with other seeds (sigmoid again)" in text
+    assert "So few pairs (3) can show nothing" in text
+    with open(out / "runs.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == RUNS
+    assert {row["arm"] for row in rows} == {"sigmoid", "sigmoid again", "identity"}
+    assert all(0.05 < float(row["test_accuracy"]) < 1.0 for row in rows)
+
+
+def test_a_run_that_diverges_is_counted_with_the_score_of_guessing(finished):
+    out, text, _ = finished
+    with open(out / "runs.csv", newline="") as file:
+        dead = [row for row in csv.DictReader(file) if row["divergence"]]
+    assert dead, "the identity head diverges at 0.9"
+    for row in dead:
+        assert row["arm"] == "identity"
+        assert row["test_accuracy"] == "0.1"
+        assert int(row["updates"]) > 0
+        assert float(row["test_loss"]) == pytest.approx(np.log(10))
+    assert f"identity {len(dead)} of 3 at 0.9" in text
+
+
+def test_the_report_says_it_all_and_asks_for_nothing(finished):
+    page = (finished[0] / "report.html").read_text()
+    for words in ("A quick study", "Does the machine work?", "Answer", "Which trainings diverged"):
+        assert words in page
+    assert not re.findall(r"(?:src|href)=\"(?!data:)", page)
+    assert page.count("data:image/png;base64,") == 5
+
+
+def test_a_second_start_repeats_nothing(finished, study_file):
+    out = finished[0]
+    before = {path.name: path.stat().st_mtime_ns for path in (out / "runs").iterdir()}
+    code, _, err = run_lenet("study", "run", study_file, "--out", out)
+    assert code == 0
+    assert f"{RUNS}/{RUNS}" not in err
+    assert {path.name: path.stat().st_mtime_ns for path in (out / "runs").iterdir()} == before
+
+
+def test_status_says_what_is_left(finished, tmp_path):
+    folder = studies.StudyFolder(tmp_path)
+    study = studies.StudyFolder(finished[0]).study()
+    folder.begin(study)
+    tasks = list(study.tasks())
+    folder.write(tasks[0], studies.StudyFolder(finished[0]).result(tasks[0]))
+    folder.write_failures([(tasks[1], "no such disk")])
+    code, text, _ = run_lenet("study", "status", tmp_path)
+    assert code == 0
+    assert f"1 of {RUNS} runs are done" in text
+    assert "no such disk" in text
+    with pytest.raises(StudyError, match="no seed has all its runs yet"):
+        studies.write_report(folder)
+
+
+def test_the_same_task_gives_the_same_result_and_looks_at_the_test_split_once(finished):
+    out = finished[0]
+    study = studies.StudyFolder(out).study()
+    task = next(iter(study.tasks()))
+    again = json.loads(json.dumps(measure(Order(task))))
+    assert again == studies.StudyFolder(out).result(task)
+    assert all("test_accuracy" not in row for row in again["epochs"])
+
+
+def kill_and_resume(study_file, out, moments, victim):
+    """Start the study, kill -9 the driver or one of its workers; resume; how often it was hit.
+
+    A moment is in seconds after the start of the driver, or of its first worker.
+    """
+    hits = 0
+    for moment in moments:
+        process = start_lenet("study", "run", study_file, "--out", out)
+        while victim == "worker" and not children(process.pid) and process.poll() is None:
+            time.sleep(0.05)
+        time.sleep(moment)
+        workers = children(process.pid)
+        targets = [process.pid] if victim == "driver" else workers[:1]
+        if process.poll() is None and targets:
+            os.kill(targets[0], signal.SIGKILL)
+            hits += 1
+        _, err = process.communicate(timeout=240)
+        assert victim == "driver" or process.returncode == 0, err
+        assert not any(b"popen_loky" in command(worker) for worker in workers)
+    code, _, err = run_lenet("study", "run", study_file, "--out", out)
+    assert code == 0, err
+    return hits
+
+
+@pytest.mark.parametrize("victim", ["driver", "worker"])
+def test_kill_9_of_the_driver_or_a_worker_changes_nothing(study_file, finished, tmp_path, victim):
+    assert kill_and_resume(study_file, tmp_path, [3.0], victim) == 1
+    assert answer(tmp_path) == answer(finished[0])
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("victim", ["driver", "worker"])
+def test_20_kills_at_random_moments_change_nothing(study_file, finished, tmp_path, victim):
+    dice, hits, rounds = np.random.default_rng(20), 0, 0
+    while hits < 20:
+        out = tmp_path / str(rounds)
+        moments = [dice.uniform(1.0, 8.0) for _ in range(4 if victim == "driver" else 1)]
+        hits += kill_and_resume(study_file, out, moments, victim)
+        assert answer(out) == answer(finished[0])
+        rounds += 1
+    print(f"\n{hits} kills of a {victim} in {rounds} studies; all ended with the same bytes")
+
+
+def fail_for_odd_numbers(number):
+    if number % 2:
+        raise ValueError(f"{number} is odd")
+    if number == 4:
+        raise DivergenceError("four", 1, 1, collapsed=False)
+    return number * number
+
+
+def test_a_failing_task_is_reported_and_does_not_stop_the_rest():
+    outcomes = {outcome.index: outcome for outcome in run_tasks(fail_for_odd_numbers, range(6))}
+    assert {index: outcome.value for index, outcome in outcomes.items()} == {
+        0: 0, 1: None, 2: 4, 3: None, 4: None, 5: None,
+    }  # fmt: skip
+    assert re.fullmatch(r"ValueError in test_study_run.py:\d+: 3 is odd", outcomes[3].error)
+    assert outcomes[4].error == "four"
+
+
+def die(number):
+    if number == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_one_at_a_time_is_done_in_this_process():
+    assert [out.value for out in run_tasks(process_number, range(2), processes=1)] == [
+        os.getpid()
+    ] * 2
+
+
+def process_number(_):
+    return os.getpid()
+
+
+def test_a_task_that_kills_its_process_every_time_is_given_up():
+    with pytest.warns(UserWarning, match="a process was lost"):
+        outcomes = {out.index: out for out in run_tasks(die, range(3), processes=2)}
+    assert (outcomes[0].value, outcomes[2].value) == (0, 2)
+    assert outcomes[1].error == "its process died 3 times in a row"
+
+
+def test_a_failed_run_ends_with_exit_3_and_is_tried_again(study_file, tmp_path, monkeypatch):
+    broken = QUICK.replace("validation = 300", "validation = 300\nlabel_smoothing = 0.1")
+    study = parse(broken, "broken", "broken")
+    folder = studies.StudyFolder(tmp_path)
+
+    def tasks_with_one_error(function, items, **_):
+        from lenet.execution import Outcome
+
+        yield Outcome(0, error="no memory")
+
+    monkeypatch.setattr("lenet.studies.running.run_tasks", tasks_with_one_error)
+    with pytest.raises(studies.running.PartialError, match=rf"1 of {RUNS} runs failed.*no memory"):
+        studies.run_study(study, tmp_path)
+    assert list(folder.failures().values()) == ["no memory"]
+    assert len(folder.missing(study)) == RUNS
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_the_control_against_itself_is_null_and_a_planted_point_is_found():
+    """20 repetitions of 10 pairs of real trainings whose settings are the same."""
+    recipe = Recipe(optimizer="adamw", learning_rate=0.002, batch_size=32, validation=200)
+    tasks = [Task("lenet5", (), "digits", recipe.with_changes({"seed": s})) for s in range(400)]
+    found = {out.index: out.value for out in run_tasks(measure, [Order(task) for task in tasks])}
+    scores = np.array([found[index]["test_accuracy"] for index in range(400)]).reshape(20, 2, 10)
+    null = [compare([second], first)[0] for first, second in scores]
+    shown = sum(pair.is_shown for pair in null)
+    planted = [compare([second + 0.01], first)[0] for first, second in scores.reshape(10, 2, 20)]
+    print(
+        f"\nA/A: {shown} of 20 differ at the 5 % level; mean {np.mean([p.mean for p in null]):+.5f}"
+        f"\nplanted 1 point, 20 pairs: {sum(p.is_shown for p in planted)} of 10 found"
+    )
+    assert shown <= 3, "more than 3 of 20 happens in 1.6 % of such tests"
+    assert sum(pair.is_shown for pair in planted) >= 8
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """A local Ray cluster with two nodes; what it reads and prints is in `ray_cluster.py`."""
+    need_module("ray", "pip install 'lenet[ray]'")
+    # Ray takes the machine's own address for 127.0.0.1, unless it is told that there is no other.
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    program = Path(__file__).with_name("ray_cluster.py")
+    with subprocess.Popen(
+        [sys.executable, program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        yield process
+        process.stdin.close()
+
+
+def test_a_cluster_that_loses_a_node_gives_the_same_bytes(cluster, study_file, finished, tmp_path):
+    address, runs = cluster.stdout.readline().strip(), tmp_path / "runs"
+    words = ("study", "run", study_file, "--out", tmp_path, "--cluster", address)
+    process = start_lenet(*words)
+    while not (runs.exists() and list(runs.iterdir())):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    cluster.stdin.write("kill\n")
+    cluster.stdin.flush()
+    assert cluster.stdout.readline() == "killed\n"
+    assert len(list(runs.iterdir())) < RUNS
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    assert answer(tmp_path) == answer(finished[0])
+
+
+def test_a_cluster_that_is_not_there_is_said(study_file, tmp_path):
+    need_module("ray", "pip install 'lenet[ray]'")
+    code, _, err = run_lenet(
+        "study", "run", study_file, "--out", tmp_path, "--cluster", "127.0.0.1:1"
+    )
+    assert code == 7
+    assert err.startswith("lenet: error: no Ray cluster answers at 127.0.0.1:1")
+    assert "Traceback" not in err
