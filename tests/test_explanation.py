@@ -3,6 +3,7 @@ import pytest
 from conftest import run_lenet
 from PIL import Image
 
+from lenet.data.convention import CLOTHES
 from lenet.data.picture import read_picture
 from lenet.errors import FormatError, UsageError
 from lenet.explanation import explain_run
@@ -38,7 +39,7 @@ def test_what_is_hidden_matters_where_the_ink_is(digits_run):
 
 
 def test_a_picture_is_fitted_and_its_ink_made_light(picture):
-    read = read_picture(picture, 1, 28, 28)
+    read = read_picture(picture, (1, 28, 28), CLOTHES)
     assert read.inverted
     assert read.given.shape == (1, 60, 80)
     assert read.image.shape == (1, 28, 28)
@@ -54,14 +55,14 @@ def test_a_picture_is_fitted_and_its_ink_made_light(picture):
 def test_what_is_no_picture_is_refused(tmp_path, content, message):
     (tmp_path / "x.png").write_bytes(content)
     with pytest.raises(FormatError, match=message):
-        read_picture(tmp_path / "x.png", 1, 28, 28)
+        read_picture(tmp_path / "x.png", (1, 28, 28), CLOTHES)
 
 
 def test_a_picture_that_is_cut_short_is_refused(tmp_path, picture):
     whole = picture.read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(FormatError, match=r"cut\.png: this picture cannot be read"):
-        read_picture(tmp_path / "cut.png", 1, 28, 28)
+        read_picture(tmp_path / "cut.png", (1, 28, 28), CLOTHES)
 
 
 @pytest.mark.parametrize("name", ["test:360", "test:-1", "test:x"])
@@ -74,7 +75,7 @@ def test_the_command_line_draws_it(digits_run, picture, tmp_path):
     out = tmp_path / "figure.png"
     code, said, err = run_lenet("explain", digits_run.path, picture, "--out", out)
     assert code == 0, err
-    assert said.startswith("one.png, dark on light turned around\n\nclass")
+    assert said.startswith("one.png, dark ink on light ground, turned around\n\nclass")
     with Image.open(out) as figure:
         assert figure.width == 1600
         grey = np.asarray(figure.convert("L"))

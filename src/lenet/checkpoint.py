@@ -19,6 +19,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from lenet.data.convention import AS_GIVEN, Convention
+from lenet.data.dataset import Dataset
 from lenet.engines.base import EngineState, Weights
 from lenet.errors import CheckpointError, UsageError
 from lenet.files import write_whole
@@ -57,11 +59,20 @@ class Best:
 
 @dataclass(frozen=True, slots=True)
 class DataSource:
-    """Which data a network was trained on: name, SHA-256 by file, and the classes' names."""
+    """Which data a network was trained on, and how other pictures become like it.
+
+    Its name, SHA-256 by file, the classes' names, and how its pictures were made.
+    """
 
     name: str
     digests: dict[str, str]
     class_names: tuple[str, ...]
+    convention: Convention = AS_GIVEN
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> DataSource:
+        """What a checkpoint keeps of a data set."""
+        return cls(dataset.name, dataset.digests, dataset.class_names, dataset.convention)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +179,12 @@ def _from_facts(facts: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> Chec
     return Checkpoint(
         spec=spec,
         recipe=Recipe.from_dict(facts["recipe"]),
-        data=DataSource(data["name"], data["digests"], tuple(data["class_names"])),
+        data=DataSource(
+            data["name"],
+            data["digests"],
+            tuple(data["class_names"]),
+            Convention(**data["convention"]),
+        ),
         state=state,
         position=Position(**facts["position"]),
         best=None if facts["best"] is None else Best(**facts["best"]),

@@ -109,8 +109,8 @@ def explain_run(
             network, checkpoint, chosen.images[place],
             title=f"{checkpoint.data.name}, {split} image {place}", label=int(chosen.labels[place]),
         )  # fmt: skip
-    read = read_picture(Path(picture), *checkpoint.spec.input_shape)
-    title = Path(picture).name + (", dark on light turned around" if read.inverted else "")
+    read = read_picture(Path(picture), checkpoint.spec.input_shape, checkpoint.data.convention)
+    title = ", ".join((Path(picture).name, *read.notes))
     return explain_image(network, checkpoint, read.image, title=title, given=read.given)
 
 

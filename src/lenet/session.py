@@ -56,7 +56,7 @@ def train(
     opened = open_engine(
         spec, recipe, initial_weights(spec, recipe), engine=engine, device=device, threads=threads
     )
-    source = DataSource(dataset.name, dataset.digests, dataset.class_names)
+    source = DataSource.of(dataset)
     first = Checkpoint(spec, recipe, source, opened.state(), Position())
     folder = Path(out) if out else _unused(default_folder(model, data, recipe.seed, datetime.now()))
     run = create_run(folder, first, receipt.first_receipt(first))

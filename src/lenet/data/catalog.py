@@ -11,6 +11,7 @@ from __future__ import annotations
 import string
 from dataclasses import dataclass
 
+from lenet.data.convention import CLOTHES, EMNIST, MNIST, Convention
 from lenet.errors import UsageError
 
 
@@ -44,7 +45,7 @@ class Entry:
 
     `files` are train images, train labels, test images, test labels.  `mirrors` are folders on the
     web.  `transposed` says that rows and columns are swapped in the files; `first_label` is the
-    label of the first class; `folder` is where the files lie below a data folder.
+    label of the first class; `convention` is how its pictures were made.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Entry:
     homepage: str
     licence: str
     class_names: tuple[str, ...]
+    convention: Convention
     files: tuple[DataFile, ...] = ()
     mirrors: tuple[str, ...] = ()
     archive: Archive | None = None
@@ -126,6 +128,7 @@ def _emnist(split: str, train: int, test: int, classes: tuple[str, ...], first: 
         homepage="https://www.nist.gov/itl/products-and-services/emnist-dataset",
         licence="none stated (from NIST Special Database 19)",
         class_names=classes,
+        convention=EMNIST,
         files=tuple(files),
         mirrors=("https://biometrics.nist.gov/cs_links/EMNIST/",),
         archive=_EMNIST_ARCHIVE,
@@ -141,6 +144,7 @@ _ROWS = (
         homepage="https://github.com/zalandoresearch/fashion-mnist",
         licence="MIT",
         class_names=FASHION,
+        convention=CLOTHES,
         files=_hashed(_FASHION_SHA256),
         mirrors=(
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
@@ -154,6 +158,7 @@ _ROWS = (
         homepage="http://yann.lecun.com/exdb/mnist/",
         licence="CC BY-SA 3.0",
         class_names=DIGITS,
+        convention=MNIST,
         files=_hashed(_MNIST_SHA256),
         mirrors=(
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -167,6 +172,7 @@ _ROWS = (
         homepage="http://codh.rois.ac.jp/kmnist/",
         licence="CC BY-SA 4.0",
         class_names=KUZUSHIJI,
+        convention=CLOTHES,
         files=tuple(
             DataFile(name, size, container=digest)
             for name, size, digest in zip(
@@ -185,6 +191,7 @@ _ROWS = (
         homepage="https://github.com/facebookresearch/qmnist",
         licence="BSD 3-Clause",
         class_names=DIGITS,
+        convention=MNIST,
         files=(
             DataFile(
                 "qmnist-train-images-idx3-ubyte",
@@ -221,6 +228,7 @@ _ROWS = (
         homepage="https://archive.ics.uci.edu/dataset/80",
         licence="CC BY 4.0",
         class_names=DIGITS,
+        convention=MNIST,
     ),
 )
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet import rng
+from lenet.data.convention import AS_GIVEN, Convention
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +28,18 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A named data set; `digests` maps each file's name to the SHA-256 of its payload."""
+    """A named data set.
+
+    `digests` maps each file's name to the SHA-256 of its payload; `convention` is how its pictures
+    were made.
+    """
 
     name: str
     train: Split
     test: Split
     class_names: tuple[str, ...]
     digests: dict[str, str] = field(default_factory=dict)
+    convention: Convention = AS_GIVEN
 
 
 def hold_out(split: Split, count: int, seed: int) -> tuple[Split, Split]:

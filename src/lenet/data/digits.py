@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet import rng
+from lenet.data.convention import MNIST
 from lenet.data.dataset import Dataset, Split, stratified_split
 
 TEST_IMAGES = 360
@@ -27,7 +28,7 @@ def load_digits(class_names: tuple[str, ...]) -> Dataset:
     split = Split(images, bundled.target.astype(np.int64))
     train, test = stratified_split(split, TEST_IMAGES, rng.permutation(len(split), "digits"))
     digest = hashlib.sha256(images.tobytes() + split.labels.astype("<i8").tobytes()).hexdigest()
-    return Dataset("digits", train, test, class_names, {"digits": digest})
+    return Dataset("digits", train, test, class_names, {"digits": digest}, MNIST)
 
 
 def enlarge(image: NDArray[np.float64]) -> NDArray[np.uint8]:

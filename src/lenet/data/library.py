@@ -76,7 +76,7 @@ def load(
     splits = [
         _read_split(entry, location.paths[start], location.paths[start + 1]) for start in (0, 2)
     ]
-    return Dataset(name, splits[0], splits[1], entry.class_names, digests)
+    return Dataset(name, splits[0], splits[1], entry.class_names, digests, entry.convention)
 
 
 def _read_split(entry: Entry, images_path: Path, labels_path: Path) -> Split:

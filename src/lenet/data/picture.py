@@ -1,79 +1,251 @@
-"""A picture from a file, as a network reads it."""
+"""A picture from a file, made into what a network was trained on."""
 
 from __future__ import annotations
 
+import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lenet.data.convention import Convention
+from lenet.data.ink import Ink, find_ink
 from lenet.errors import FormatError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MOST_PIXELS = 50_000_000
 """More are refused before they are decoded: a small file can hold a huge picture."""
+
+LONGEST_SIDE = 1024
+"""A larger picture is first reduced by a whole number; networks read 28 pixels."""
+
+FORMATS = (
+    "PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "TGA", "ICO", "JPEG2000", "AVIF",
+)  # fmt: skip
+"""Formats that are decoded, by what is in the file and not by its name.  Those that Pillow hands to
+another program (EPS) or fetches parts of are not among them."""
+
+SUFFIXES = frozenset(
+    {
+        ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm",
+        ".tga", ".ico", ".jp2", ".avif",
+    }
+)  # fmt: skip
+"""Names of files in a folder that are taken for pictures."""
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a picture was after one stage of its preparation: uint8 (channels, height, width)."""
+
+    name: str
+    image: Pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
     """A picture as given, and as the network gets it.
 
-    `given` is uint8 (channels, height, width) of any size; `image` is uint8 in the network's shape.
-    `inverted` is True where dark ink on light ground was turned around, as in MNIST.
+    `given` is uint8 (channels, height, width) of any size; `image` and `plain` are uint8 in the
+    network's shape, `plain` being the whole picture resized and nothing else.  `stages` lead from
+    `given` to `image`.  `inverted` is True where dark ink on light ground was turned around.
+    `notes` say what was found and done.
     """
 
-    given: NDArray[np.uint8]
-    image: NDArray[np.uint8]
+    given: Pixels
+    image: Pixels
+    plain: Pixels
+    stages: tuple[Stage, ...]
     inverted: bool
+    notes: tuple[str, ...] = ()
 
 
-def read_picture(path: Path, channels: int, height: int, width: int) -> Picture:
-    """Read, turn upright, make grey if one channel is wanted, fit, and put light ink on dark.
+def read_picture(
+    source: Path | bytes,
+    shape: tuple[int, ...],
+    convention: Convention,
+    name: str | None = None,
+) -> Picture:
+    """Read a file, or its bytes, and prepare it for a network of input `shape`.
+
+    The picture is turned upright (EXIF), laid over white where it is transparent (over black where
+    what is painted is light), and made grey if one channel is wanted; of an animation the first
+    frame is taken.  Then follows what the convention says.
 
     Raises:
-        FormatError: if there is no picture that can be read, or it is too large.
+        FormatError: if there is no picture that can be read, it has too many pixels, or the
+            convention asks for ink and there is none.
     """
+    place = name or (str(source) if isinstance(source, Path) else "the picture")
+    flat, notes = _open(source, place, "L" if shape[0] == 1 else "RGB")
+    given = to_array(flat)
+    _, height, width = shape
+    plain = _resize(flat, height, width)
+    if convention.kind == "ink" and shape[0] == 1:
+        try:
+            ink = find_ink(given[0], convention, height, width)
+        except FormatError as error:
+            raise FormatError(f"{place}: {error}") from error
+        stages = (
+            Stage("as given", given),
+            Stage("ink on its ground", ink.light[None]),
+            Stage("cropped", ink.cropped[None]),
+            Stage("fitted", ink.fitted[None]),
+            Stage("centred", ink.image[None]),
+        )
+        return Picture(
+            given, ink.image[None], plain, stages, ink.inverted, (*notes, _polarity(ink))
+        )
+    return _fit(flat, given, plain, convention, notes)
+
+
+def _open(source: Path | bytes, place: str, mode: str) -> tuple[Image.Image, list[str]]:
+    """The picture in mode L or RGB, upright, without transparency, and not too large."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    stream = source if isinstance(source, Path) else io.BytesIO(source)
+    notes = []
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
+            # Of odd metadata: the pixels are what matters.
+            warnings.simplefilter("ignore")
+            with Image.open(stream, formats=_known_formats()) as opened:
                 if opened.width * opened.height > MOST_PIXELS:
                     raise FormatError(
-                        f"{path}: {opened.width}x{opened.height} pixels are too many; "
+                        f"{place}: {opened.width}x{opened.height} pixels are too many; "
                         f"make it smaller than {MOST_PIXELS:,}"
                     )
-                upright = ImageOps.exif_transpose(opened).convert("RGBA")
+                frames = getattr(opened, "n_frames", 1)
+                if frames > 1:
+                    notes.append(f"the first of {frames} frames")
+                # Only JPEG can: it is decoded at a fraction of its size.
+                opened.draft(None, (LONGEST_SIDE, LONGEST_SIDE))
+                opened.load()
+                upright = ImageOps.exif_transpose(opened)
+                if upright.size != opened.size or upright.getexif() != opened.getexif():
+                    notes.append("turned upright (EXIF)")
+                return _flatten(_reduce(_to_8_bits(upright)), mode, notes), notes
     except UnidentifiedImageError as error:
-        raise FormatError(f"{path}: not a picture in a format that is known") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning) as error:
-        raise FormatError(f"{path}: this picture cannot be read: {error}") from error
-    ground = Image.new("RGBA", upright.size, "white")
-    flat = Image.alpha_composite(ground, upright).convert("L" if channels == 1 else "RGB")
-    given = _to_array(flat)
-    inverted = channels == 1 and _is_light(given[0])
+        raise FormatError(f"{place}: not a picture in a format that is known") from error
+    except Image.DecompressionBombError as error:
+        raise FormatError(f"{place}: far too many pixels: {error}") from error
+    except MemoryError as error:
+        raise FormatError(f"{place}: too large to be decoded") from error
+    except FormatError:
+        raise
+    except Exception as error:  # Pillow's decoders let many kinds through for damaged files
+        raise FormatError(f"{place}: this picture cannot be read: {error}") from error
+
+
+def _known_formats() -> list[str]:
+    """Those of `FORMATS` that this Pillow was built with."""
+    from PIL import Image
+
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _to_8_bits(picture: Image.Image) -> Image.Image:
+    """16-bit and floating greys scaled to 0 to 255; Pillow itself would cut them off at 255."""
+    from PIL import Image
+
+    if picture.mode not in ("I", "F") and not picture.mode.startswith("I;16"):
+        return picture
+    values = np.asarray(picture, np.float64)
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite(high - low):
+        raise ValueError("a pixel is not a finite number")
+    top = 1.0 if picture.mode == "F" and high <= 1.0 else 255.0 if high <= 255.0 else 65535.0
+    if low < 0.0 or high > top:
+        values, top = values - low, high - low
+    return Image.fromarray((values * (255.0 / top)).round().astype(np.uint8))
+
+
+def _reduce(picture: Image.Image) -> Image.Image:
+    factor = -(-max(picture.size) // LONGEST_SIDE)
+    if factor == 1:
+        return picture
+    whole = picture if picture.mode not in ("P", "PA", "1") else picture.convert("RGBA")
+    return whole.reduce(factor)
+
+
+def _flatten(picture: Image.Image, mode: str, notes: list[str]) -> Image.Image:
+    """Without transparency, in mode L or RGB."""
+    from PIL import Image
+
+    if not picture.has_transparency_data:
+        return (
+            picture.convert("RGB").convert(mode)
+            if picture.mode == "CMYK"
+            else picture.convert(mode)
+        )
+    painted = picture.convert("RGBA")
+    grey = np.asarray(painted.convert("L"), np.float64)
+    alpha = np.asarray(painted.getchannel("A"), np.float64)
+    # Light paint on nothing, as a chalk drawing is saved, would vanish on white.
+    light = alpha.min() < 128 and alpha.sum() > 0 and (grey * alpha).sum() / alpha.sum() > 127.5
+    ground = "black" if light else "white"
+    if alpha.min() < 255:
+        notes.append(f"laid over {ground}")
+    flat = Image.alpha_composite(Image.new("RGBA", painted.size, ground), painted)
+    return flat.convert(mode)
+
+
+def _fit(
+    flat: Image.Image, given: Pixels, plain: Pixels, convention: Convention, notes: list[str]
+) -> Picture:
+    from PIL import Image, ImageOps
+
+    _, height, width = plain.shape
+    inverted = convention.light_ink and len(given) == 1 and _is_light(given[0])
     turned = ImageOps.invert(flat) if inverted else flat
-    fitted = ImageOps.pad(turned, (width, height), Image.Resampling.LANCZOS, color=_ground(turned))
-    return Picture(given, _to_array(fitted), inverted)
+    if convention.kind == "stretch":
+        image = _resize(turned, height, width)
+    else:
+        fitted = ImageOps.pad(
+            turned, (width, height), Image.Resampling.LANCZOS, color=_ground(turned)
+        )
+        image = to_array(fitted)
+    stages = [Stage("as given", given), Stage("resized", image)]
+    if inverted:
+        stages.insert(1, Stage("turned around", to_array(turned)))
+        notes = [*notes, "a light ground, turned around"]
+    return Picture(given, image, plain, tuple(stages), inverted, tuple(notes))
 
 
-def _to_array(picture: object) -> NDArray[np.uint8]:
+def _polarity(ink: Ink) -> str:
+    return "dark ink on light ground, turned around" if ink.inverted else "light ink on dark ground"
+
+
+def _resize(picture: Image.Image, height: int, width: int) -> Pixels:
+    from PIL import Image
+
+    return to_array(picture.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def to_array(picture: Image.Image) -> Pixels:
+    """A picture of mode L or RGB as uint8 (channels, height, width)."""
     pixels = np.asarray(picture, np.uint8)
     return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
 
 
-def _edge(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _edge(grey: Pixels) -> Pixels:
     return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
 
 
-def _is_light(grey: NDArray[np.uint8]) -> bool:
+def _is_light(grey: Pixels) -> bool:
     """Whether the ground, taken from the picture's edge, is lighter than half."""
     return float(np.median(_edge(grey))) > 127.5
 
 
-def _ground(picture: object) -> int | tuple[int, ...]:
+def _ground(picture: Image.Image) -> int | tuple[int, ...]:
     """The colour to fill up with where the picture is not as wide as it is high."""
-    colours = [int(np.median(_edge(channel))) for channel in _to_array(picture)]
+    colours = [int(np.median(_edge(channel))) for channel in to_array(picture)]
     return colours[0] if len(colours) == 1 else tuple(colours)

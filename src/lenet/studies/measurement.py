@@ -84,7 +84,7 @@ def _prepare(task: Task, dataset: Dataset, folder: Path) -> tuple[Training, Reco
         changes=dict(task.changes),
     )
     engine = open_engine(spec, recipe, initial_weights(spec, recipe), device="cpu", threads=1)
-    source = DataSource(dataset.name, dataset.digests, dataset.class_names)
+    source = DataSource.of(dataset)
     first = Checkpoint(spec, recipe, source, engine.state(), Position())
     train, validation = data_sets.hold_out(dataset.train, recipe.validation, recipe.seed)
     nothing = dataset.test.at(np.zeros(0, np.int64))

@@ -1,0 +1,138 @@
+"""Ink on its ground: found, cropped, fitted and centred, as MNIST's digits were.
+
+LeCun et al. 1998, section III-A: a digit is brought to 20x20 pixels with its proportions and with
+anti-aliasing, and then put into 28x28 with its centre of mass in the middle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet.data.convention import Convention
+from lenet.errors import FormatError
+
+LEAST_CONTRAST = 16
+"""Grey levels between ground and ink below which a picture counts as blank."""
+
+LEAST_SIDE = 4
+"""Pixels of ink, the longer way, below which nobody could tell what it is."""
+
+FAINT, CERTAIN = 0.15, 0.45
+"""Parts of the darkest ink: what is fainter than the first is ground; a speck whose darkest pixel
+is fainter than the second is dirt."""
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """The stages, each uint8 (height, width), the ink light; `inverted` if it was dark."""
+
+    light: Pixels
+    cropped: Pixels
+    fitted: Pixels
+    image: Pixels
+    inverted: bool
+
+
+def find_ink(grey: Pixels, convention: Convention, height: int, width: int) -> Ink:
+    """Find the ink of `grey` (rows, columns), and make it (height, width) as `convention` says.
+
+    Raises:
+        FormatError: if nothing stands out from the ground, or what does is too small to be read.
+    """
+    light, inverted = lighten(grey)
+    cropped = crop(light)
+    fitted = fit(cropped, min(convention.ink_side, height, width))
+    image = place(fitted, height, width, convention.centre)
+    return Ink(light, cropped, fitted, image, inverted)
+
+
+def lighten(grey: Pixels) -> tuple[Pixels, bool]:
+    """Light ink on a ground of 0, its lightest at 255; and whether it was dark on light.
+
+    The ground is what most of the edge is, taken as a plane so that light from one side does
+    not count as ink.  Ink is the side of the ground on which the picture reaches farther.
+    """
+    values = grey.astype(np.float32)
+    above = values - _ground_plane(values)
+    # A few wild pixels should not decide.
+    low, high = (
+        np.percentile(above, (0.2, 99.8)) if above.size > 500 else (above.min(), above.max())
+    )
+    inverted = -low > high
+    ink = -above if inverted else above
+    reach = float(max(-low, high))
+    if reach < LEAST_CONTRAST:
+        raise FormatError("blank: nothing stands out from the ground")
+    ink = np.clip(ink * (255.0 / reach), 0.0, 255.0)
+    return ink.round().astype(np.uint8), bool(inverted)
+
+
+def _ground_plane(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A plane through the edge's pixels, first those near their median, then those near it."""
+    rows, columns = values.shape
+    y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
+    edge = np.zeros(values.shape, bool)
+    edge[[0, -1], :] = edge[:, [0, -1]] = True
+    level, at = values[edge], np.stack([np.ones(edge.sum(), np.float32), y[edge], x[edge]], axis=1)
+    guess = np.full(level.shape, np.median(level), np.float32)
+    for _ in range(3):
+        off = np.abs(level - guess)
+        near = off <= max(8.0, 2.0 * float(np.median(off)))
+        plane, *_ = np.linalg.lstsq(at[near], level[near], rcond=None)
+        guess = at @ plane
+    fitted: NDArray[np.float32] = plane[0] + plane[1] * y + plane[2] * x
+    return fitted
+
+
+def crop(light: Pixels) -> Pixels:
+    """The box of the ink.
+
+    Raises:
+        FormatError: if it is too small to be read.
+    """
+    from scipy import ndimage
+
+    pieces, count = ndimage.label(light > 255 * FAINT, np.ones((3, 3), int))
+    darkest = ndimage.maximum(light, pieces, np.arange(1, count + 1))
+    mask = np.isin(pieces, 1 + np.flatnonzero(np.asarray(darkest) >= 255 * CERTAIN))
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    box = light[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    if max(box.shape) < LEAST_SIDE:
+        raise FormatError(
+            f"too small: its ink is {box.shape[1]}x{box.shape[0]} pixels; give at least "
+            f"{LEAST_SIDE} the longer way"
+        )
+    kept = np.where(mask, light, 0)
+    return kept[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def fit(cropped: Pixels, side: int) -> Pixels:
+    """With its proportions in `side` x `side`, anti-aliased; the lightest stays as light."""
+    from PIL import Image
+
+    rows, columns = cropped.shape
+    scale = side / max(rows, columns)
+    size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
+    resized = Image.fromarray(cropped).resize(size, Image.Resampling.LANCZOS)
+    return np.asarray(resized, np.uint8)
+
+
+def place(fitted: Pixels, height: int, width: int, centre: str) -> Pixels:
+    """In the middle of (height, width): by its centre of mass, or by its box."""
+    rows, columns = fitted.shape
+    top, left = (height - rows) / 2, (width - columns) / 2
+    if centre == "mass":
+        mass = fitted.astype(np.float64)
+        total = mass.sum()
+        top = height / 2 - 0.5 - float((mass.sum(axis=1) @ np.arange(rows)) / total)
+        left = width / 2 - 0.5 - float((mass.sum(axis=0) @ np.arange(columns)) / total)
+    row = int(np.clip(np.floor(top + 0.5), 0, height - rows))
+    column = int(np.clip(np.floor(left + 0.5), 0, width - columns))
+    image = np.zeros((height, width), np.uint8)
+    image[row : row + rows, column : column + columns] = fitted
+    return image
