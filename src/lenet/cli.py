@@ -307,6 +307,21 @@ def data_show(
     _say(f"picture: {picture}")
 
 
+@data_app.command("export")
+def data_export(
+    name: Annotated[str, typer.Argument(help="Data set; see `lenet data list`.")],
+    folder: Annotated[Path, typer.Argument(help="New folder for the pictures.")],
+    split: Annotated[str, typer.Option(help="train or test.")] = "test",
+    count: Annotated[int | None, typer.Option(min=1, help="The first N; by default all.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write a data set as PNG files, one sub-folder a class."""
+    from lenet import data
+
+    written = data.export(data.load(name, data_dir), split, folder, count)
+    _say(f"{written} pictures are in {folder}")
+
+
 Study = Annotated[str, typer.Argument(help="Built-in study (see `lenet study list`) or file.")]
 StudyFolder = Annotated[Path, typer.Argument(help="A study's folder.")]
 

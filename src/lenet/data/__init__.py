@@ -4,6 +4,7 @@ from lenet.data.catalog import CATALOG, Entry
 from lenet.data.convention import Convention
 from lenet.data.dataset import Dataset, Split, hold_out
 from lenet.data.digest import cache_folder
+from lenet.data.export import export
 from lenet.data.library import get, load
 from lenet.data.location import Location, Verification, locate, verify
 
@@ -16,6 +17,7 @@ __all__ = [
     "Split",
     "Verification",
     "cache_folder",
+    "export",
     "get",
     "hold_out",
     "load",
