@@ -29,7 +29,7 @@ def measure(engine: str, seed: int, data: str, epochs: int) -> dict[str, float]:
 
 
 def table(scores: dict[str, dict[str, np.ndarray]]) -> str:
-    """Mean, standard deviation and 95 % interval by engine; the paired difference in the last row."""
+    """Mean, standard deviation, 95 % interval by engine; then the paired difference."""
     lines = ["| | " + " | ".join(name.replace("_", " ") for name in MEASURES) + " |"]
     lines.append("|---|" + "---|" * len(MEASURES))
     for engine in ENGINES:
