@@ -54,7 +54,7 @@ def read_idx(path: Path) -> NDArray[Any]:
 
 def read_stream(stream: IO[bytes], place: str) -> NDArray[Any]:
     """Read one IDX array from `stream`; see `read_idx`.  `place` names it in messages."""
-    kind, shape = _read_header(stream, place)
+    kind, shape = read_header(stream, place)
     size = math.prod(shape) * kind.itemsize
     if size > MAXIMUM_BYTES:
         raise FormatError(f"{place}: its header promises {shape}, {size} bytes: too many to be IDX")
@@ -65,7 +65,8 @@ def read_stream(stream: IO[bytes], place: str) -> NDArray[Any]:
     return np.frombuffer(data, kind).reshape(shape).astype(kind.newbyteorder("="), copy=False)
 
 
-def _read_header(stream: IO[bytes], place: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+def read_header(stream: IO[bytes], place: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """The type and the shape of the numbers, which follow in `stream`; see `read_idx`."""
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
         raise FormatError(f"{place}: not an IDX file: it begins with {magic!r}")

@@ -1,0 +1,190 @@
+"""What every file of images offers, and how stored numbers become pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet.errors import FormatError
+
+Pixels = NDArray[np.uint8]
+Shape = tuple[int, ...]
+
+MOST_VALUES = 50_000_000
+"""Numbers in one image; a header that promises more is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Neighbouring rows: images uint8 (k, channels, height, width), and labels (k,) or None.
+
+    Labels are as stored, whole numbers or texts (CSV: always texts); see `label_indices`.
+    """
+
+    images: Pixels
+    labels: NDArray[Any] | None
+
+
+class ImageFile(Protocol):
+    """A file of images at hand.
+
+    `splits` says which rows are `train`, `validation` and `test` where the file says so.
+    `class_names` are those that the file gives to the labels 0, 1, 2 ..., or empty.  `encoded` says
+    that it holds pictures, which were made as `open_images` was told.
+    """
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def splits(self) -> Mapping[str, range]: ...
+
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def encoded(self) -> bool: ...
+
+    def __len__(self) -> int:
+        """Number of images."""
+        ...
+
+    def blocks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[Block]:
+        """Rows `start` to `stop`, at most `size` at a time, in constant memory.
+
+        Raises:
+            FormatError: at the first row that is damaged, or whose pixels are out of range.
+        """
+        ...
+
+
+def check_readable(path: Path) -> None:
+    """Refuse what is not there, cannot be opened or is empty.
+
+    Raises:
+        FormatError: saying which.
+    """
+    try:
+        with open(path, "rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise FormatError(f"{path}: cannot read this file: {error.strerror}") from error
+    if empty:
+        raise FormatError(f"{path}: this file is empty")
+
+
+def to_pixels(values: NDArray[Any], place: str) -> Pixels:
+    """Stored numbers as pixels from 0 to 255: the one rule for every format.
+
+    Whole numbers from 0 to 255 stay as they are.  Fractions from 0 to 1 are scaled, False and
+    True are 0 and 255.  Anything else is refused, since guessing its scale from a part of the
+    file could differ from part to part.
+
+    Raises:
+        FormatError: with the range that was found, and the cure.
+    """
+    if values.dtype == np.uint8 or not values.size:
+        return values.astype(np.uint8, copy=False)
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8) * np.uint8(255)
+    if values.dtype.kind not in "iuf":
+        raise FormatError(f"{place}: its pixels are of type {values.dtype}, which are no numbers")
+    low, high = values.min(), values.max()
+    if not np.isfinite(low + high):
+        raise FormatError(f"{place}: a pixel is not a finite number")
+    fractions = values.dtype.kind == "f"
+    if low < 0 or high > (1 if fractions else 255):
+        raise FormatError(
+            f"{place}: its pixels go from {low:g} to {high:g}; lenet takes whole numbers from 0 to "
+            "255 (NumPy: uint8) and fractions from 0 to 1: scale or convert them first"
+        )
+    if fractions:
+        return np.rint(values.astype(np.float64) * 255.0).astype(np.uint8)
+    return values.astype(np.uint8)
+
+
+def image_shape(stored: Shape, place: str) -> Shape:
+    """(channels, height, width) of images that are stored as rows of shape `stored`.
+
+    Raises:
+        FormatError: if that is no shape of an image.
+    """
+    if len(stored) == 1:
+        side = math.isqrt(stored[0]) if stored[0] > 0 else 0
+        shape: Shape = (1, side, side)
+        fits = side > 0 and side * side == stored[0]
+    elif len(stored) == 2:
+        shape, fits = (1, *stored), True
+    elif len(stored) == 3:
+        shape = (stored[2], *stored[:2]) if _channels_last(stored) else stored
+        fits = shape[0] in (1, 3)
+    else:
+        shape, fits = stored, False
+    if not fits or min(shape) < 1 or math.prod(shape) > MOST_VALUES:
+        raise FormatError(
+            f"{place}: its rows have the shape {stored}, which is none of an image; lenet reads "
+            "(n, height, width), (n, channels, height, width) with 1 or 3 channels, and "
+            "(n, height * width) for square images"
+        )
+    return shape
+
+
+def to_images(rows: NDArray[Any], place: str) -> Pixels:
+    """Rows as stored, (k, ...), as images uint8 (k, channels, height, width)."""
+    shape = image_shape(rows.shape[1:], place)
+    if rows.ndim == 4 and _channels_last(rows.shape[1:]):
+        rows = np.moveaxis(rows, -1, 1)
+    return np.ascontiguousarray(to_pixels(rows, place).reshape(len(rows), *shape))
+
+
+def _channels_last(stored: Shape) -> bool:
+    """Keras puts the channels last."""
+    return len(stored) == 3 and stored[2] in (1, 3) and stored[0] not in (1, 3)
+
+
+def to_labels(values: NDArray[Any], count: int, place: str) -> NDArray[Any]:
+    """Labels (count,), whole numbers or texts; a column (count, 1) is made flat.
+
+    Raises:
+        FormatError: if they are neither, or not as many as the images.
+    """
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.shape != (count,):
+        raise FormatError(f"{place}: labels of shape {values.shape} for {count} images")
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8", "replace")
+    if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
+        values = values.astype(np.int64)
+    if values.dtype.kind not in "iubU":
+        raise FormatError(f"{place}: its labels are {values.dtype}, not whole numbers or texts")
+    return values
+
+
+def label_indices(
+    labels: NDArray[Any], class_names: Sequence[str], place: str
+) -> NDArray[np.int64]:
+    """Labels of a `Block` as the numbers of classes: by name, or else by their number from 0.
+
+    Raises:
+        FormatError: if a label is neither a class's name nor its number.
+    """
+    by_name = {name: index for index, name in enumerate(class_names)}
+    texts = {str(index): index for index in range(len(class_names))}
+    distinct, places = np.unique(labels, return_inverse=True)
+    words = [str(label) for label in distinct.tolist()]
+    known = by_name if labels.dtype.kind == "U" and set(words) <= set(by_name) else texts
+    for word in words:
+        if word not in known:
+            raise FormatError(
+                f"{place}: the label {word!r} is none of the {len(class_names)} classes "
+                f"({', '.join(class_names[:12])}{', ...' if len(class_names) > 12 else ''})"
+            )
+    indices = np.array([known[word] for word in words], np.int64)
+    return indices[places.reshape(labels.shape)]

@@ -1,0 +1,403 @@
+import csv
+import gzip
+import io
+import json
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+from conftest import need_module
+from PIL import Image
+
+from lenet import data
+from lenet.data.arrays import is_array_file, label_indices, open_images
+from lenet.data.convention import MNIST
+from lenet.errors import FormatError
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """A hundred real digits, as uint8 (100, 28, 28), and their labels."""
+    test = data.load("digits").test
+    return test.images[:100, 0], test.labels[:100]
+
+
+def idx(array):
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def write_csv(path, images, labels=None, header=False, last=False, pixel=str):
+    rows = [[pixel(value) for value in image.ravel()] for image in images]
+    names = [f"pixel{index}" for index in range(len(rows[0]))]
+    if labels is not None:
+        place = len(names) if last else 0
+        names.insert(place, "label")
+        for row, label in zip(rows, labels, strict=True):
+            row.insert(place, label)
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "wt", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([names, *rows] if header else rows)
+
+
+def png(image):
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def write_parquet(path, columns, names=None):
+    arrow = need_module("pyarrow", "pip install 'lenet[parquet]'")
+    from pyarrow import parquet
+
+    table = arrow.table(columns)
+    if names:
+        features = {"label": {"names": names, "_type": "ClassLabel"}}
+        facts = json.dumps({"info": {"features": features}})
+        table = table.replace_schema_metadata({"huggingface": facts})
+    parquet.write_table(table, path, row_group_size=32)
+
+
+def write_npy(path, images, labels):
+    np.save(path, images)
+
+
+def write_npy_with_channels(path, images, labels):
+    np.save(path, images[:, None])
+
+
+def write_npy_of_rows(path, images, labels):
+    np.save(path, images.reshape(len(images), -1))
+
+
+def write_npy_in_fortrans_order(path, images, labels):
+    np.save(path, np.asfortranarray(images))
+
+
+def write_npy_of_fractions(path, images, labels):
+    np.save(path, images.astype(">f4") / np.float32(255))
+
+
+def write_npy_of_long_integers(path, images, labels):
+    np.save(path, images.astype(np.int64))
+
+
+def write_npz(path, images, labels):
+    np.savez_compressed(path, x=images, y=labels)
+
+
+def write_npz_as_keras_does(path, images, labels):
+    np.savez(path, x_train=images[:70], y_train=labels[:70], x_test=images[70:], y_test=labels[70:])
+
+
+def write_npz_without_names(path, images, labels):
+    np.savez(path, images, labels)
+
+
+def write_idx_pair(path, images, labels):
+    path.write_bytes(idx(images))
+    (path.parent / "train-labels-idx1-ubyte").write_bytes(idx(labels.astype(np.uint8)))
+
+
+def write_idx_packed(path, images, labels):
+    path.write_bytes(gzip.compress(idx(images)))
+    beside = path.parent / "train-labels-idx1-ubyte.gz"
+    beside.write_bytes(gzip.compress(idx(labels.astype(np.uint8))))
+
+
+def write_csv_label_last(path, images, labels):
+    write_csv(path, images, labels, header=True, last=True)
+
+
+def write_csv_with_header(path, images, labels):
+    write_csv(path, images, labels, header=True)
+
+
+def write_csv_of_fractions(path, images, labels):
+    write_csv(path, images / 255, labels)
+
+
+def write_csv_of_pixels(path, images, labels):
+    write_csv(path, images)
+
+
+def write_parquet_of_columns(path, images, labels):
+    pixels = images.reshape(len(images), -1)
+    columns = {f"pixel{index}": pixels[:, index] for index in range(pixels.shape[1])}
+    write_parquet(path, {"label": labels, **columns})
+
+
+def write_parquet_of_lists(path, images, labels):
+    write_parquet(path, {"image": list(images.reshape(len(images), -1)), "label": labels})
+
+
+def write_parquet_of_nested_lists(path, images, labels):
+    write_parquet(path, {"image": images.tolist(), "label": labels})
+
+
+def write_parquet_of_pictures(path, images, labels):
+    rows = [{"bytes": png(image), "path": None} for image in images]
+    write_parquet(path, {"image": rows, "label": labels})
+
+
+def write_parquet_of_bytes(path, images, labels):
+    write_parquet(path, {"image": [png(image) for image in images], "label": labels})
+
+
+WRITERS = [
+    ("a.npy", write_npy),
+    ("a.npy", write_npy_with_channels),
+    ("a.npy", write_npy_of_rows),
+    ("a.npy", write_npy_in_fortrans_order),
+    ("a.npy", write_npy_of_fractions),
+    ("a.npy", write_npy_of_long_integers),
+    ("a.npz", write_npz),
+    ("a.npz", write_npz_as_keras_does),
+    ("a.npz", write_npz_without_names),
+    ("train-images-idx3-ubyte", write_idx_pair),
+    ("train-images-idx3-ubyte.gz", write_idx_packed),
+    ("a.csv", write_csv),
+    ("a.csv.gz", write_csv),
+    ("a.csv", write_csv_with_header),
+    ("a.csv", write_csv_label_last),
+    ("a.csv", write_csv_of_fractions),
+    ("a.csv", write_csv_of_pixels),
+    ("a.parquet", write_parquet_of_columns),
+    ("a.parquet", write_parquet_of_lists),
+    ("a.parquet", write_parquet_of_nested_lists),
+    ("a.parquet", write_parquet_of_pictures),
+    ("a.parquet", write_parquet_of_bytes),
+]
+
+
+def read_all(file, size, start=0, stop=None):
+    blocks = list(file.blocks(size, start, stop))
+    assert all(len(block.images) <= size for block in blocks)
+    images = np.concatenate([block.images for block in blocks])
+    if blocks[0].labels is None:
+        return images, None
+    return images, np.concatenate([block.labels for block in blocks])
+
+
+@pytest.mark.parametrize(
+    ("name", "write"), WRITERS, ids=[f"{name}-{write.__name__[6:]}" for name, write in WRITERS]
+)
+def test_every_format_gives_back_the_same_real_digits(tmp_path, digits, name, write):
+    images, labels = digits
+    write(tmp_path / name, images, labels)
+    assert is_array_file(tmp_path / name)
+    file = open_images(tmp_path / name)
+    assert len(file) == 100
+    for size, start, stop in ((1000, 0, None), (7, 0, 100), (33, 65, 90)):
+        found, found_labels = read_all(file, size, start, stop)
+        assert (found.dtype, found.shape[1:]) == (np.uint8, (1, 28, 28))
+        np.testing.assert_array_equal(found[:, 0], images[start:stop])
+        if found_labels is not None:
+            indices = label_indices(found_labels, [str(k) for k in range(10)], name)
+            np.testing.assert_array_equal(indices, labels[start:stop])
+
+
+def test_names_say_which_rows_are_for_training_and_which_for_test(tmp_path, digits):
+    write_npz_as_keras_does(tmp_path / "a.npz", *digits)
+    assert open_images(tmp_path / "a.npz").splits == {"train": range(70), "test": range(70, 100)}
+
+
+def test_the_real_mnist_is_the_same_as_idx_and_as_csv(tmp_path, mnist_folder):
+    path = mnist_folder / "mnist" / "t10k-images-idx3-ubyte"
+    path = path if path.exists() else path.with_name(f"{path.name}.gz")
+    images, labels = read_all(open_images(path), 1000, 0, 500)
+    write_csv(tmp_path / "mnist_test.csv", images, labels, header=True)
+    found, texts = read_all(open_images(tmp_path / "mnist_test.csv"), 128)
+    np.testing.assert_array_equal(found, images)
+    assert texts.tolist() == [str(label) for label in labels]
+
+
+def test_colours_and_keras_order_of_channels(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (4, 3, 5, 6), np.uint8)
+    np.save(tmp_path / "first.npy", images)
+    np.save(tmp_path / "last.npy", np.moveaxis(images, 1, -1))
+    for name in ("first.npy", "last.npy"):
+        found, _ = read_all(open_images(tmp_path / name), 3)
+        np.testing.assert_array_equal(found, images)
+
+
+def test_labels_of_a_csv_may_be_words_in_any_script(tmp_path, digits):
+    images, _ = digits
+    names = ["буква, б", "буква, б", "λ"]
+    write_csv(tmp_path / "a.csv", images[:3], names)
+    _, labels = read_all(open_images(tmp_path / "a.csv"), 2)
+    assert labels.tolist() == names
+    assert label_indices(labels, ["λ", "буква, б"], "a.csv").tolist() == [1, 1, 0]
+
+
+def test_semicolons_and_a_byte_order_mark_are_a_spreadsheets(tmp_path, digits):
+    images, labels = digits
+    write_csv(tmp_path / "a.csv", images, labels, header=True)
+    text = (tmp_path / "a.csv").read_text().replace(",", ";")
+    (tmp_path / "b.csv").write_text("\ufeff" + text.replace("\n", "\r\n\r\n"))
+    found, _ = read_all(open_images(tmp_path / "b.csv"), 64)
+    np.testing.assert_array_equal(found[:, 0], images)
+
+
+def test_hugging_faces_names_come_along(tmp_path, digits):
+    images, labels = digits
+    names = [f"digit {index}" for index in range(10)]
+    columns = {"image": [png(image) for image in images], "label": labels}
+    write_parquet(tmp_path / "a.parquet", columns, names)
+    file = open_images(tmp_path / "a.parquet")
+    assert file.class_names == tuple(names)
+    _, found = read_all(file, 50)
+    assert label_indices(found, names, "a").tolist() == labels.tolist()
+
+
+def test_encoded_pictures_are_made_as_the_convention_says(tmp_path, digits):
+    images, labels = digits
+    dark = [png(255 - image) for image in images[:5]]
+    write_parquet(tmp_path / "a.parquet", {"image": dark, "label": labels[:5]})
+    file = open_images(tmp_path / "a.parquet", (1, 28, 28), MNIST)
+    found, _ = read_all(file, 5)
+    assert found.shape == (5, 1, 28, 28)
+    assert found[:, :, 0].max() == 0
+
+
+def test_a_label_that_is_no_class_is_named():
+    labels = np.array([0, 3, 26])
+    with pytest.raises(FormatError, match=r"a\.npz: the label '26' is none of the 26 classes \(A"):
+        label_indices(labels, [chr(65 + k) for k in range(26)], "a.npz")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.full((2, 3, 3), 300, np.int16), "pixels go from 300 to 300"),
+        (np.full((2, 3, 3), -1, np.int16), "pixels go from -1 to -1"),
+        (np.full((2, 3, 3), 127.0), "whole numbers from 0 to 255 .* and fractions from 0 to 1"),
+        (np.full((2, 3, 3), np.nan), "a pixel is not a finite number"),
+        (np.full((2, 3, 3), np.inf, np.float16), "a pixel is not a finite number"),
+        (np.full((2, 3, 3), "a"), "are no numbers"),
+        (np.full((2, 3, 3), 1j), "are no numbers"),
+        (np.zeros((2, 10)), r"rows have the shape \(10,\)"),
+        (np.zeros(10), r"rows have the shape \(\)"),
+        (np.zeros((2, 2, 5, 5)), r"1 or 3 channels"),
+        (np.zeros((0, 28, 28)), "it holds no images"),
+        (np.zeros((2, 0, 28)), "rows have the shape"),
+        (np.array([[[None]]]), "holds Python objects: refused, since loading them runs code"),
+    ],
+)
+def test_numbers_that_are_no_pixels_are_refused_with_the_cure(tmp_path, values, message):
+    np.save(tmp_path / "a.npy", values, allow_pickle=True)
+    with pytest.raises(FormatError, match=rf"a\.npy: .*{message}"):
+        read_all(open_images(tmp_path / "a.npy"), 10)
+
+
+def npy_header(text):
+    head = text.encode().ljust(118) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head
+
+
+def zipped(**members):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+    return stream.getvalue()
+
+
+HUGE = "{'descr': '|u1', 'fortran_order': False, 'shape': (4294967295, 65536, 784), }"
+SMALL = "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3, 3), }"
+NEGATIVE = "{'descr': '|u1', 'fortran_order': False, 'shape': (-2, -3, 3), }"
+CODE = "__import__('os').abort()"
+LINE = ",".join(["7", *["0"] * 784]) + "\n"
+
+HOSTILE = {
+    "empty.npy": (b"", "this file is empty"),
+    "text.npy": (b"no array at all", "not an array of NumPy"),
+    "cut.npy": (npy_header(SMALL)[:40], "not an array of NumPy"),
+    "code.npy": (npy_header(CODE), "not an array of NumPy"),
+    "huge.npy": (npy_header(HUGE), "its header promises .* bytes in all"),
+    "negative.npy": (npy_header(NEGATIVE) + bytes(18), "holds no rows"),
+    "short.npy": (npy_header(SMALL) + bytes(17), "its header promises"),
+    "long.npy": (npy_header(SMALL) + bytes(19), "its header promises"),
+    "text.npz": (b"PK\3\4 no archive", r"not an \.npz file"),
+    "huge.npz": (zipped(x=npy_header(HUGE)), "x: its header promises"),
+    "names.npz": (zipped(weights=npy_header(SMALL) + bytes(18)), "holds weights; name the arrays"),
+    "nothing.npz": (zipped(), "holds nothing"),
+    "crc.npz": (zipped(x=npy_header(SMALL) + b"A" * 18).replace(b"A" * 18, b"B" * 18), "Bad CRC"),
+    "bad-idx3-ubyte": (b"\0\0\x08\x03" + struct.pack(">3I", 2**31, 9, 9), "promises"),
+    "html-idx3-ubyte": (b"<!DOCTYPE html>", "not an IDX file"),
+    "cut-idx3-ubyte.gz": (gzip.compress(idx(np.zeros((9, 9, 9), np.uint8)))[:-9], "damaged"),
+    "short-idx3-ubyte.gz": (gzip.compress(idx(np.zeros((9, 9, 9), np.uint8))[:-9]), "cut short"),
+    "long-idx3-ubyte.gz": (gzip.compress(idx(np.zeros((9, 9, 9), np.uint8)) + b"1"), "longer"),
+    "columns.csv": (b"1,2,3\n4,5,6\n", "3 columns; a line holds the pixels of a square image"),
+    "blank.csv": (b"\n\n  \n", "it holds no images"),
+    "header.csv": (b"label," + b",".join([b"p"] * 784), "a header and no images"),
+    "binary.csv": (b"\0" * 4000, "not text"),
+    "latin.csv": (b"\xff\xfe,1,2", "not text in UTF-8"),
+    "cut.csv.gz": (gzip.compress((LINE * 5).encode())[:-9], "damaged"),
+    "word.csv": ((LINE + LINE.replace("0\n", "x\n")).encode(), "could not convert string 'x'"),
+    "range.csv": ((LINE + LINE.replace("0\n", "256\n")).encode(), "pixels go from 0 to 256"),
+    "wide.csv": ((LINE + LINE.replace("0\n", "0,0\n")).encode(), "columns changed from 784 to 785"),
+    "decimal.csv": ((LINE + LINE.replace("0\n", "0.5\n")).encode(), "could not convert"),
+    "nan.csv": (LINE.replace("0\n", "nan\n").encode(), "not a finite number"),
+    "unlabelled.csv": ((LINE + LINE.replace("7", "")).encode(), "a line has no label"),
+    "text.parquet": (b"PAR1 is not enough PAR1", "not Parquet, or damaged"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_is_refused_with_its_name(tmp_path, name):
+    content, message = HOSTILE[name]
+    if name.endswith(".parquet"):
+        need_module("pyarrow", "pip install 'lenet[parquet]'")
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(FormatError, match=rf"{name}.*{message}"):
+        read_all(open_images(tmp_path / name), 10)
+
+
+def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(tmp_path):
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"1" * (1 << 25)))
+    with pytest.raises(FormatError, match="line 1: over 16777216 letters"):
+        open_images(tmp_path / "a.csv.gz")
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"text": ["a", "b"], "label": [0, 1]}, "its columns are text, label; none is"),
+        ({"image": [[0] * 9, [0] * 4], "label": [0, 1]}, "lists of different lengths: "),
+        ({"image": [[0] * 9, None], "label": [0, 1]}, "lists of different lengths"),
+        ({"image": [[0] * 9, [0] * 9], "label": [0, None]}, "a value is missing"),
+        ({"image": [{"bytes": None, "path": "a.png"}], "label": [0]}, "row 0: holds no bytes"),
+        ({"image": [b"no picture"], "label": [0]}, "row 0: not a picture"),
+        ({"image": [[0] * 9, [700] * 9], "label": [0, 1]}, "pixels go from 0 to 700"),
+    ],
+)  # fmt: skip
+def test_parquet_that_holds_no_images_is_refused(tmp_path, columns, message):
+    write_parquet(tmp_path / "a.parquet", columns)
+    with pytest.raises(FormatError, match=rf"a\.parquet.*{message}"):
+        read_all(open_images(tmp_path / "a.parquet"), 10)
+
+
+def test_a_damaged_picture_in_the_middle_is_named_by_its_row(tmp_path, digits):
+    images, labels = digits
+    pictures = [png(image) for image in images[:50]]
+    pictures[40] = pictures[40][:60]
+    write_parquet(tmp_path / "a.parquet", {"image": pictures, "label": labels[:50]})
+    file = open_images(tmp_path / "a.parquet")
+    with pytest.raises(FormatError, match=r"a\.parquet, row 40: this picture cannot be read"):
+        read_all(file, 8)
+
+
+def test_labels_of_another_number_are_refused(tmp_path, digits):
+    images, labels = digits
+    np.savez(tmp_path / "a.npz", x=images, y=labels[:50])
+    with pytest.raises(FormatError, match=r"y: labels of shape \(50,\) for 100 images"):
+        open_images(tmp_path / "a.npz")
+    write_idx_pair(tmp_path / "train-images-idx3-ubyte", images, labels[:50])
+    with pytest.raises(FormatError, match=r"labels-idx1-ubyte: labels of shape \(50,\)"):
+        open_images(tmp_path / "train-images-idx3-ubyte")
+
+
+def test_a_name_that_promises_nothing_is_no_file_of_images(tmp_path):
+    for name in ("a.png", "a.txt", "train-labels-idx1-ubyte", "npy", "a.gz"):
+        assert not is_array_file(tmp_path / name)
