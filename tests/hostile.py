@@ -135,8 +135,8 @@ def make_odd(maker):
     maker.save("36 million pixels", large)
     maker.save("36 million pixels", large, "jpg")
     maker.write("49 million pixels of 16 bits", png(7000, 7000, bits=16))
-    dot = Image.new("L", (64, 64), 255)
-    dot.paste(0, (30, 30, 32, 33))
+    dot = Image.new("L", (32, 32), 255)
+    dot.paste(0, (14, 14, 17, 16))
     maker.save("a few pixels of ink", dot)
 
 

@@ -670,7 +670,8 @@ def fits(outcome, answered, text):
 
 
 def as_pattern(words):
-    return re.compile(re.escape(words).replace("N", r"[\d,]+").replace(r"\.\.\.", ".*"))
+    number = re.sub(r"\bN\b", r"[\\d,x]+", re.escape(words))
+    return re.compile(number.replace(r"\.\.\.", ".*"))
 
 
 def watch(process):
@@ -685,6 +686,7 @@ def watch(process):
             if found := re.search(r"VmHWM:\s+(\d+) kB", text):
                 most[pid] = int(found[1]) * 1024
         time.sleep(0.02)
+    process.communicate()
     return max(most.values())
 
 
@@ -714,3 +716,67 @@ def test_1000_hostile_files_each_with_its_documented_outcome(digits_run, tmp_pat
     assert set(table) == set(kinds.values())
     for path, answered, text in found:
         assert fits(table[kinds[path]], answered, text), (kinds[path], answered, text)
+
+
+# On a cluster, in Python, and as a figure
+
+
+def test_a_cluster_that_loses_a_node_gives_the_same_bytes(
+    cluster, digits_run, many, undisturbed, tmp_path
+):
+    address, shards = cluster.stdout.readline().strip(), tmp_path / "out" / "shards"
+    words = ("predict", digits_run.path, many, "--out", tmp_path / "out", "--shard-rows", 10)
+    process = start_lenet(*words, "--cluster", address)
+    while not (shards.exists() and list(shards.iterdir())):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    cluster.stdin.write("kill\n")
+    cluster.stdin.flush()
+    assert cluster.stdout.readline() == "killed\n"
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == 3, err
+    assert "10 of 1,000 inputs could not be used" in err
+    assert content(tmp_path / "out") == content(undisturbed[0])
+    (session,) = json.loads((tmp_path / "out" / "receipt.json").read_text())["sessions"]
+    assert session["where"] == "a Ray cluster"
+
+
+def test_python_gets_an_answer_for_one_picture_and_a_list_for_several(digits_run, pictures):
+    run = trained.open_run(digits_run.path)
+    path = pictures / "001.png"
+    one = run.predict(path)
+    assert (one.class_name, one.probability) == (one.classes[0], one.probabilities[0])
+    assert len(one.classes) == 1
+    array = np.asarray(Image.open(path))
+    several = run.predict([path, str(path), path.read_bytes(), array, array[None]], top=3)
+    assert len({each.probabilities for each in several}) == 1
+    assert {len(each.classes) for each in several} == {3}
+    assert several[0].classes[0] == one.class_name
+    assert run.predict(np.stack([array[None]] * 2))[1].probabilities == one.probabilities
+    assert run.predict([]) == []
+
+
+def test_python_hears_of_what_is_no_picture(digits_run, pictures, tmp_path):
+    run = trained.open_run(digits_run.path)
+    with pytest.raises(FormatError, match=r"notes.txt: not a picture in a format that is known"):
+        run.predict([pictures / "001.png", pictures / "notes.txt"])
+    with pytest.raises(FormatError, match=r"gone.png: cannot be opened: No such file"):
+        run.predict(tmp_path / "gone.png")
+    with pytest.raises(UsageError, match=r"picture 0 is float64 \(8, 8\): give a path, bytes"):
+        run.predict(np.zeros((8, 8)))
+    with pytest.raises(UsageError, match="picture 1 is int: give a path"):
+        run.predict([pictures / "001.png", 7])
+    with pytest.raises(UsageError, match="top = 11: this network has 10 classes"):
+        run.predict(pictures / "001.png", top=11)
+
+
+def test_the_progress_in_a_terminal_names_speed_and_time_left(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    with bulk.PredictionProgress() as progress:
+        progress.begin(100, 1000, 9)
+        progress.update(600, 1000)
+    shown = capsys.readouterr().err
+    assert re.search(r"600 of 1,000 images", shown)
+    assert "images/s" in shown
