@@ -66,6 +66,24 @@ def digits_run(tmp_path_factory):
     )
 
 
+@pytest.fixture
+def cluster(monkeypatch):
+    """A local Ray cluster with two nodes; what it reads and prints is in `ray_cluster.py`."""
+    need_module("ray", "pip install 'lenet[ray]'")
+    # Ray takes the machine's own address for 127.0.0.1, unless it is told that there is no other.
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    program = Path(__file__).with_name("ray_cluster.py")
+    with subprocess.Popen(
+        [sys.executable, program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        yield process
+        process.stdin.close()
+
+
 def start_lenet(*words, **options):
     """A real process of the command line, its output kept."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}

@@ -5,8 +5,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -283,24 +281,6 @@ def test_the_control_against_itself_is_null_and_a_planted_point_is_found():
     )
     assert shown <= 3, "more than 3 of 20 happens in 1.6 % of such tests"
     assert sum(pair.is_shown for pair in planted) >= 8
-
-
-@pytest.fixture
-def cluster(monkeypatch):
-    """A local Ray cluster with two nodes; what it reads and prints is in `ray_cluster.py`."""
-    need_module("ray", "pip install 'lenet[ray]'")
-    # Ray takes the machine's own address for 127.0.0.1, unless it is told that there is no other.
-    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    program = Path(__file__).with_name("ray_cluster.py")
-    with subprocess.Popen(
-        [sys.executable, program],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        yield process
-        process.stdin.close()
 
 
 def test_a_cluster_that_loses_a_node_gives_the_same_bytes(cluster, study_file, finished, tmp_path):

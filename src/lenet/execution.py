@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from lenet.errors import EngineError, LenetError
 RAY_CURE = "install it with: pip install 'lenet[ray]'"
 MOST_FRUITLESS_STARTS = 3
 """Pools of processes that may die in a row without one finished task."""
+
+MOST_WAITING = 1000
+"""Tasks that a cluster is given at once; the others are made when there is room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +45,10 @@ def run_tasks(
 ) -> Iterator[Outcome]:
     """Call `function` on each of `items` in its own time, and yield the outcomes as they end.
 
-    `function` and `items` are pickled; a call should use one thread, and may be repeated if its
-    process is killed.  An exception becomes an outcome with an error, and so does a task whose
-    process dies again and again: one bad task does not stop the others.
+    `function` and `items` are pickled; an item is asked for when there is room for it, and again
+    if its process is killed, so that `items` can make them one by one.  A call should use one
+    thread.  An exception becomes an outcome with an error, and so does a task whose process dies
+    again and again: one bad task does not stop the others.
 
     `processes` is by default the number of cores; `cluster` is a Ray address as `ray start` prints
     it, or `auto`.
@@ -92,25 +97,25 @@ def _here(
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
-    left = dict(enumerate(items))
+    left = set(range(len(items)))
     fruitless = 0
     while left and fruitless < MOST_FRUITLESS_STARTS:
         fruitless += 1
-        calls = [
-            delayed(_attempt_here)(os.getpid(), function, index, item)
-            for index, item in left.items()
-        ]
+        calls = (
+            delayed(_attempt_here)(os.getpid(), function, index, items[index])
+            for index in sorted(left)
+        )
         pool = Parallel(n_jobs=processes, batch_size=1, return_as="generator_unordered")
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
                 for outcome in pool(calls):
                     fruitless = 0
-                    del left[outcome.index]
+                    left.remove(outcome.index)
                     yield outcome
         except BrokenProcessPool as error:
             warnings.warn(f"a process was lost, and its task is done again: {error}", stacklevel=2)
-    for index in left:
+    for index in sorted(left):
         yield Outcome(index, error=f"its process died {MOST_FRUITLESS_STARTS} times in a row")
 
 
@@ -133,8 +138,13 @@ def _on_cluster(
         ) from error
     try:
         remote = ray.remote(num_cpus=1, max_retries=-1)(_attempt)
-        waiting = {remote.remote(function, index, item): index for index, item in enumerate(items)}
-        while waiting:
+        waiting: dict[Any, int] = {}
+        coming = iter(range(len(items)))
+        while True:
+            for index in islice(coming, MOST_WAITING - len(waiting)):
+                waiting[remote.remote(function, index, items[index])] = index
+            if not waiting:
+                return
             done, _ = ray.wait(list(waiting))
             for reference in done:
                 index = waiting.pop(reference)

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+PARTIAL = ".partial"
+"""The end of the name of a file that is not whole yet; kill -9 can leave one behind."""
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -15,11 +21,22 @@ def write_whole(path: Path, content: bytes | str) -> None:
         OSError: as the operating system says; nothing is left aside.
 
     """
-    data = content.encode() if isinstance(content, str) else content
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with open_whole(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def open_whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to write in pieces; it becomes `path` when the block ends without an error.
+
+    Raises:
+        OSError: as the operating system says; nothing is left aside.
+
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
         with open(aside, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)

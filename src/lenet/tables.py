@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lenet import data, engines, machine, metrics, receipt, studies, zoo
+from lenet import bulk, data, engines, machine, metrics, receipt, studies, zoo
 from lenet.display import describe_row
 from lenet.explanation import Explanation
 from lenet.prediction import Result
 from lenet.rate_finder import MARGIN, RangeTest
 from lenet.run import Run
+from lenet.stages import Preparation
 
 WIDTH = 160
+
+MOST_SHOWN = 200
+"""Rows of a table of answers; nobody reads more on a screen."""
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: str = "") -> str:
@@ -147,6 +152,48 @@ def decision(found: Explanation, picture: Path, most: int = 5) -> str:
     ]
     answers = table(["class", "probability", "logit"], rows, " rr")
     return f"{found.title}\n\n{answers}\n\npicture: {picture}"
+
+
+def answers(rows: Iterable[Mapping[str, Any]], problems: Iterable[tuple[str, str]]) -> str:
+    """A line for each picture, and one for each that could not be used; the first `MOST_SHOWN`."""
+    found, bad = list(islice(rows, MOST_SHOWN + 1)), list(islice(problems, MOST_SHOWN + 1))
+    lines = []
+    if found:
+        names = [name for name in found[0] if name != "notes" or any(row[name] for row in found)]
+        shown = [[_cell(name, row[name]) for name in names] for row in found[:MOST_SHOWN]]
+        right = "".join("r" if "probability" in name else " " for name in names)
+        lines.append(table(names, shown, right))
+    lines += [f"{name}: {reason}" for name, reason in bad[:MOST_SHOWN]]
+    if len(found) > MOST_SHOWN or len(bad) > MOST_SHOWN:
+        lines.append(f"... and more than {MOST_SHOWN}; for all of them: --format csv, or --out")
+    return "\n".join(lines)
+
+
+def _cell(name: str, value: Any) -> str:
+    return f"{value:.4f}" if "probability" in name else str(value).replace("\n", " ")
+
+
+def preparation(found: Preparation, picture: Path) -> str:
+    """The likeliest class after each stage of a picture's preparation, then where the figure is."""
+    rows = [
+        [
+            answer.stage.name,
+            "x".join(str(side) for side in answer.stage.image.shape[:0:-1]),
+            found.class_names[answer.prediction],
+            f"{answer.probabilities[answer.prediction]:.4f}",
+        ]
+        for answer in found.stages
+    ]
+    shown = table(["stage", "pixels", "class", "probability"], rows, "   r")
+    return f"{', '.join((found.name, *found.picture.notes))}\n\n{shown}\n\npicture: {picture}"
+
+
+def bulk_summary(outcome: bulk.Outcome) -> str:
+    """How many were answered, and where it all is."""
+    lines = [f"{outcome.answers:,} images answered: {outcome.out}"]
+    if outcome.problems:
+        lines.append(f"{outcome.problems:,} inputs could not be used: {outcome.errors}")
+    return "\n".join(lines)
 
 
 def data_sets(data_dir: Path | None = None) -> str:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import numpy as np
+
 from lenet import plots, report
+from lenet.bulk import Answer, Network, answer_pictures
+from lenet.bulk.direct import Picture
 from lenet.display.chart import line_chart
 from lenet.display.notebook import SERIES
 from lenet.explanation import Explanation, explain_run
@@ -59,6 +64,27 @@ class TrainedRun(Run):
         """One decision, layer by layer; `picture` is a file or `SPLIT:INDEX`, as `test:17`."""
         found = explain_run(self.path, picture, data_dir=data_dir)
         return Decision(**{field.name: getattr(found, field.name) for field in fields(found)})
+
+    def predict(
+        self, pictures: Picture | Iterable[Picture], top: int = 1, which: str | None = None
+    ) -> Answer | list[Answer]:
+        """What pictures show: an answer for one, a list for several.
+
+        A picture is a path, the bytes of a file, or uint8 (height, width) or (channels, height,
+        width); an array (n, channels, height, width) is several.  An array in the network's shape
+        is taken as it is, all else is prepared as the run's data was.  For files in bulk see
+        `lenet predict`.
+
+        Raises:
+            FormatError: at the first picture that cannot be read.
+            UsageError: if something is no picture, or `top` is out of range.
+        """
+        network = Network.of(self.checkpoint(which))
+        if isinstance(pictures, str | Path | bytes) or (
+            isinstance(pictures, np.ndarray) and pictures.ndim < 4
+        ):
+            return answer_pictures(network, [pictures], top)[0]
+        return answer_pictures(network, pictures, top)
 
     def report(self, out: str | Path | None = None, data_dir: str | Path | None = None) -> Path:
         """Write the run's report as one HTML file, by default into its folder."""

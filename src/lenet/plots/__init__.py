@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from lenet.errors import UsageError
 from lenet.run import Row
 
 if TYPE_CHECKING:
@@ -30,14 +31,23 @@ GAP = 2
 
 @contextmanager
 def open_figure(path: Path, width: float, height: float) -> Iterator[Figure]:
-    """A figure of `width` x `height` inches that is saved to `path` at 160 dots an inch."""
+    """A figure of `width` x `height` inches that is saved to `path` at 160 dots an inch.
+
+    Raises:
+        UsageError: if it cannot be written there, or the name's ending is no format of figures.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     yield figure
-    figure.savefig(path, dpi=160)
+    try:
+        figure.savefig(path, dpi=160)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{path}: this figure cannot be written: {error}; name a .png in a folder that is there"
+        ) from error
 
 
 def draw_curves(history: Sequence[Row], title: str, path: Path) -> None:
@@ -131,7 +141,7 @@ def contact_sheet(
         for block, axes in enumerate(figure.subplots(1, blocks, squeeze=False)[0]):
             names = class_names[block * rows : (block + 1) * rows]
             shown = [images[labels == block * rows + row][:examples] for row in range(len(names))]
-            _show_image(axes, _tile(shown, rows, examples))
+            show_image(axes, _tile(shown, rows, examples))
             middles = (np.arange(len(names)) + 0.5) * (images.shape[2] + 2 * GAP)
             axes.set_yticks(middles, names)
             axes.set(xticks=[], frame_on=False)
@@ -148,10 +158,10 @@ def _tile(shown: Sequence[NDArray[np.uint8]], rows: int, columns: int) -> NDArra
     return sheet.reshape(channels, rows * (height + 2 * GAP), columns * (width + 2 * GAP))
 
 
-def _show_image(axes: Axes, image: NDArray[np.uint8]) -> None:
+def show_image(axes: Axes, image: NDArray[np.uint8], greys: str = "gray_r") -> None:
     """An image (channels, height, width) with one channel in greys, or three as colours."""
     shown = image[0] if len(image) == 1 else np.moveaxis(image[:3], 0, -1)
-    axes.imshow(shown, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
+    axes.imshow(shown, cmap=greys, vmin=0, vmax=255, interpolation="nearest")
 
 
 def draw_decision(explanation: Explanation, path: Path) -> None:
@@ -190,12 +200,12 @@ def _headline(explanation: Explanation) -> str:
 
 def _draw_answer(row: SubFigure, explanation: Explanation) -> None:
     given, seen, mattered, answer = row.subplots(1, 4, width_ratios=(1, 1, 1.25, 1.9))
-    _show_image(given, explanation.given)
+    show_image(given, explanation.given)
     given.set_title("as given", fontsize=10)
-    _show_image(seen, explanation.image)
+    show_image(seen, explanation.image)
     height, width = explanation.image.shape[1:]
     seen.set_title(f"as seen, {width}x{height}", fontsize=10)
-    _show_image(mattered, explanation.image)
+    show_image(mattered, explanation.image)
     largest = max(float(np.abs(explanation.occlusion).max()), 1e-6)
     shown = mattered.imshow(
         explanation.occlusion, cmap="PuOr_r", vmin=-largest, vmax=largest, alpha=0.7

@@ -1,0 +1,96 @@
+"""Inputs into images for the network; what cannot be read is a `FormatError` with its reason."""
+
+from __future__ import annotations
+
+import io
+import stat
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet.bulk.network import Network, Prepared
+from lenet.data.picture import FORMATS, read_picture
+from lenet.errors import FormatError
+
+MOST_BYTES = 1 << 28
+"""A larger file is no picture that anybody wants an answer to; it is refused before it is read."""
+
+KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def read_regular(path: Path, name: str) -> bytes:
+    """The content of a regular file; a FIFO or a device could make a reader wait for ever.
+
+    Raises:
+        FormatError: if it is something else, too large, empty, or cannot be opened.
+    """
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            kind = KINDS.get(stat.S_IFMT(found.st_mode), "something else")
+            raise FormatError(f"{name}: {kind}, not a file")
+        if found.st_size > MOST_BYTES:
+            raise FormatError(
+                f"{name}: {found.st_size:,} bytes are too many for a picture; "
+                f"make it smaller than {MOST_BYTES:,}"
+            )
+        content = path.read_bytes()
+    except OSError as error:
+        raise FormatError(f"{name}: cannot be opened: {error.strerror}") from error
+    if not content:
+        raise FormatError(f"{name}: empty")
+    return content
+
+
+def is_picture(head: bytes) -> bool:
+    """Whether a file that begins so is in a format that is decoded."""
+    from PIL import Image
+
+    Image.init()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            Image.open(io.BytesIO(head), formats=[name for name in FORMATS if name in Image.OPEN])
+    except Exception:  # Pillow's openers let many kinds through
+        return False
+    return True
+
+
+def prepare_picture(network: Network, content: bytes, name: str) -> Prepared:
+    """Decode a picture and make it what the network was trained on.
+
+    Raises:
+        FormatError: as `read_picture`.
+    """
+    picture = read_picture(content, network.spec.input_shape, network.convention, name)
+    return Prepared(name, picture.image, picture.notes)
+
+
+def prepare_image(network: Network, image: NDArray[np.uint8], name: str) -> Prepared:
+    """An image of an array, uint8 (channels, height, width).
+
+    In the network's shape it is taken as it is, since arrays of that shape are data; in another
+    one it is treated as a picture.
+
+    Raises:
+        FormatError: as `read_picture`.
+    """
+    if image.shape == network.spec.input_shape:
+        return Prepared(name, image)
+    return prepare_picture(network, _portable(image), name)
+
+
+def _portable(image: NDArray[np.uint8]) -> bytes:
+    """As a file of Netpbm's, the simplest that a decoder reads: grey (P5) or colour (P6)."""
+    channels, height, width = image.shape
+    kind = b"P5" if channels == 1 else b"P6"
+    pixels = np.ascontiguousarray(np.moveaxis(image[: 1 if channels == 1 else 3], 0, -1))
+    return b"%s %d %d 255\n" % (kind, width, height) + pixels.tobytes()

@@ -1,0 +1,782 @@
+"""`lenet predict`: from files to answers, in bulk, stopped and gone on with, on bad files."""
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import hostile
+import numpy as np
+import pytest
+from conftest import need, need_module, run_lenet, start_lenet
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from lenet import bulk, trained
+from lenet.bulk import formats, inputs
+from lenet.bulk.attempt import Attempt
+from lenet.bulk.network import BATCH, Prepared, answer, probabilities
+from lenet.bulk.rows import MOST_FRUITLESS, read_rows
+from lenet.errors import FormatError, PartialError, UsageError
+from lenet.execution import Outcome
+
+PICTURES = 240
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Real digits as PNG files in two folders, dark on light, larger than the network's."""
+    folder = tmp_path_factory.mktemp("inputs") / "pictures"
+    (folder / "b").mkdir(parents=True)
+    digits = load_digits().images[:PICTURES]
+    for index, digit in enumerate(digits):
+        image = Image.fromarray((255 - digit * (255 / 16)).astype(np.uint8)).resize((24, 24))
+        image.save(folder / ("b" if index % 3 == 0 else ".") / f"{index:03d}.png")
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(digits_run, pictures, tmp_path_factory):
+    """A folder of predictions that was never disturbed."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    code, text, err = run_lenet(
+        "predict", digits_run.path, pictures, "--out", out, "--shard-rows", 10
+    )
+    assert code == 0, err
+    assert text == f"{PICTURES} images answered: {out}\n"
+    assert f"{PICTURES}/{PICTURES} images" in err
+    return out
+
+
+def content(folder):
+    """Every byte that must depend on the inputs, the network and the format alone."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in ("receipt.json", ".lock")
+    }
+
+
+def rows_of(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def predict(*words, **options):
+    return run_lenet("predict", *words, **options)
+
+
+# One picture, and how answers are shown
+
+
+def test_one_picture_is_answered_in_a_table(digits_run, pictures):
+    code, out, err = predict(digits_run.path, pictures / "001.png", "--top", 2)
+    assert (code, err) == (0, "")
+    heading, row = out.splitlines()
+    assert heading.split() == ["path", "class", "probability", "class_2", "probability_2", "notes"]
+    shown = re.fullmatch(
+        rf"{pictures}/001.png +(\d) +(0\.\d{{4}}) +(\d) +(0\.\d{{4}}) +dark.*", row
+    )
+    found = trained.open_run(digits_run.path).predict(pictures / "001.png", top=2)
+    assert shown.groups() == (
+        found.classes[0], f"{found.probabilities[0]:.4f}",
+        found.classes[1], f"{found.probabilities[1]:.4f}",
+    )  # fmt: skip
+
+
+def test_answers_are_right_about_as_often_as_the_run_is(whole):
+    rows = [row for path in sorted((whole / "shards").iterdir()) for row in rows_of(path)]
+    labels = load_digits().target[:PICTURES]
+    right = sum(int(row["class"]) == labels[int(Path(row["path"]).stem)] for row in rows)
+    assert len(rows) == PICTURES
+    assert right > 0.6 * PICTURES
+
+
+def test_csv_and_json_lines_are_printed_with_full_paths(digits_run, pictures):
+    code, out, _ = predict(digits_run.path, pictures / "b", "--format", "csv", "--quiet")
+    assert code == 0
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["path"] for row in rows] == sorted(map(str, (pictures / "b").iterdir()))
+    code, out, _ = predict(digits_run.path, pictures / "b", "--format", "jsonl", "--quiet")
+    assert code == 0
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [{**row, "probability": str(row["probability"])} for row in lines] == rows
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_every_format_holds_the_same_answers(digits_run, pictures, whole, tmp_path, kind):
+    if kind == "parquet":
+        need_module("pyarrow", "pip install 'lenet[parquet]'")
+    out = tmp_path / f"answers.{kind}"
+    code, text, err = predict(digits_run.path, pictures, "--out", out, "--quiet")
+    assert (code, err) == (0, "")
+    assert text == f"{PICTURES} images answered: {out}\n"
+    assert list(formats.read(out, kind)) == list(bulk.PredictionFolder(whole).rows())
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_any_script_and_any_name_comes_back_as_it_went_in(tmp_path, kind):
+    if kind == "parquet":
+        need_module("pyarrow", "pip install 'lenet[parquet]'")
+    odd = 'a "b", c\nd.png'
+    answers = [
+        bulk.Answer(odd, ('Größe, "9"', "衬衫"), (0.75, 0.25), ("ä", "b; c")),
+        bulk.Answer(os.fsdecode(b"\xff.png"), ("衬衫", "=1+1"), (1.0, 1e-9)),
+    ]
+    path = tmp_path / f"x.{kind}"
+    path.write_bytes(formats.encode(answers, 2, kind))
+    first, second = formats.read(path, kind)
+    assert list(first) == ["path", "class", "probability", "class_2", "probability_2", "notes"]
+    assert list(first.values()) == [odd, 'Größe, "9"', 0.75, "衬衫", 0.25, "ä; b; c"]
+    assert list(second.values()) == ["\\xff.png", "衬衫", 1.0, "=1+1", 1e-9, ""]
+    if kind != "parquet":
+        assert "衬衫" in path.read_text(encoding="utf-8")
+
+
+def test_without_pyarrow_parquet_says_how_to_get_it(monkeypatch, digits_run, pictures, tmp_path):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(
+        UsageError, match=r"missing; install it with: pip install 'lenet\[parquet\]"
+    ):
+        bulk.predict(digits_run.path, [str(pictures)], tmp_path / "x.parquet")
+
+
+# What is found where
+
+
+def test_a_folder_means_its_pictures_in_order_and_what_is_named_is_taken(digits_run, pictures):
+    found = [piece.name for piece in inputs.find([str(pictures)])]
+    assert found == sorted(found)
+    assert len(found) == PICTURES
+    code, out, err = predict(digits_run.path, pictures / "notes.txt")
+    assert code == 3
+    assert out == f"{pictures}/notes.txt: not a picture in a format that is known\n"
+    assert "1 of 1 inputs could not be used" in err
+
+
+def test_a_pattern_is_sorted_and_may_reach_down(pictures):
+    below = [piece.name for piece in inputs.find([f"{pictures}/**/00[0-4].png"])]
+    names = ("001.png", "002.png", "004.png", "b/000.png", "b/003.png")
+    assert below == [str(pictures / name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("nothing.png", "nothing.png: there is no such file or folder; check the path"),
+        ("*.none", r"\*.none: no file has such a name; is the pattern right\?"),
+        ("empty", "empty: no picture is there"),
+    ],
+)
+def test_nothing_to_do_is_said_and_leaves_nothing(digits_run, tmp_path, path, message):
+    (tmp_path / "empty").mkdir()
+    code, _, err = predict(digits_run.path, path, "--out", "out", cwd=tmp_path)
+    assert code == 2
+    assert re.match(f"lenet: error: {message}", err)
+    assert [each.name for each in tmp_path.iterdir()] == ["empty"]
+
+
+def test_the_standard_input_is_a_picture_or_a_list_of_paths(digits_run, pictures, tmp_path):
+    picture = (pictures / "001.png").read_bytes()
+    expected = predict(digits_run.path, pictures / "001.png", "--format", "csv")[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "lenet", "predict", str(digits_run.path), "-", "--format", "csv"],
+        input=picture, capture_output=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.decode() == expected.replace(str(pictures / "001.png"), "-")
+    names = f"{pictures}/001.png\r\n\n{pictures}/b\n{tmp_path}/gone.png"
+    (tmp_path / "list").write_text(names)
+    with open(tmp_path / "list", "rb") as file:
+        code, out, err = predict(digits_run.path, "-", "--format", "csv", "--quiet", stdin=file)
+    assert code == 3
+    assert f"lenet: {tmp_path}/gone.png: cannot be opened: No such file or directory" in err
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["path"] for row in rows[:2]] == [f"{pictures}/001.png", f"{pictures}/b/000.png"]
+    assert len(rows) == 1 + PICTURES // 3
+
+
+@pytest.mark.parametrize("suffix", sorted(hostile.FORMATS))
+def test_a_picture_of_each_format_is_known_at_the_standard_input(suffix):
+    drawing = hostile.Maker(Path(), np.random.default_rng(0), {}).drawing()
+    data = hostile.encode(drawing, suffix)
+    (piece,) = inputs.find(["-"], io.BytesIO(data))
+    assert piece.content == data
+
+
+@pytest.mark.parametrize("blocks", [1, 7, 1 << 20])
+def test_a_long_list_of_paths_is_read_in_pieces(tmp_path, monkeypatch, blocks):
+    monkeypatch.setattr(inputs, "SNIFFED", blocks)
+    names = [f"{tmp_path}/{index}é.png" for index in range(50)]
+    found = inputs.find(["-"], io.BytesIO("\n".join(names).encode()))
+    assert [piece.name for piece in found] == names
+
+
+# The list of inputs and its shards
+
+
+def test_shards_are_slices_of_the_list_wherever_files_of_images_begin(tmp_path):
+    pieces = [
+        inputs.Piece("a.png"), inputs.Piece("b.npy", 0, 23), inputs.Piece("empty.npy", 0, 0),
+        inputs.Piece("ç\n.png"), inputs.Piece("d.npy", 0, 5), inputs.Piece("-", content=b"\0\xff"),
+    ]  # fmt: skip
+    everything = [row for piece in pieces for row in flat(piece)]
+    for size in (1, 2, 3, 7, 24, 31, 100):
+        listing = inputs.write_listing(pieces, tmp_path / "list", size)
+        assert listing.rows == len(everything) == 31
+        assert len(listing) == -(-31 // size)
+        shards = [[row for piece in shard for row in flat(piece)] for shard in listing]
+        assert [row for shard in shards for row in shard] == everything
+        assert [len(shard) for shard in shards] == [listing.count(n) for n in range(len(listing))]
+
+
+def flat(piece):
+    if piece.start is None:
+        return [(piece.name, piece.content)]
+    return [(piece.name, row) for row in range(piece.start, piece.stop)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "shard_rows"), [(5, 100), (6400, 100), (64_000, 1000), (10**6, 5000)]
+)
+def test_the_size_of_a_shard_depends_on_the_inputs_alone(tmp_path, rows, shard_rows):
+    listing = inputs.write_listing([inputs.Piece("a.npy", 0, rows)], tmp_path / "list")
+    assert listing.shard_rows == shard_rows
+
+
+def test_the_digest_of_the_list_changes_with_a_file(tmp_path):
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"one")
+    digests = set()
+    for data, moment in ((b"one", 1), (b"three", 1), (b"three", 2)):
+        picture.write_bytes(data)
+        os.utime(picture, (moment, moment))
+        digests.add(inputs.write_listing(inputs.find([str(picture)]), tmp_path / "list").digest)
+    assert len(digests) == 3
+
+
+# Files of images
+
+
+def test_images_in_the_networks_shape_are_taken_as_they_are(digits_run, tmp_path):
+    from lenet import data
+
+    test = data.load("digits").test
+    np.save(tmp_path / "test.npy", test.images)
+    code, out, err = predict(digits_run.path, tmp_path / "test.npy", "--format", "jsonl", "--quiet")
+    assert code == 0, err
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["path"] for row in rows] == [
+        f"{tmp_path}/test.npy#{index}" for index in range(len(test))
+    ]
+    right = sum(int(row["class"]) == label for row, label in zip(rows, test.labels, strict=True))
+    assert right == len(test) - digits_run.evaluate().misses
+
+
+def test_images_of_another_shape_are_prepared_as_pictures(digits_run, pictures, tmp_path):
+    names = ["001.png", "002.png"]
+    images = np.stack([np.asarray(Image.open(pictures / name)) for name in names])
+    np.save(tmp_path / "large.npy", images)
+    code, out, _ = predict(digits_run.path, tmp_path / "large.npy", "--format", "csv")
+    assert code == 0
+    found = list(csv.DictReader(io.StringIO(out)))
+    run = trained.open_run(digits_run.path)
+    answers = run.predict([pictures / name for name in names])
+    assert [float(row["probability"]) for row in found] == [each.probability for each in answers]
+    assert [row["notes"] for row in found] == ["; ".join(each.notes) for each in answers]
+
+
+def table_of_digits(path, bad=()):
+    """A CSV of the first 40 digits, 8x8 numbers each, and lines that are damaged."""
+    rows = (load_digits().images[:40] * (255 / 16)).astype(int).reshape(40, 64)
+    lines = [",".join(map(str, row)) for row in rows]
+    for index in bad:
+        lines[index] = "999" + lines[index][lines[index].index(",") :]
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("shard_rows", [3, 100])
+def test_a_damaged_row_is_isolated_however_rows_are_read_together(digits_run, tmp_path, shard_rows):
+    table_of_digits(tmp_path / "bad.csv", bad=(0, 17, 39))
+    out = tmp_path / "out.csv"
+    words = ("--out", out, "--shard-rows", shard_rows, "--quiet")
+    code, _, err = predict(digits_run.path, tmp_path / "bad.csv", *words)
+    assert code == 3
+    assert "3 of 40 inputs could not be used" in err
+    bad = [int(row["path"].partition("#")[2]) for row in rows_of(tmp_path / "out.errors.csv")]
+    good = [int(row["path"].partition("#")[2]) for row in rows_of(out)]
+    assert bad == [0, 17, 39]
+    assert sorted(good + bad) == list(range(40))
+
+
+class BrokenFile:
+    """Rows from `broken` on cannot be read; counts how often somebody tries."""
+
+    def __init__(self, broken):
+        self.broken, self.calls = broken, 0
+
+    def blocks(self, size, start, stop):
+        self.calls += 1
+        for row in range(start, stop, size):
+            last = min(row + size, stop)
+            if last > self.broken:
+                raise FormatError(f"row {self.broken} is damaged")
+            yield type("Block", (), {"images": np.zeros((last - row, 1, 8, 8), np.uint8)})
+
+
+def test_a_file_that_breaks_off_is_given_up_after_a_few_rows(monkeypatch):
+    images = BrokenFile(300)
+    monkeypatch.setattr("lenet.bulk.rows._open", lambda path, network: images)
+    found = list(read_rows(Path("x"), None, 0, 1000))
+    assert [row for row, _ in found] == list(range(1000))
+    assert sum(isinstance(each, FormatError) for _, each in found) == 700
+    assert images.calls <= MOST_FRUITLESS + 3
+
+
+def test_a_file_of_images_that_cannot_be_opened_does_not_stop_the_others(
+    digits_run, pictures, tmp_path
+):
+    (tmp_path / "bad.npz").write_bytes(b"PK, but no zip")
+    code, out, err = predict(
+        digits_run.path, tmp_path / "bad.npz", pictures / "001.png", "--format", "csv"
+    )
+    assert code == 3
+    assert len(out.splitlines()) == 2
+    assert f"lenet: {tmp_path}/bad.npz: not an .npz file" in err
+
+
+# In bulk
+
+
+def test_the_folder_says_what_it_holds(whole, digits_run):
+    names = {path.name for path in whole.iterdir()} - {".lock"}
+    assert names == {
+        "manifest.json", "inputs.jsonl", "shards", "problems", "errors.csv", "receipt.json",
+    }  # fmt: skip
+    manifest = json.loads((whole / "manifest.json").read_text())
+    assert manifest["inputs"]["images"] == PICTURES
+    assert manifest["output"] == {"format": "csv", "top": 1, "shard_rows": 10, "shards": 24}
+    assert len(list((whole / "shards").iterdir())) == 24
+    assert (whole / "errors.csv").read_text() == "path,reason\n"
+    (session,) = json.loads((whole / "receipt.json").read_text())["sessions"]
+    assert session["images"] == PICTURES
+    assert set(session["seconds_by_part"]) == {"reading", "preparation", "network", "writing"}
+
+
+def test_answers_depend_on_no_number_of_processes_and_no_size_of_shard(
+    digits_run, pictures, whole, tmp_path
+):
+    expected = list(bulk.PredictionFolder(whole).rows())
+    for processes, size in ((1, 7), (3, 100), (2, 1000)):
+        out = tmp_path / f"{size}"
+        bulk.predict(digits_run.path, [str(pictures)], out, processes=processes, shard_rows=size)
+        assert list(bulk.PredictionFolder(out).rows()) == expected
+
+
+def test_an_answer_does_not_depend_on_its_neighbours(digits_run):
+    network = bulk.Network.of(digits_run.checkpoint())
+    dice = np.random.default_rng(0)
+    images = dice.integers(0, 256, (BATCH + 9, *network.spec.input_shape), np.uint8)
+    together = probabilities(network, images)
+    for index in (0, 1, 100, BATCH - 1, BATCH, BATCH + 8):
+        assert (probabilities(network, images[index : index + 1]) == together[index]).all()
+    assert probabilities(network, images[:0]).shape == (0, network.spec.classes)
+    assert list(answer(network, [], 1)) == []
+    (one,) = answer(network, [Prepared("x", images[3])], network.spec.classes)
+    assert list(one.probabilities) == sorted(one.probabilities, reverse=True)
+    assert sum(one.probabilities) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_second_start_repeats_nothing_and_does_what_is_missing(
+    digits_run, pictures, whole, tmp_path
+):
+    out = tmp_path / "out"
+    words = (digits_run.path, pictures, "--out", out, "--shard-rows", 10)
+    assert predict(*words)[0] == 0
+    removed = [out / "shards" / "00003.csv", out / "errors.csv"]
+    for path in removed:
+        path.unlink()
+    (out / "shards" / ".00003.csv.99999.partial").write_text("half a sha")
+    before = {path.name: path.stat().st_mtime_ns for path in (out / "shards").glob("*.csv")}
+    code, _, err = predict(*words)
+    assert (code, err) == (0, "")
+    after = {path.name: path.stat().st_mtime_ns for path in (out / "shards").glob("*.csv")}
+    assert {name for name in after if after[name] != before.get(name)} == {"00003.csv"}
+    assert content(out) == content(whole)
+    assert len(json.loads((out / "receipt.json").read_text())["sessions"]) == 2
+
+
+def test_other_inputs_another_network_or_format_are_refused_with_the_cure(
+    digits_run, pictures, whole, tmp_path
+):
+    import lenet
+
+    other = lenet.train(data="digits", out=tmp_path / "run", epochs=1, seed=9)
+    cases = [
+        (digits_run.path, pictures / "b", [], "the inputs have changed since"),
+        (other.path, pictures, [], "another network, or a later checkpoint of it, began here"),
+        (digits_run.path, pictures, ["--top", 2], "another format, another --top or another"),
+        (digits_run.path, pictures, ["--format", "jsonl"], "another format, another --top or"),
+    ]
+    before = content(whole)
+    for run, path, words, reason in cases:
+        code, _, err = predict(run, path, "--out", whole, "--shard-rows", 10, *words)
+        assert code == 2
+        assert f"{whole}: cannot go on here: {reason}" in err
+        assert "choose another --out, or remove this folder" in err
+    assert content(whole) == before
+
+
+def test_a_file_starts_over_where_a_folder_refuses(digits_run, pictures, tmp_path, monkeypatch):
+    out = tmp_path / "x.csv"
+
+    def stop(function, items, **_):
+        yield Outcome(0, function(items[0]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lenet.bulk.running.run_tasks", stop)
+    with pytest.raises(KeyboardInterrupt):
+        bulk.predict(digits_run.path, [str(pictures)], out, shard_rows=10)
+    assert [path.name for path in tmp_path.iterdir()] == [".x.csv.partial"]
+    monkeypatch.undo()
+    outcome = bulk.predict(digits_run.path, [str(pictures / "b")], out, shard_rows=10)
+    assert outcome.answers == len(rows_of(out)) == PICTURES // 3
+    assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--out", "x.png"], "lenet writes .csv, .jsonl and .parquet files, and folders"),
+        (["--out", "x.csv", "--format", "jsonl"], "do not agree; leave out --format"),
+        (["--format", "xml"], "--format xml: into files lenet writes csv, jsonl, parquet"),
+        (["--format", "parquet"], "no text to print; name a file with --out"),
+        (["--top", "11"], "--top 11: this network has 10 classes"),
+        (["--out", "full"], "full: already there, and not made by lenet predict"),
+        (["--out", "folder.csv"], "folder.csv: a folder with the name of a file"),
+        (["--stages", "--out", "x.nothing"], "x.nothing: this figure cannot be written"),
+        (["--stages", "another.png"], "--stages draws one picture, not 2; name one"),
+    ],
+)
+def test_what_cannot_work_is_refused(digits_run, pictures, tmp_path, words, message):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("years of work")
+    (tmp_path / "folder.csv").mkdir()
+    code, _, err = predict(digits_run.path, pictures / "001.png", *words, cwd=tmp_path)
+    assert code == 2, err
+    assert message in err
+    assert "Traceback" not in err
+    assert {path.name for path in tmp_path.iterdir()} == {"full", "folder.csv"}
+
+
+def test_one_process_at_a_time_predicts_into_a_folder(digits_run, pictures, whole):
+    with bulk.PredictionFolder(whole).lock():
+        code, _, err = predict(digits_run.path, pictures, "--out", whole, "--shard-rows", 10)
+    assert code == 2
+    assert f"{whole}: another process predicts into this folder; wait for it" in err
+
+
+def test_a_shard_that_cannot_be_done_is_said_and_the_others_are_kept(
+    digits_run, pictures, whole, tmp_path, monkeypatch
+):
+    def lose_one(function, items, **_):
+        for index, item in enumerate(items):
+            if index == 2:
+                yield Outcome(index, error="its process died 3 times in a row")
+            else:
+                yield Outcome(index, function(item))
+
+    monkeypatch.setattr("lenet.bulk.running.run_tasks", lose_one)
+    outcome = bulk.predict(digits_run.path, [str(pictures)], tmp_path / "out", shard_rows=10)
+    with pytest.raises(
+        PartialError, match=r"1 shards could not be done.*number 2: its process died"
+    ):
+        outcome.check()
+    assert not (tmp_path / "out" / "errors.csv").exists()
+    monkeypatch.undo()
+    bulk.predict(digits_run.path, [str(pictures)], tmp_path / "out", shard_rows=10).check()
+    assert content(tmp_path / "out") == content(whole)
+
+
+# Processes that die
+
+
+def workers(pid):
+    """Processes below `pid` that joblib made."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(status.read_text().rpartition(")")[2].split()[1])
+            if parent == pid and b"popen_loky" in (status.parent / "cmdline").read_bytes():
+                found.append(int(status.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """1,000 files, some of them no pictures at all."""
+    folder = tmp_path_factory.mktemp("many") / "many"
+    folder.mkdir()
+    digits = load_digits().images
+    for index in range(1000):
+        path = folder / f"{index:04d}.png"
+        if index % 100 == 7:
+            path.write_bytes(b"no picture")
+        else:
+            Image.fromarray((digits[index] * (255 / 16)).astype(np.uint8)).resize((64, 64)).save(
+                path
+            )
+    return folder
+
+
+def kill_and_resume(run, many, out, moments):
+    """Start, kill -9 at each of `moments` (seconds after the start), then go to the end."""
+    hits = 0
+    words = ("predict", run, many, "--out", out, "--shard-rows", 10, "--quiet")
+    for moment, victim in moments:
+        process = start_lenet(*words)
+        time.sleep(moment)
+        targets = [process.pid] if victim == "driver" else workers(process.pid)[:1]
+        if process.poll() is None and targets:
+            os.kill(targets[0], signal.SIGKILL)
+            hits += 1
+        process.communicate(timeout=240)
+        if process.returncode == 3:
+            break
+    code, _, err = run_lenet(*words)
+    assert code == 3
+    assert "10 of 1,000 inputs could not be used" in err
+    return hits
+
+
+@pytest.fixture(scope="module")
+def undisturbed(digits_run, many, tmp_path_factory):
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    started = time.monotonic()
+    kill_and_resume(digits_run.path, many, out, [])
+    return out, time.monotonic() - started
+
+
+def test_kill_9_of_the_driver_and_of_a_worker_changes_no_byte(
+    digits_run, many, undisturbed, tmp_path
+):
+    expected, seconds = undisturbed
+    moments = [(0.6 * seconds, "driver"), (0.7 * seconds, "worker")]
+    assert kill_and_resume(digits_run.path, many, tmp_path / "out", moments) >= 1
+    assert content(tmp_path / "out") == content(expected)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("victim", ["driver", "worker"])
+def test_20_kills_at_random_moments_change_no_byte(digits_run, many, undisturbed, tmp_path, victim):
+    expected, seconds = undisturbed
+    dice, hits, rounds = np.random.default_rng(20), 0, 0
+    while hits < 20:
+        out = tmp_path / str(rounds)
+        moments = [(dice.uniform(0.1, seconds), victim) for _ in range(4)]
+        hits += kill_and_resume(digits_run.path, many, out, moments)
+        assert content(out) == content(expected)
+        rounds += 1
+    print(f"\n{hits} kills of a {victim} in {rounds} predictions; all ended with the same bytes")
+
+
+KILLER = """
+import os, signal, time
+from PIL import ImageFile
+import lenet.bulk.attempt
+lenet.bulk.attempt.MOST_SECONDS = 2.0
+load = ImageFile.ImageFile.load
+def load_or_die(self):
+    if self.size == (13, 17):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if self.size == (13, 18):
+        time.sleep(1000)
+    return load(self)
+ImageFile.ImageFile.load = load_or_die
+"""
+
+
+def test_a_picture_that_kills_or_hangs_its_process_is_found_and_isolated(
+    digits_run, pictures, tmp_path
+):
+    """A decoder with two bugs is put in, in every process of this test."""
+    (tmp_path / "sitecustomize.py").write_text(KILLER)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for index, picture in enumerate(sorted(pictures.glob("*.png"))[:30]):
+        (folder / f"{index:03d}.png").write_bytes(picture.read_bytes())
+    Image.new("L", (13, 17), 255).save(folder / "005.png")
+    Image.new("L", (13, 18), 255).save(folder / "015.png")
+    path = os.pathsep.join([str(tmp_path), str(Path(bulk.__file__).parents[2])])
+    words = (digits_run.path, folder, "--out", tmp_path / "out", "--shard-rows", 10)
+    code, _, err = predict(*words, env={**os.environ, "PYTHONPATH": path})
+    assert code == 3, err
+    assert "a process was lost" in err
+    assert rows_of(tmp_path / "out" / "errors.csv") == [
+        {"path": f"{folder}/005.png", "reason": "reading it kills the process (exit -9)"},
+        {"path": f"{folder}/015.png", "reason": "reading it takes more than 2 s"},
+    ]
+    rows = list(bulk.PredictionFolder(tmp_path / "out").rows())
+    assert len(rows) == 28
+    assert not (tmp_path / "out" / ".attempts").exists()
+
+
+def test_a_try_that_ends_early_leaves_where_it_was(tmp_path):
+    first = Attempt(tmp_path / "a" / "3")
+    assert first.suspects == frozenset()
+    first.at(5)
+    second = Attempt(tmp_path / "a" / "3")
+    assert second.suspects == {5}
+    second.at(8)
+    third = Attempt(tmp_path / "a" / "3")
+    assert third.suspects == {5, 8}
+    third.end()
+    assert not list((tmp_path / "a").iterdir())
+    (tmp_path / "a" / "3").write_bytes(b"odd")
+    assert Attempt(tmp_path / "a" / "3").suspects == frozenset()
+
+
+# 1,000 files that nobody would want to meet
+
+MOST_MEMORY = 2 << 30
+"""Bytes that one process may have in memory; most is for 49 million pixels of 16 bits."""
+
+
+def documented_outcomes():
+    """Kind of file -> `answered`, or the pattern of the reason, as the table in the docs says."""
+    page = (Path(__file__).parents[1] / "docs" / "predict.md").read_text()
+    section = page.split("## Odd and hostile files")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| ([^|]+?) \| ([^|]+?) \|", section, re.MULTILINE)
+    return {kind: outcome for kind, outcome in rows if kind != "file" and set(kind) != {"-"}}
+
+
+def fits(outcome, answered, text):
+    """Whether what became of a file is what its row says; words between backticks are literal."""
+    if outcome.startswith("answered") and answered:
+        wanted = re.findall(r"`([^`]+)`", outcome.partition(" or refused")[0])
+        return all(as_pattern(word).search(text) for word in wanted)
+    refusals = re.findall(r"`([^`]+)`", outcome.partition("refused")[2])
+    return not answered and any(as_pattern(word).match(text) for word in refusals)
+
+
+def as_pattern(words):
+    number = re.sub(r"\bN\b", r"[\\d,x]+", re.escape(words))
+    return re.compile(number.replace(r"\.\.\.", ".*"))
+
+
+def watch(process):
+    """Wait for `process`; the most memory that it or a process below it ever had, in bytes."""
+    most = {}
+    while process.poll() is None:
+        for pid in [process.pid, *workers(process.pid)]:
+            try:
+                text = Path(f"/proc/{pid}/status").read_text()
+            except OSError:
+                continue
+            if found := re.search(r"VmHWM:\s+(\d+) kB", text):
+                most[pid] = int(found[1]) * 1024
+        time.sleep(0.02)
+    process.communicate()
+    return max(most.values())
+
+
+@pytest.mark.timeout(200)
+def test_1000_hostile_files_each_with_its_documented_outcome(digits_run, tmp_path):
+    need(sys.platform == "linux", "FIFOs, sockets and /proc: run this on Linux")
+    folder = tmp_path / "in"
+    folder.mkdir()
+    kinds = hostile.make(folder)
+    assert len(kinds) == hostile.COUNT
+    with open(tmp_path / "err", "w") as err:
+        process = start_lenet(
+            "predict", digits_run.path, folder, "--out", tmp_path / "out", stderr=err
+        )
+        most = watch(process)
+    assert process.returncode == 3
+    assert "Traceback" not in (tmp_path / "err").read_text()
+    assert most < MOST_MEMORY
+    predictions = bulk.PredictionFolder(tmp_path / "out")
+    found = [(row["path"], True, row["notes"]) for row in predictions.rows()]
+    problems = rows_of(tmp_path / "out" / "errors.csv")
+    found += [(row["path"], False, row["reason"]) for row in problems]
+    assert sorted(path for path, _, _ in found) == sorted(kinds), "every file exactly once"
+    table = documented_outcomes()
+    if os.geteuid() == 0:  # nothing is closed to root
+        table["a file that may not be read"] = "answered"
+    assert set(table) == set(kinds.values())
+    for path, answered, text in found:
+        assert fits(table[kinds[path]], answered, text), (kinds[path], answered, text)
+
+
+# On a cluster, in Python, and as a figure
+
+
+def test_a_cluster_that_loses_a_node_gives_the_same_bytes(
+    cluster, digits_run, many, undisturbed, tmp_path
+):
+    address, shards = cluster.stdout.readline().strip(), tmp_path / "out" / "shards"
+    words = ("predict", digits_run.path, many, "--out", tmp_path / "out", "--shard-rows", 10)
+    process = start_lenet(*words, "--cluster", address)
+    while not (shards.exists() and list(shards.iterdir())):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    cluster.stdin.write("kill\n")
+    cluster.stdin.flush()
+    assert cluster.stdout.readline() == "killed\n"
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == 3, err
+    assert "10 of 1,000 inputs could not be used" in err
+    assert content(tmp_path / "out") == content(undisturbed[0])
+    (session,) = json.loads((tmp_path / "out" / "receipt.json").read_text())["sessions"]
+    assert session["where"] == "a Ray cluster"
+
+
+def test_python_gets_an_answer_for_one_picture_and_a_list_for_several(digits_run, pictures):
+    run = trained.open_run(digits_run.path)
+    path = pictures / "001.png"
+    one = run.predict(path)
+    assert (one.class_name, one.probability) == (one.classes[0], one.probabilities[0])
+    assert len(one.classes) == 1
+    array = np.asarray(Image.open(path))
+    several = run.predict([path, str(path), path.read_bytes(), array, array[None]], top=3)
+    assert len({each.probabilities for each in several}) == 1
+    assert {len(each.classes) for each in several} == {3}
+    assert several[0].classes[0] == one.class_name
+    assert run.predict(np.stack([array[None]] * 2))[1].probabilities == one.probabilities
+    assert run.predict([]) == []
+
+
+def test_python_hears_of_what_is_no_picture(digits_run, pictures, tmp_path):
+    run = trained.open_run(digits_run.path)
+    with pytest.raises(FormatError, match=r"notes.txt: not a picture in a format that is known"):
+        run.predict([pictures / "001.png", pictures / "notes.txt"])
+    with pytest.raises(FormatError, match=r"gone.png: cannot be opened: No such file"):
+        run.predict(tmp_path / "gone.png")
+    with pytest.raises(UsageError, match=r"picture 0 is float64 \(8, 8\): give a path, bytes"):
+        run.predict(np.zeros((8, 8)))
+    with pytest.raises(UsageError, match="picture 1 is int: give a path"):
+        run.predict([pictures / "001.png", 7])
+    with pytest.raises(UsageError, match="top = 11: this network has 10 classes"):
+        run.predict(pictures / "001.png", top=11)
+
+
+def test_the_progress_in_a_terminal_names_speed_and_time_left(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    with bulk.PredictionProgress() as progress:
+        progress.begin(100, 1000, 9)
+        progress.update(600, 1000)
+    shown = capsys.readouterr().err
+    assert re.search(r"600 of 1,000 images", shown)
+    assert "images/s" in shown

@@ -1,0 +1,69 @@
+import re
+
+import pytest
+from conftest import run_lenet
+from PIL import Image, ImageDraw
+from test_plots import assert_readable, drawn, ink  # noqa: F401
+
+from lenet import data, trained
+from lenet.errors import FormatError
+from lenet.plots.picture import draw_preparation
+from lenet.stages import follow_picture
+
+
+@pytest.fixture
+def drawing(tmp_path):
+    """A dark stroke in a corner of light paper."""
+    picture = Image.new("L", (300, 200), 240)
+    ImageDraw.Draw(picture).line([(230, 40), (210, 150)], fill=20, width=14)
+    picture.save(tmp_path / "one.png")
+    return tmp_path / "one.png"
+
+
+def test_each_stage_has_its_answer_from_resized_to_prepared(digits_run, drawing):
+    found = follow_picture(digits_run.path, drawing)
+    assert [each.stage.name for each in found.stages] == [
+        "as given", "ink on its ground", "cropped", "fitted", "centred",
+    ]  # fmt: skip
+    assert (found.resized.seen == found.picture.plain).all()
+    assert (found.prepared.seen == found.picture.image).all()
+    shape = data.load("digits").test.images.shape[1:]
+    for each in found.stages:
+        assert each.seen.shape == shape
+        assert each.probabilities.sum() == pytest.approx(1.0)
+    answer = trained.open_run(digits_run.path).predict(drawing)
+    assert answer.class_name == found.class_names[found.prepared.prediction]
+    assert answer.probability == pytest.approx(found.prepared.probabilities.max(), abs=1e-6)
+
+
+def test_the_figure_says_both_answers_and_no_words_overlap(digits_run, drawing, drawn, tmp_path):  # noqa: F811
+    found = follow_picture(digits_run.path, drawing)
+    draw_preparation(found, tmp_path / "stages.png")
+    assert 0.05 < ink(tmp_path / "stages.png") < 0.9
+    names = [found.class_names[each.prediction] for each in (found.prepared, found.resized)]
+    assert_readable(
+        drawn[0],
+        [f"one.png: {names[0]} (", f"only resized it would be {names[1]} (", "5. centred",
+         "dark ink on light ground", "what the network gets"],
+    )  # fmt: skip
+
+
+def test_the_command_draws_into_the_run_or_to_a_file(digits_run, drawing, tmp_path):
+    code, out, err = run_lenet("predict", digits_run.path, drawing, "--stages")
+    assert code == 0, err
+    assert out.splitlines()[0].startswith("one.png, dark ink on light ground")
+    assert re.search(
+        r"^centred +8x8 +\d +0\.\d{4}$|^centred +28x28 +\d +0\.\d{4}$", out, re.MULTILINE
+    )
+    assert out.splitlines()[-1] == f"picture: {digits_run.path}/stages-one.png"
+    with open(drawing, "rb") as file:
+        words = ("predict", digits_run.path, "-", "--stages", "--out", tmp_path / "x.png")
+        code, out, err = run_lenet(*words, stdin=file)
+    assert code == 0, err
+    assert ink(tmp_path / "x.png") > 0.05
+
+
+def test_what_is_no_picture_is_said(digits_run, tmp_path):
+    (tmp_path / "x.png").write_bytes(b"no")
+    with pytest.raises(FormatError, match=r"x.png: not a picture in a format that is known"):
+        follow_picture(digits_run.path, tmp_path / "x.png")
