@@ -239,6 +239,9 @@ def lr_find(
     model: Model = "lenet5",
     data: Data = "fashion-mnist",
     data_dir: DataDir = None,
+    size: Size = None,
+    channels: Channels = None,
+    resize: Resize = "fit",
     recipe: Annotated[Path | None, typer.Option(help="Recipe file (TOML).")] = None,
     lowest: Annotated[float, typer.Option(help="The first step's learning rate.")] = 1e-3,
     highest: Annotated[float, typer.Option(help="The last step's learning rate.")] = 10.0,
@@ -250,6 +253,7 @@ def lr_find(
     """Find a learning rate: loss against a rate that grows from step to step, and a suggestion."""
     from lenet import rate_finder, tables
     from lenet import recipe as recipes
+    from lenet.data import Reading
     from lenet.plots import study as figures
 
     base = recipes.Recipe.read(recipe) if recipe else recipes.Recipe()
@@ -257,6 +261,7 @@ def lr_find(
         model,
         data,
         base.with_changes({"seed": seed}, "flags"),
+        reading=Reading(size, channels, resize),
         lowest=lowest,
         highest=highest,
         steps=steps,
