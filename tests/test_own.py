@@ -68,7 +68,7 @@ def test_26_classes_of_a_folder_are_learnt(trained):
     found = run.evaluate()
     assert found.count == 26 * 6
     assert found.accuracy > 0.9
-    assert "letters: 26 classes of 36 to 36 images; 780 train, 156 test; ink in 20x20" in text
+    assert "letters: 26 classes of 36 images; 780 train, 156 test; ink in 20x20" in text
 
 
 def test_their_names_are_in_every_output(trained, letters):
@@ -139,6 +139,9 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(few, tmp_path):
     whole = lenet.train(data=few, out=tmp_path / "whole", **SHORT)
     with pytest.raises(lenet.LenetError, match="stopped after step 1 of epoch 2"):
         lenet.train(data=few, out=tmp_path / "cut", display=Press(signal.SIGINT, 2, 1), **SHORT)
+    code, _, err = run_lenet("train", "--resume", tmp_path / "cut", "--size", 32)
+    assert code == 2
+    assert "leave out --size, --channels, --resize, --split-seed" in err
     assert content(lenet.resume(tmp_path / "cut")) == content(whole)
 
 
@@ -162,6 +165,18 @@ def test_the_test_images_depend_on_the_pixels_and_the_split_seed_alone(few, tmp_
     assert sorted(pixels(first.test)) != sorted(pixels(other.test))
     assert np.bincount(first.test.labels).tolist() == [2, 2, 2]
     assert not set(pixels(first.test)) & set(pixels(first.train))
+
+
+def test_the_size_and_the_way_of_resizing_do_not_choose_the_test_images(tmp_path):
+    for label in (0, 1):
+        (tmp_path / str(label)).mkdir()
+        for grey in range(label, 240, 20):
+            Image.new("L", (30, 20), grey).save(tmp_path / str(label) / f"{grey}.png")
+    readings = [Reading(), Reading(size=40), Reading(resize="stretch", size=12)]
+    greys = [data.load(tmp_path, reading=reading).test.images[:, 0, 0, 0] for reading in readings]
+    assert len(greys[0]) == 4
+    for found in greys[1:]:
+        np.testing.assert_array_equal(found, greys[0])
 
 
 def test_the_recipes_seed_does_not_choose_the_test_images(few, tmp_path):
@@ -278,7 +293,7 @@ def test_what_cannot_be_read_is_listed_and_the_training_goes_on(few, tmp_path):
         "train", "--data", few, "--epochs", 1, "--batch-size", 16, "--out", tmp_path / "run"
     )
     assert code == 3
-    assert "few: 3 classes of 12 to 12 images; 30 train, 6 test" in out
+    assert "few: 3 classes of 12 images; 30 train, 6 test" in out
     assert "files that cannot be used and are left out: 4; the first one is " in err
     assert "lenet: error: the training is done, but some files cannot be used (4); they" in err
     with open(tmp_path / "run" / "unreadable.csv", encoding="utf-8", newline="") as file:
@@ -295,6 +310,15 @@ def test_what_cannot_be_read_is_listed_and_the_training_goes_on(few, tmp_path):
     code, out, _ = run_lenet("data", "show", few, "--out", tmp_path / "sheet.png")
     assert code == 0
     assert "left out: Б/cut.png: this picture cannot be read" in out
+
+
+def test_a_file_whose_name_is_not_unicode_is_read_or_listed(few):
+    good = os.fsencode(few / "А") + b"/\xff.png"
+    shutil.copy(few / "А" / "000.png", good)
+    with open(os.fsencode(few / "А") + b"/\xfe.png", "wb") as file:
+        file.write(b"no picture")
+    with pytest.warns(UserWarning, match=r"the first one is А/\\xfe\.png: not a picture"):
+        assert sum(data.load(few).survey.counts["train"]) == 31
 
 
 def test_what_systems_leave_in_folders_is_passed_over(few):
@@ -489,7 +513,7 @@ def test_a_file_of_images_trains_resumes_and_is_scored(tmp_path, digits):
     code, out, err = run_lenet("train", "--data", path, "--epochs", 1, "--out", tmp_path / "run")
     assert code == 0, err
     assert "mine: 10 classes of " in out
-    assert lenet.open_run(tmp_path / "run").evaluate().count == 20
+    assert lenet.open_run(tmp_path / "run").evaluate().count == 21
     assert lenet.resume(tmp_path / "run").path == tmp_path / "run"
 
 
@@ -603,6 +627,16 @@ def test_a_study_takes_own_data(few, tmp_path):
     )
     assert code == 0, err
     assert len(list((tmp_path / "out" / "runs").iterdir())) == 2
+
+
+def test_runs_are_compared_on_the_same_test_images_only(few, tmp_path):
+    runs = [
+        lenet.train(data=few, out=tmp_path / str(index), reading=reading, **SHORT).path
+        for index, reading in enumerate([Reading(), Reading(size=32), Reading(split_seed=1)])
+    ]
+    lenet.write_report(runs[:2], tmp_path / "a.html")
+    with pytest.raises(UsageError, match="trained on few, with different test images: only runs"):
+        lenet.write_report(runs, tmp_path / "b.html")
 
 
 def test_names_without_a_font_are_said_once(few, tmp_path):

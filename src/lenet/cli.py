@@ -157,7 +157,7 @@ def train(
     }
     reading = Reading(size, channels, resize, split_seed)
     if resume is not None:
-        _refuse_with_resume(changes, recipe, out)
+        _refuse_with_resume(changes, recipe, out, reading != Reading())
         run = session.resume(resume, **options)
     else:
         base = recipes.Recipe.read(recipe) if recipe else recipes.Recipe()
@@ -418,9 +418,12 @@ def _say(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _refuse_with_resume(changes: dict[str, Any], recipe: Path | None, out: Path | None) -> None:
+def _refuse_with_resume(
+    changes: dict[str, Any], recipe: Path | None, out: Path | None, read_otherwise: bool
+) -> None:
     named = [f"--{name.replace('_', '-')}" for name in changes]
     named += ["--recipe"] * (recipe is not None) + ["--out"] * (out is not None)
+    named += ["--size, --channels, --resize, --split-seed"] * read_otherwise
     if named:
         raise UsageError(
             f"--resume goes on with the run's own recipe and folder; leave out {', '.join(named)}"
