@@ -401,3 +401,30 @@ def test_labels_of_another_number_are_refused(tmp_path, digits):
 def test_a_name_that_promises_nothing_is_no_file_of_images(tmp_path):
     for name in ("a.png", "a.txt", "train-labels-idx1-ubyte", "npy", "a.gz"):
         assert not is_array_file(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "name", ["a.npy", "a.npz", "a.csv", "a.csv.gz", "train-images-idx3-ubyte.gz", "a.parquet"]
+)
+def test_a_mutated_file_is_read_or_refused_and_nothing_else(tmp_path, digits, name):
+    write = next(write for known, write in WRITERS if known == name)
+    write(tmp_path / name, digits[0][:6], digits[1][:6])
+    whole = (tmp_path / name).read_bytes()
+    source = np.random.default_rng(0)
+    refused = 0
+    for _ in range(100):
+        spoilt = bytearray(whole)
+        for _ in range(int(source.integers(1, 4))):
+            # Half of them where headers are.
+            reach = len(spoilt) if source.random() < 0.5 else min(len(spoilt), 128)
+            place = int(source.integers(reach))
+            place = place if source.random() < 0.7 else len(spoilt) - 1 - place
+            spoilt[place] = int(source.integers(256))
+        if source.random() < 0.2:
+            spoilt = spoilt[: int(source.integers(len(spoilt)))]
+        (tmp_path / name).write_bytes(spoilt)
+        try:
+            read_all(open_images(tmp_path / name), 4)
+        except FormatError:
+            refused += 1
+    assert refused > 5

@@ -157,7 +157,7 @@ def train(
     }
     reading = Reading(size, channels, resize, split_seed)
     if resume is not None:
-        _refuse_with_resume(changes, recipe, out)
+        _refuse_with_resume(changes, recipe, out, reading != Reading())
         run = session.resume(resume, **options)
     else:
         base = recipes.Recipe.read(recipe) if recipe else recipes.Recipe()
@@ -309,6 +309,9 @@ def lr_find(
     model: Model = "lenet5",
     data: Data = "fashion-mnist",
     data_dir: DataDir = None,
+    size: Size = None,
+    channels: Channels = None,
+    resize: Resize = "fit",
     recipe: Annotated[Path | None, typer.Option(help="Recipe file (TOML).")] = None,
     lowest: Annotated[float, typer.Option(help="The first step's learning rate.")] = 1e-3,
     highest: Annotated[float, typer.Option(help="The last step's learning rate.")] = 10.0,
@@ -320,6 +323,7 @@ def lr_find(
     """Find a learning rate: loss against a rate that grows from step to step, and a suggestion."""
     from lenet import rate_finder, tables
     from lenet import recipe as recipes
+    from lenet.data import Reading
     from lenet.plots import study as figures
 
     base = recipes.Recipe.read(recipe) if recipe else recipes.Recipe()
@@ -327,6 +331,7 @@ def lr_find(
         model,
         data,
         base.with_changes({"seed": seed}, "flags"),
+        reading=Reading(size, channels, resize),
         lowest=lowest,
         highest=highest,
         steps=steps,
@@ -528,9 +533,12 @@ def _say(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _refuse_with_resume(changes: dict[str, Any], recipe: Path | None, out: Path | None) -> None:
+def _refuse_with_resume(
+    changes: dict[str, Any], recipe: Path | None, out: Path | None, read_otherwise: bool
+) -> None:
     named = [f"--{name.replace('_', '-')}" for name in changes]
     named += ["--recipe"] * (recipe is not None) + ["--out"] * (out is not None)
+    named += ["--size, --channels, --resize, --split-seed"] * read_otherwise
     if named:
         raise UsageError(
             f"--resume goes on with the run's own recipe and folder; leave out {', '.join(named)}"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lenet import data as data_sets
 from lenet import rng, zoo
+from lenet.data import Reading
 from lenet.engines import open_engine
 from lenet.errors import RecipeError
 from lenet.initialiser import initial_weights
@@ -49,9 +50,10 @@ class RangeTest:
 
 def find_rate(
     model: str = zoo.DEFAULT_MODEL,
-    data: str = "fashion-mnist",
+    data: str | Path = "fashion-mnist",
     recipe: Recipe | None = None,
     *,
+    reading: Reading | None = None,
     lowest: float = 1e-3,
     highest: float = 10.0,
     steps: int = 200,
@@ -72,7 +74,7 @@ def find_rate(
         raise RecipeError(f"rates from {lowest} to {highest}: they must be above 0, and rise")
     if steps < 10:
         raise RecipeError(f"steps = {steps}: fewer than 10 say nothing")
-    dataset = data_sets.load(data, data_dir)
+    dataset = data_sets.load(data, data_dir, reading=reading)
     channels, height, width = dataset.train.images.shape[1:]
     spec = zoo.build(
         model,
@@ -93,7 +95,7 @@ def find_rate(
             break
     smoothed = _smooth(losses)
     best = float(rates[int(smoothed.argmin())])
-    return RangeTest(model, data, rates[: len(smoothed)], smoothed, best / MARGIN)
+    return RangeTest(model, dataset.name, rates[: len(smoothed)], smoothed, best / MARGIN)
 
 
 def _batch(count: int, recipe: Recipe, step: int) -> NDArray[np.int64]:

@@ -60,11 +60,9 @@ def _own_data(facts: dict[str, Any]) -> str:
     survey = facts["survey"]
     counts = survey["counts"]
     sizes = [sum(classes) for classes in zip(*counts.values(), strict=True)]
+    each = f"{min(sizes):,}" + (f" to {max(sizes):,}" if min(sizes) < max(sizes) else "")
     splits = ", ".join(f"{sum(classes):,} {name}" for name, classes in counts.items())
-    return (
-        f"{facts['name']}: {len(sizes)} classes of {min(sizes):,} to {max(sizes):,} images; "
-        f"{splits}; {survey['prepared']}"
-    )
+    return f"{facts['name']}: {len(sizes)} classes of {each} images; {splits}; {survey['prepared']}"
 
 
 def own_data(dataset: data.Dataset) -> str:

@@ -54,7 +54,10 @@ class TrainedRun(Run):
         return Chart(line_chart(self.history(), SERIES, epochs, self.name))
 
     def evaluate(
-        self, split: str = "test", data: str | None = None, data_dir: str | Path | None = None
+        self,
+        split: str = "test",
+        data: str | Path | None = None,
+        data_dir: str | Path | None = None,
     ) -> Evaluation:
         """Scores on a split of the run's data, or of other data with the same classes."""
         folder = None if data_dir is None else Path(data_dir)

@@ -32,15 +32,24 @@ def write_report(
     if not runs:
         raise UsageError("a report needs at least one run; name its folder")
     parts = [gather(run, data_dir, split) for run in runs]
-    names = {part.checkpoint.data.name for part in parts}
-    if len(names) > 1:
+    if len({_test_images(part) for part in parts}) > 1:
+        names = sorted({part.checkpoint.data.name for part in parts})
+        more = ", with different test images" if len(names) == 1 else ""
         raise UsageError(
-            f"these runs were trained on {', '.join(sorted(names))}: only runs on the same data "
+            f"these runs were trained on {', '.join(names)}{more}: only runs on the same data "
             "can be compared image by image; write a report for each"
         )
     path = Path(out) if out else parts[0].run.path / NAME
     write_whole(path, render(parts, split))
     return path
+
+
+def _test_images(part: Part) -> tuple[Any, ...]:
+    """What decides which images a run is scored on."""
+    data = part.checkpoint.data
+    if data.origin is None:
+        return (data.name,)
+    return (data.origin.path, data.origin.reading.split_seed, data.origin.reading.channels)
 
 
 def render(parts: Sequence[Part], split: str) -> str:

@@ -61,6 +61,8 @@ class ParquetImages:
                 first += batch.num_rows
                 if first >= stop:
                     return
+        if first < stop:
+            raise FormatError(f"{self.path}: cut short: it has {first} of {self.count} rows")
 
     def _block(self, batch: Any, first: int) -> Block:
         place = f"{self.path}, from row {first}"
@@ -131,7 +133,7 @@ def _open(path: Path) -> Iterator[Any]:
     try:
         with parquet.ParquetFile(path) as file:
             yield file
-    except (arrow.ArrowException, OSError) as error:
+    except (arrow.ArrowException, OSError, ValueError, LookupError, MemoryError) as error:
         raise FormatError(f"{path}: not Parquet, or damaged: {error}") from error
 
 

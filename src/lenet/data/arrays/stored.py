@@ -51,7 +51,7 @@ class StoredArray:
                     yield rows.astype(self.dtype.newbyteorder("="), copy=False)
                 if stop == self.shape[0] and stream.read(1):
                     raise FormatError(f"{self.place}: it is longer than its header says")
-        except (OSError, EOFError, zlib.error, BadZipFile) as error:
+        except (OSError, EOFError, zlib.error, BadZipFile, RuntimeError) as error:
             raise FormatError(f"{self.place}: damaged: {error}") from error
 
     def whole(self) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -37,18 +38,27 @@ SPLIT_NAMES = {
 class Collection:
     """Images uint8 (n, channels, height, width), and their classes' names, texts (n,).
 
-    `splits` (n,) has the split that each image was given in, or is None.  `class_names` are in the
-    order of the labels; a class may have no image.
+    `keys` (n,) are digests of the pictures as they were given, before they were resized: the same
+    picture has the same key however it is read.  `splits` (n,) has the split that each image was
+    given in, or is None.  `class_names` are in the order of the labels; a class may have no image.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.str_]
+    keys: list[bytes]
     class_names: tuple[str, ...]
     splits: NDArray[np.str_] | None
     convention: Convention
     prepared: str
     left_out: tuple[LeftOut, ...] = ()
     remarks: tuple[str, ...] = ()
+
+
+def digest_pixels(image: NDArray[np.uint8]) -> bytes:
+    """A digest of an image uint8 (channels, height, width)."""
+    content = hashlib.blake2b(repr(image.shape).encode(), digest_size=16)
+    content.update(np.ascontiguousarray(image).data)
+    return content.digest()
 
 
 def sort_classes(names: Iterable[str]) -> tuple[str, ...]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lenet.data.dataset import Split
-from lenet.data.own.collection import Collection
+from lenet.data.own.collection import Collection, digest_pixels
 from lenet.data.survey import Survey
 from lenet.errors import DataError
 
@@ -26,9 +27,10 @@ def divide(
     """The images of each split, and how they were found, in words.
 
     Without a test split in the data, a sixth of each class becomes one: the pictures that come
-    first in the order of SHA-256(seed, pixels), at least one where the class has two different
-    ones.  So the choice depends on the pictures alone and not on the names of files, copies of a
-    picture stay on one side, and pictures that are added later move few of the others.
+    first in the order of SHA-256(seed, key), at least one where the class has two different ones.
+    So the choice depends on the pictures as given, and neither on the names of files nor on the
+    size that is chosen; copies of a picture stay on one side, and pictures that are added later
+    move few of the others.
 
     Raises:
         DataError: if nothing is left to train on or to test on.
@@ -43,7 +45,7 @@ def divide(
     if "train" not in given:
         raise DataError(f"{place}: no train split; lenet found {', '.join(given)}")
     if "test" not in given:
-        train, test = _cut(collection.images, labels, given["train"], seed)
+        train, test = _cut(collection.keys, labels, given["train"], seed)
         given |= {"train": train, "test": test}
         words += f"; test: a sixth of each class, chosen by split seed {seed}"
     if not len(given["test"]):
@@ -55,7 +57,7 @@ def divide(
 
 
 def _cut(
-    images: NDArray[np.uint8], labels: NDArray[np.int64], indices: Indices, seed: int
+    keys: Sequence[bytes], labels: NDArray[np.int64], indices: Indices, seed: int
 ) -> tuple[Indices, Indices]:
     """(train, test) of `indices`, both in their order."""
     chosen = np.zeros(len(labels), bool)
@@ -63,7 +65,7 @@ def _cut(
         members = indices[labels[indices] == label]
         groups: dict[bytes, list[int]] = {}
         for index in members.tolist():
-            key = hashlib.sha256(f"{seed} ".encode() + images[index].tobytes()).digest()
+            key = hashlib.sha256(f"{seed} ".encode() + keys[index]).digest()
             groups.setdefault(key, []).append(index)
         wanted = max(1, round(len(members) * TEST_SHARE))
         taken = 0
@@ -89,7 +91,7 @@ def survey(
     copies = shared = 0
     for name, indices in splits.items():
         for index in indices.tolist():
-            key = hashlib.blake2b(collection.images[index].tobytes(), digest_size=16).digest()
+            key = digest_pixels(collection.images[index])
             pixels[index] = key
             first = seen.setdefault(key, name)
             if key in classes:

@@ -21,6 +21,7 @@ from lenet.data.own.collection import (
     check_classes,
     class_name,
     describe_shape,
+    digest_pixels,
     sort_classes,
 )
 from lenet.data.picture import SUFFIXES, read_picture
@@ -63,7 +64,7 @@ def read_folder(
     for split, folder in split_folders.items() or [(None, root)]:
         files += _find(folder, root, split, left_out, remarks)
     _check_found(root, files, split_folders)
-    images, used = _decode(files, shape, convention, left_out, root.name, progress)
+    images, used, keys = _decode(files, shape, convention, left_out, root.name, progress)
     labels = np.array([file.label for file in used], np.str_)
     names = sort_classes(labels.tolist())
     for lost in sorted({file.label for file in files} - set(names)):
@@ -76,6 +77,7 @@ def read_folder(
     return Collection(
         images,
         labels,
+        keys,
         names,
         splits,
         convention,
@@ -177,19 +179,21 @@ def _decode(
     left_out: list[LeftOut],
     title: str,
     progress: Progress | None,
-) -> tuple[NDArray[np.uint8], list[Found]]:
-    """The images of the files that can be read, on all cores, and those files."""
+) -> tuple[NDArray[np.uint8], list[Found], list[bytes]]:
+    """The images of the files that can be read, on all cores; those files; their keys."""
     try:
         images = np.empty((len(files), *shape), np.uint8)
     except MemoryError as error:
         raise DataError(f"{len(files)} pictures of {shape} do not fit into the memory") from error
     used: list[Found] = []
+    keys: list[bytes] = []
     sizes = [file.path.stat().st_size for file in files]
     total, done = sum(sizes), 0
 
-    def read(file: Found) -> NDArray[np.uint8] | str:
+    def read(file: Found) -> tuple[NDArray[np.uint8], bytes] | str:
         try:
-            return read_picture(file.path, shape, convention, file.name).image
+            picture = read_picture(file.path, shape, convention, file.name)
+            return picture.image, digest_pixels(picture.given)
         except FormatError as error:
             return str(error).removeprefix(f"{file.name}: ")
 
@@ -198,16 +202,17 @@ def _decode(
         warnings.simplefilter("ignore")
         for first in range(0, len(files), WINDOW):
             window = files[first : first + WINDOW]
-            for file, image in zip(window, pool.map(read, window), strict=True):
-                if isinstance(image, str):
-                    left_out.append(LeftOut(file.name, image))
+            for file, found in zip(window, pool.map(read, window), strict=True):
+                if isinstance(found, str):
+                    left_out.append(LeftOut(file.name, found))
                     continue
-                images[len(used)] = image
+                images[len(used)], key = found
                 used.append(file)
+                keys.append(key)
             done += sum(sizes[first : first + WINDOW])
             if progress is not None:
                 progress(f"reading {title}", done, total)
-    return images[: len(used)], used
+    return images[: len(used)], used, keys
 
 
 def _check_same_classes(

@@ -22,6 +22,7 @@ from lenet.data.own.collection import (
     check_classes,
     class_name,
     describe_shape,
+    digest_pixels,
     sort_classes,
 )
 from lenet.data.picture import prepare
@@ -56,9 +57,10 @@ def read_files(
     shape, convention, anew = target(stored)
     if files[0].encoded:
         convention, anew = picture_convention, False
-    images, labels = _allocate(sum(len(file) for file in files), shape, place), []
-    done = 0
-    for file, block in _blocks(files, shape, convention, anew):
+    images = _allocate(sum(len(file) for file in files), shape, place)
+    labels, keys, done = [], [], 0
+    for file, block, block_keys in _blocks(files, shape, convention, anew):
+        keys += block_keys
         images[done : done + len(block.images)] = block.images
         labels.append(_label_names(file, block))
         done += len(block.images)
@@ -80,6 +82,7 @@ def read_files(
     return Collection(
         images,
         texts,
+        keys,
         names,
         splits,
         convention,
@@ -127,8 +130,8 @@ def _allocate(count: int, shape: Shape, place: Path) -> NDArray[np.uint8]:
 
 def _blocks(
     files: Sequence[ImageFile], shape: Shape, convention: Convention, anew: bool
-) -> Iterator[tuple[ImageFile, Block]]:
-    """Every block of every file, its images in `shape`."""
+) -> Iterator[tuple[ImageFile, Block, list[bytes]]]:
+    """Every block of every file, its images in `shape`, and the keys of its images."""
     # Threads share Python's filters of warnings, so that those of the decoder are silenced here.
     with warnings.catch_warnings(), ThreadPoolExecutor(machine.cores()) as pool:
         warnings.simplefilter("ignore")
@@ -136,6 +139,7 @@ def _blocks(
             place, first = file.path, 0
             for block in file.blocks(BLOCK):
                 images = block.images
+                keys = [digest_pixels(image) for image in images]
                 if anew or images.shape[1:] != shape:
                     rows = range(first, first + len(images))
                     made = pool.map(
@@ -146,7 +150,7 @@ def _blocks(
                         rows,
                     )
                     images = np.stack(list(made))
-                yield file, Block(images, block.labels)
+                yield file, Block(images, block.labels), keys
                 first += len(images)
 
 
