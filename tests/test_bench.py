@@ -55,3 +55,17 @@ def test_native_and_eager_subjects_train(monkeypatch):
     monkeypatch.setattr(training, "STEPS", 1)
     for subject in (training.native(1), training.torch(1, compiled=False)):
         assert subject() > 0
+
+
+def test_the_engines_accuracies_are_compared_seed_by_seed(monkeypatch, capsys, tmp_path):
+    need_torch()
+    from bench import accuracy
+
+    words = ["accuracy", "--seeds", "2", "--data", "digits", "--epochs", "1"]
+    monkeypatch.setattr(sys, "argv", [*words, "--out", str(tmp_path / "runs.csv")])
+    accuracy.main()
+    out = capsys.readouterr().out
+    assert "| native - eager, paired |" in out
+    rows = (tmp_path / "runs.csv").read_text().splitlines()
+    assert rows[0] == "engine,seed,train_loss,train_accuracy,test_accuracy"
+    assert len(rows) == 5

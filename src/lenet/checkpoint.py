@@ -19,8 +19,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from lenet import data as data_sets
+from lenet.data import Dataset, Origin, Reading
 from lenet.data.convention import AS_GIVEN, Convention
-from lenet.data.dataset import Dataset
+from lenet.data.transfer import Progress
 from lenet.engines.base import EngineState, Weights
 from lenet.errors import CheckpointError, UsageError
 from lenet.files import write_whole
@@ -61,18 +63,34 @@ class Best:
 class DataSource:
     """Which data a network was trained on, and how other pictures become like it.
 
-    Its name, SHA-256 by file, the classes' names, and how its pictures were made.
+    Its name, SHA-256 by file, the classes' names, how its pictures were made, and for own data
+    where it is and how it is read.
     """
 
     name: str
     digests: dict[str, str]
     class_names: tuple[str, ...]
     convention: Convention = AS_GIVEN
+    origin: Origin | None = None
 
     @classmethod
     def of(cls, dataset: Dataset) -> DataSource:
         """What a checkpoint keeps of a data set."""
-        return cls(dataset.name, dataset.digests, dataset.class_names, dataset.convention)
+        return cls(
+            dataset.name,
+            dataset.digests,
+            dataset.class_names,
+            dataset.convention,
+            dataset.origin,
+        )
+
+    def load(
+        self, data_dir: str | Path | None = None, *, progress: Progress | None = None
+    ) -> Dataset:
+        """The data again, as it was read before; raises `LenetError` as `lenet.data.load`."""
+        if self.origin is None:
+            return data_sets.load(self.name, data_dir, progress=progress)
+        return data_sets.load_again(self.origin, data_dir, progress=progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +202,16 @@ def _from_facts(facts: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> Chec
             data["digests"],
             tuple(data["class_names"]),
             Convention(**data["convention"]),
+            _origin(data.get("origin")),
         ),
         state=state,
         position=Position(**facts["position"]),
         best=None if facts["best"] is None else Best(**facts["best"]),
     )
+
+
+def _origin(facts: dict[str, Any] | None) -> Origin | None:
+    return None if facts is None else Origin(facts["path"], Reading(**facts["reading"]))
 
 
 def _part(tensors: dict[str, NDArray[Any]], prefix: str) -> Weights:

@@ -27,12 +27,37 @@ app.add_typer(study_app, name="study")
 
 RECIPE = "Recipe (each overrides the recipe file)"
 MACHINE = "Machine"
+OWN_DATA = "Your own data"
 
 Model = Annotated[str, typer.Option(help="Network; see `lenet models`.")]
-Data = Annotated[str, typer.Option(help="Data set; see `lenet data list`.")]
+Data = Annotated[
+    str,
+    typer.Option(help="Data set (see `lenet data list`), or a folder or file of your own data."),
+]
 DataDir = Annotated[
     Path | None, typer.Option(help="Folder with the data set's files, looked at first.")
 ]
+Size = Annotated[
+    int | None,
+    typer.Option(
+        help="Height and width of images; by default 28 for pictures.", rich_help_panel=OWN_DATA
+    ),
+]
+Channels = Annotated[
+    int | None, typer.Option(help="1 for grey, 3 for colour.", rich_help_panel=OWN_DATA)
+]
+Resize = Annotated[
+    str,
+    typer.Option(
+        help="fit (proportions kept), stretch, or ink (found and centred, for characters).",
+        rich_help_panel=OWN_DATA,
+    ),
+]
+SplitSeed = Annotated[
+    int,
+    typer.Option(help="Chooses the test images where there is no test split.",
+                 rich_help_panel=OWN_DATA),
+]  # fmt: skip
 Engine = Annotated[
     str,
     typer.Option(help="auto, native (compiled, CPU) or eager (PyTorch).", rich_help_panel=MACHINE),
@@ -72,6 +97,10 @@ def train(
     model: Model = "lenet5",
     data: Data = "fashion-mnist",
     data_dir: DataDir = None,
+    size: Size = None,
+    channels: Channels = None,
+    resize: Resize = "fit",
+    split_seed: SplitSeed = 0,
     recipe: Annotated[Path | None, typer.Option(help="Recipe file (TOML).")] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; by default in runs/.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
@@ -109,10 +138,11 @@ def train(
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Train a network, by default the note's on Fashion-MNIST; or go on with a stopped run."""
+    """Train a network, by default the note's on Fashion-MNIST, on any data; or resume a run."""
     flags = locals()
     from lenet import recipe as recipes
     from lenet import session, tables
+    from lenet.data import Reading
     from lenet.display import open_display
 
     names = recipes.Recipe.__dataclass_fields__
@@ -125,14 +155,16 @@ def train(
         "checkpoint_every": checkpoint_every,
         "display": open_display(quiet),
     }
+    reading = Reading(size, channels, resize, split_seed)
     if resume is not None:
         _refuse_with_resume(changes, recipe, out)
         run = session.resume(resume, **options)
     else:
         base = recipes.Recipe.read(recipe) if recipe else recipes.Recipe()
         base = base.with_changes(changes, "flags")
-        run = session.train(model, data, base, out=out, **options)
+        run = session.train(model, data, base, out=out, reading=reading, **options)
     _say(tables.summary(run))
+    session.check_inputs(run)
 
 
 @app.command()
@@ -164,6 +196,7 @@ def evaluate(
         picture=picture,
     )
     _say(tables.evaluation(result))
+    prediction.check_inputs(result)
 
 
 @app.command()
@@ -361,20 +394,39 @@ def data_verify(
 
 @data_app.command("show")
 def data_show(
-    name: Annotated[str, typer.Argument(help="Data set; see `lenet data list`.")],
+    name: Annotated[str, typer.Argument(help="Data set, or a folder or file of your own data.")],
     data_dir: DataDir = None,
+    size: Size = None,
+    channels: Channels = None,
+    resize: Resize = "fit",
+    split_seed: SplitSeed = 0,
     out: Annotated[
         Path | None, typer.Option(help="Picture to write; by default NAME.png here.")
     ] = None,
 ) -> None:
-    """Save a contact sheet: examples of every class, with the class names."""
-    from lenet import data, plots
+    """Save a contact sheet, examples of every class; and count what is in your own data."""
+    from lenet import data, plots, tables
 
-    dataset, picture = data.load(name, data_dir), out or Path(f"{name}.png")
-    plots.contact_sheet(
-        dataset.train.images, dataset.train.labels, dataset.class_names, name, picture
-    )
-    _say(f"picture: {picture}")
+    dataset = data.load(name, data_dir, reading=data.Reading(size, channels, resize, split_seed))
+    picture = out or Path(f"{dataset.name}.png")
+    train = dataset.train
+    plots.contact_sheet(train.images, train.labels, dataset.class_names, dataset.name, picture)
+    _say(f"{tables.own_data(dataset)}picture: {picture}")
+
+
+@data_app.command("export")
+def data_export(
+    name: Annotated[str, typer.Argument(help="Data set; see `lenet data list`.")],
+    folder: Annotated[Path, typer.Argument(help="New folder for the pictures.")],
+    split: Annotated[str, typer.Option(help="train or test.")] = "test",
+    count: Annotated[int | None, typer.Option(min=1, help="The first N; by default all.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write a data set as PNG files, one sub-folder a class."""
+    from lenet import data
+
+    written = data.export(data.load(name, data_dir), split, folder, count)
+    _say(f"{written} pictures are in {folder}")
 
 
 Study = Annotated[str, typer.Argument(help="Built-in study (see `lenet study list`) or file.")]

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet import data as data_sets
 from lenet.checkpoint import Checkpoint
 from lenet.data.picture import read_picture
 from lenet.engines.base import Engine
 from lenet.errors import UsageError
 from lenet.metrics import log_probabilities
-from lenet.prediction import choose_split, open_network
+from lenet.prediction import choose_split, load_data, open_network
 from lenet.run import open_run
 from lenet.spec import Spec
 
@@ -99,7 +98,7 @@ def explain_run(
     network = open_network(checkpoint, engine=engine, device=device)
     split, colon, index = str(picture).partition(":")
     if colon and split in ("train", "validation", "test"):
-        chosen = choose_split(data_sets.load(checkpoint.data.name, data_dir), split, checkpoint)
+        chosen = choose_split(load_data(checkpoint, None, data_dir), split, checkpoint)
         if not index.isdigit() or int(index) >= len(chosen):
             raise UsageError(
                 f"{picture}: the {split} split has images 0 to {len(chosen) - 1}; name one of them"

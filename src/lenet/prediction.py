@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +14,7 @@ from lenet.checkpoint import Checkpoint
 from lenet.data import Dataset, Split
 from lenet.engines import TORCH_CURE, has_torch, open_engine
 from lenet.engines.base import Engine
-from lenet.errors import DataError, EngineError, UsageError
+from lenet.errors import DataError, EngineError, PartialError, UsageError
 from lenet.metrics import Evaluation
 from lenet.run import open_run
 
@@ -52,7 +54,10 @@ def evaluate(engine: Engine, split: Split) -> Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A run's scores on a split, and where their picture is."""
+    """A run's scores on a split, and where their picture is.
+
+    `source` is the path of own data, and `left_out` counts files in it that cannot be used.
+    """
 
     run: str
     data: str
@@ -60,11 +65,13 @@ class Result:
     class_names: tuple[str, ...]
     evaluation: Evaluation
     picture: Path
+    source: str = ""
+    left_out: int = 0
 
 
 def evaluate_run(
     path: Path,
-    data: str | None = None,
+    data: str | Path | None = None,
     split: str = "test",
     *,
     data_dir: Path | None = None,
@@ -85,7 +92,7 @@ def evaluate_run(
     """
     run = open_run(path)
     checkpoint = run.checkpoint(which)
-    dataset = data_sets.load(data or checkpoint.data.name, data_dir)
+    dataset = load_data(checkpoint, data, data_dir)
     check_fit(checkpoint, dataset)
     chosen = choose_split(dataset, split, checkpoint)
     network = open_network(checkpoint, engine=engine, device=device, threads=threads)
@@ -97,10 +104,59 @@ def evaluate_run(
         class_names=dataset.class_names,
         evaluation=evaluation,
         picture=picture or run.path / f"confusion-{dataset.name}-{split}.png",
+        source="" if dataset.origin is None else dataset.origin.path,
+        left_out=0 if dataset.survey is None else len(dataset.survey.left_out),
     )
     title = f"{run.name}: {dataset.name}, {split} split"
     plots.draw_confusion(evaluation.confusion, dataset.class_names, title, result.picture)
     return result
+
+
+def load_data(
+    checkpoint: Checkpoint,
+    data: str | Path | None = None,
+    data_dir: str | Path | None = None,
+) -> Dataset:
+    """The data that the network was trained on, or other data as it needs it.
+
+    Raises:
+        LenetError: as `lenet.data.load`.
+    """
+    own, spec = checkpoint.data, checkpoint.spec
+    if data is None or _is_same(checkpoint, data):
+        dataset = own.load(data_dir)
+        if dataset.digests != own.digests:
+            warnings.warn(
+                f"{dataset.name} is not what it was when this network was trained (or another "
+                "version of Pillow reads it differently): images that it was trained on may be "
+                "among those it is scored on",
+                stacklevel=2,
+            )
+        return dataset
+    if not data_sets.is_own(data):
+        return data_sets.load(data, data_dir)
+    shape = (spec.channels, spec.height, spec.width)
+    return data_sets.load_like(data, shape, own.convention, own.class_names)
+
+
+def _is_same(checkpoint: Checkpoint, data: str | Path) -> bool:
+    origin = checkpoint.data.origin
+    if origin is None:
+        return str(data) == checkpoint.data.name
+    return data_sets.is_own(data) and str(Path(data).expanduser().absolute()) == origin.path
+
+
+def check_inputs(result: Result) -> None:
+    """Say after an evaluation what its data could not give.
+
+    Raises:
+        PartialError: if files were left out.
+    """
+    if result.left_out:
+        raise PartialError(
+            f"the scores are right, but some files cannot be used ({result.left_out}); list them "
+            f"with: lenet data show {shlex.quote(result.source)}"
+        )
 
 
 def check_fit(checkpoint: Checkpoint, dataset: Dataset) -> None:
@@ -128,12 +184,14 @@ def choose_split(dataset: Dataset, split: str, checkpoint: Checkpoint) -> Split:
     if split == "test":
         return dataset.test
     recipe = checkpoint.recipe
-    train, validation = data_sets.hold_out(dataset.train, recipe.validation, recipe.seed)
+    count = recipe.validation if dataset.validation is None else 0
+    train, validation = data_sets.training_splits(dataset, count, recipe.seed)
     if split == "train":
         return train
     if split != "validation":
         raise UsageError(f"no split is called {split!r}; known are train, validation, test")
-    if dataset.name != checkpoint.data.name or not len(validation):
+    foreign = dataset.validation is None and dataset.name != checkpoint.data.name
+    if foreign or not len(validation):
         raise UsageError(
             "this run held out no validation images of this data set; train with --validation N"
         )

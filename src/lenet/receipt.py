@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from lenet import machine
 from lenet.checkpoint import Checkpoint, Position
+from lenet.data import Survey
 from lenet.engines.base import Engine
 from lenet.run import Run
 
 
-def first_receipt(first: Checkpoint) -> dict[str, Any]:
-    """The part that holds for every session of the run."""
+def first_receipt(first: Checkpoint, survey: Survey | None = None) -> dict[str, Any]:
+    """The part that holds for every session of the run; `survey` is that of own data."""
+    data = {"name": first.data.name, "sha256": first.data.digests}
+    if survey is not None and first.data.origin is not None:
+        data |= {
+            "class_names": list(first.data.class_names),
+            **asdict(first.data.origin),
+            "survey": survey.facts(),
+        }
     return {
         "model": first.spec.name,
-        "data": {"name": first.data.name, "sha256": first.data.digests},
+        "data": data,
         "seed": first.recipe.seed,
         "parameters": first.spec.parameters,
         "sessions": [],

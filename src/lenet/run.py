@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import shutil
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from lenet import checkpoint as checkpoints
 from lenet.checkpoint import Checkpoint
+from lenet.data.survey import LeftOut
 from lenet.errors import CheckpointError, RunError
 from lenet.files import sync_folder, write_whole
 
@@ -33,8 +37,9 @@ class Run:
     """A run on disk.
 
     The folder holds `recipe.toml`, `receipt.json`, `history.jsonl`, `curves.png` and
-    `checkpoints/`.  `recipe.toml`, `history.jsonl` and the checkpoints are the same bytes for the
-    same training; what differs from time to time (clock, speed) is in the receipt alone.
+    `checkpoints/`, and `unreadable.csv` where files of own data could not be used.  `recipe.toml`,
+    `history.jsonl` and the checkpoints are the same bytes for the same training; what differs from
+    time to time (clock, speed) is in the receipt alone.
     """
 
     path: Path
@@ -50,6 +55,21 @@ class Run:
     @property
     def best_path(self) -> Path:
         return self.path / "checkpoints" / "best.safetensors"
+
+    @property
+    def left_out_path(self) -> Path:
+        """Where the files of own data are listed that cannot be used."""
+        return self.path / "unreadable.csv"
+
+    def write_left_out(self, rows: Sequence[LeftOut]) -> None:
+        """List them, if there are any."""
+        if not rows:
+            return
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["path", "reason"])
+        writer.writerows([row.path, row.reason] for row in rows)
+        write_whole(self.left_out_path, text.getvalue())
 
     def checkpoint_paths(self) -> list[Path]:
         """Numbered checkpoints, newest first."""

@@ -9,11 +9,11 @@ from typing import Any
 from lenet import data as data_sets
 from lenet import plots, receipt, zoo
 from lenet.checkpoint import Checkpoint, DataSource, Position
-from lenet.data import Dataset, Split
+from lenet.data import Dataset, Reading, Split
 from lenet.display import Display, Plan, in_notebook, open_display
 from lenet.engines import open_engine
 from lenet.engines.base import Engine
-from lenet.errors import RecipeError, RunError
+from lenet.errors import PartialError, RecipeError, RunError
 from lenet.initialiser import initial_weights
 from lenet.interruption import Interruption
 from lenet.recipe import Recipe
@@ -24,9 +24,10 @@ from lenet.training import Training, run_epochs
 
 def train(
     model: str = zoo.DEFAULT_MODEL,
-    data: str = "fashion-mnist",
+    data: str | Path = "fashion-mnist",
     recipe: Recipe | None = None,
     *,
+    reading: Reading | None = None,
     out: str | Path | None = None,
     data_dir: str | Path | None = None,
     engine: str = "auto",
@@ -38,6 +39,7 @@ def train(
 ) -> TrainedRun:
     """Train a network of the zoo on a data set, and return the run.
 
+    `data` is a name of the catalog, or the path of own data, which is read as `reading` says.
     `changes` are fields of the recipe (`epochs=3`, `learning_rate=0.5`).  `checkpoint_every` adds
     a checkpoint each so many steps of an epoch to the one at its end.
 
@@ -47,7 +49,7 @@ def train(
     """
     recipe = (recipe or Recipe()).with_changes(changes)
     display = display or open_display(quiet=not in_notebook())
-    dataset = data_sets.load(data, data_dir, progress=display.download)
+    dataset = data_sets.load(data, data_dir, progress=display.download, reading=reading)
     _hold_out(dataset, recipe)
     channels, height, width = dataset.train.images.shape[1:]
     spec = zoo.build(
@@ -58,8 +60,12 @@ def train(
     )
     source = DataSource.of(dataset)
     first = Checkpoint(spec, recipe, source, opened.state(), Position())
-    folder = Path(out) if out else _unused(default_folder(model, data, recipe.seed, datetime.now()))
-    run = create_run(folder, first, receipt.first_receipt(first))
+    name = default_folder(model, dataset.name, recipe.seed, datetime.now())
+    run = create_run(
+        Path(out) if out else _unused(name), first, receipt.first_receipt(first, dataset.survey)
+    )
+    if dataset.survey is not None:
+        run.write_left_out(dataset.survey.left_out)
     _execute(run, opened, first, dataset, display, checkpoint_every)
     return TrainedRun(run.path)
 
@@ -86,11 +92,11 @@ def resume(
     run = open_run(path)
     checkpoint = run.checkpoint(LAST)
     display = display or open_display(quiet=not in_notebook())
-    dataset = data_sets.load(checkpoint.data.name, data_dir, progress=display.download)
+    dataset = checkpoint.data.load(data_dir, progress=display.download)
     if dataset.digests != checkpoint.data.digests:
         raise RunError(
             f"{path}: trained on {checkpoint.data.name} with other files than those found now; "
-            "name the first ones with --data-dir"
+            "name the folder that holds the first ones with --data-dir"
         )
     last = run.receipt()["sessions"][-1:]
     if engine == device == "auto" and last:
@@ -108,13 +114,27 @@ def resume(
     return TrainedRun(run.path)
 
 
+def check_inputs(run: Run) -> None:
+    """Say at the end of a training what its own data could not give.
+
+    Raises:
+        PartialError: if files were left out.
+    """
+    count = run.receipt()["data"].get("survey", {}).get("left_out", 0)
+    if count:
+        raise PartialError(
+            f"the training is done, but some files cannot be used ({count}); they and the reasons "
+            f"are in {run.left_out_path}"
+        )
+
+
 def _hold_out(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split]:
     if recipe.validation >= len(dataset.train):
         raise RecipeError(
             f"validation = {recipe.validation}: {dataset.name} has only {len(dataset.train)} train "
             "images, and some must be left to train on"
         )
-    return data_sets.hold_out(dataset.train, recipe.validation, recipe.seed)
+    return data_sets.training_splits(dataset, recipe.validation, recipe.seed)
 
 
 def _unused(folder: Path) -> Path:

@@ -42,15 +42,52 @@ def summary(run: Run) -> str:
     facts, epochs = run.receipt(), run.epochs()
     session = facts["sessions"][-1]
     speed = receipt.examples_per_second(facts)
+    own = [_own_data(facts["data"])] if "survey" in facts["data"] else []
     where = f"{session['device']} ({session['engine']} engine, {session['threads']} threads)"
     return "\n".join(
         [
+            *own,
             describe_row(epochs[-1]),
             f"{speed:.1f} examples/sec on {where}",
             f"run: {run.path}",
             f"picture: {run.curves_path}",
         ]
     )
+
+
+def _own_data(facts: dict[str, Any]) -> str:
+    """What a run was trained on, in one line."""
+    survey = facts["survey"]
+    counts = survey["counts"]
+    sizes = [sum(classes) for classes in zip(*counts.values(), strict=True)]
+    splits = ", ".join(f"{sum(classes):,} {name}" for name, classes in counts.items())
+    return (
+        f"{facts['name']}: {len(sizes)} classes of {min(sizes):,} to {max(sizes):,} images; "
+        f"{splits}; {survey['prepared']}"
+    )
+
+
+def own_data(dataset: data.Dataset) -> str:
+    """Classes by split, how images and splits were made, copies, and what cannot be used."""
+    survey = dataset.survey
+    if survey is None:
+        return ""
+    columns = list(zip(*survey.counts.values(), strict=True))
+    rows = [
+        [name, *(f"{count:,}" for count in counts)]
+        for name, counts in zip(dataset.class_names, columns, strict=True)
+    ]
+    rows.append(["all", *(f"{sum(counts):,}" for counts in survey.counts.values())])
+    lines = [
+        table(["class", *survey.counts], rows, " " + "r" * len(survey.counts)),
+        "",
+        f"images: {survey.prepared}",
+        f"splits: {survey.division}",
+        f"same pixels again: {survey.copies:,} in a split, {survey.shared:,} across splits, "
+        f"{survey.disputed:,} in two classes",
+    ]
+    lines += [f"left out: {row.path}: {row.reason}" for row in survey.left_out]
+    return "\n".join([*lines, "", ""])
 
 
 def models() -> str:

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from lenet import rng
 from lenet.data.convention import AS_GIVEN, Convention
+from lenet.data.reading import Origin
+from lenet.data.survey import Survey
+from lenet.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,9 @@ class Split:
 class Dataset:
     """A named data set.
 
-    `digests` maps each file's name to the SHA-256 of its payload; `convention` is how its pictures
-    were made.
+    `digests` maps each file's name to the SHA-256 of its payload, or for own data each split to
+    that of its images and labels; `convention` is how its pictures were made.  `validation` is
+    there if the data came with one.  Own data has an `origin`, and a `survey` of what was found.
     """
 
     name: str
@@ -40,6 +44,25 @@ class Dataset:
     class_names: tuple[str, ...]
     digests: dict[str, str] = field(default_factory=dict)
     convention: Convention = AS_GIVEN
+    validation: Split | None = None
+    origin: Origin | None = None
+    survey: Survey | None = None
+
+
+def training_splits(dataset: Dataset, count: int, seed: int) -> tuple[Split, Split]:
+    """(train, validation): the validation split of the data, or `count` images held out of train.
+
+    Raises:
+        UsageError: if the data has its own and images are to be held out.
+    """
+    if dataset.validation is None:
+        return hold_out(dataset.train, count, seed)
+    if count:
+        raise UsageError(
+            f"validation = {count}: {dataset.name} comes with {len(dataset.validation)} validation "
+            "images; leave it out"
+        )
+    return dataset.train, dataset.validation
 
 
 def hold_out(split: Split, count: int, seed: int) -> tuple[Split, Split]:

@@ -20,9 +20,12 @@ LEAST_CONTRAST = 16
 LEAST_SIDE = 4
 """Pixels of ink, the longer way, below which nobody could tell what it is."""
 
-FAINT, CERTAIN = 0.15, 0.45
-"""Parts of the darkest ink: what is fainter than the first is ground; a speck whose darkest pixel
-is fainter than the second is dirt."""
+EVEN = 8.0
+"""Grey levels by which an evenly lit ground may differ from place to place."""
+
+RIM, FAINT, CERTAIN = 0.01, 0.15, 0.45
+"""Parts of the darkest ink.  What is fainter than `FAINT` is ground, but for the rim of a stroke,
+which may be as faint as `RIM`; a speck whose darkest pixel is fainter than `CERTAIN` is dirt."""
 
 Pixels = NDArray[np.uint8]
 
@@ -72,21 +75,26 @@ def lighten(grey: Pixels) -> tuple[Pixels, bool]:
     return ink.round().astype(np.uint8), bool(inverted)
 
 
-def _ground_plane(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A plane through the edge's pixels, first those near their median, then those near it."""
-    rows, columns = values.shape
-    y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
-    edge = np.zeros(values.shape, bool)
-    edge[[0, -1], :] = edge[:, [0, -1]] = True
-    level, at = values[edge], np.stack([np.ones(edge.sum(), np.float32), y[edge], x[edge]], axis=1)
-    guess = np.full(level.shape, np.median(level), np.float32)
+def _ground_plane(values: NDArray[np.float32]) -> NDArray[np.float32] | float:
+    """What the edge's pixels lie on, ink that touches it left out: a level, or a plane."""
+    edge = _edge_of(values)
+    level = float(np.median(edge))
+    if np.ptp(edge) <= EVEN:
+        return level
+    y, x = np.mgrid[0 : values.shape[0], 0 : values.shape[1]].astype(np.float32)
+    at = np.stack([np.ones(len(edge), np.float32), _edge_of(y), _edge_of(x)], axis=1)
+    guess = np.full(edge.shape, level, np.float32)
     for _ in range(3):
-        off = np.abs(level - guess)
-        near = off <= max(8.0, 2.0 * float(np.median(off)))
-        plane, *_ = np.linalg.lstsq(at[near], level[near], rcond=None)
+        off = np.abs(edge - guess)
+        near = off <= max(EVEN, 2.0 * float(np.median(off)))
+        plane, *_ = np.linalg.lstsq(at[near], edge[near], rcond=None)
         guess = at @ plane
     fitted: NDArray[np.float32] = plane[0] + plane[1] * y + plane[2] * x
     return fitted
+
+
+def _edge_of(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.concatenate([values[0], values[-1], values[1:-1, 0], values[1:-1, -1]])
 
 
 def crop(light: Pixels) -> Pixels:
@@ -99,7 +107,9 @@ def crop(light: Pixels) -> Pixels:
 
     pieces, count = ndimage.label(light > 255 * FAINT, np.ones((3, 3), int))
     darkest = ndimage.maximum(light, pieces, np.arange(1, count + 1))
-    mask = np.isin(pieces, 1 + np.flatnonzero(np.asarray(darkest) >= 255 * CERTAIN))
+    ink = np.concatenate([[False], np.asarray(darkest) >= 255 * CERTAIN])
+    # The faint rim of a stroke belongs to it.
+    mask = ndimage.binary_dilation(ink[pieces], np.ones((3, 3), bool)) & (light > 255 * RIM)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     box = light[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     if max(box.shape) < LEAST_SIDE:
@@ -123,14 +133,18 @@ def fit(cropped: Pixels, side: int) -> Pixels:
 
 
 def place(fitted: Pixels, height: int, width: int, centre: str) -> Pixels:
-    """In the middle of (height, width): by its centre of mass, or by its box."""
+    """In the middle of (height, width): by its centre of mass, or by its box.
+
+    The middle of MNIST's digits, measured on all of its train images, is the pixel of index 14 and
+    not the corner between 13 and 14: their centres of mass lie evenly between 13.5 and 14.5.
+    """
     rows, columns = fitted.shape
     top, left = (height - rows) / 2, (width - columns) / 2
     if centre == "mass":
         mass = fitted.astype(np.float64)
         total = mass.sum()
-        top = height / 2 - 0.5 - float((mass.sum(axis=1) @ np.arange(rows)) / total)
-        left = width / 2 - 0.5 - float((mass.sum(axis=0) @ np.arange(columns)) / total)
+        top = height / 2 - float((mass.sum(axis=1) @ np.arange(rows)) / total)
+        left = width / 2 - float((mass.sum(axis=0) @ np.arange(columns)) / total)
     row = int(np.clip(np.floor(top + 0.5), 0, height - rows))
     column = int(np.clip(np.floor(left + 0.5), 0, width - columns))
     image = np.zeros((height, width), np.uint8)

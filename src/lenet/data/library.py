@@ -8,15 +8,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.data.catalog import Entry, find
+from lenet.data.catalog import CATALOG, Entry, find
+from lenet.data.convention import Convention
 from lenet.data.dataset import Dataset, Split
 from lenet.data.digest import cache_folder
 from lenet.data.digits import load_digits
 from lenet.data.download import fetch
 from lenet.data.idx import read_idx
 from lenet.data.location import Location, check_digests, locate
+from lenet.data.own import looks_like_path, read_like, read_own
+from lenet.data.reading import Origin, Reading
 from lenet.data.transfer import Limits, Progress
-from lenet.errors import DigestError, FormatError
+from lenet.errors import DataNotFoundError, DigestError, FormatError, UsageError
 
 
 def get(
@@ -60,15 +63,31 @@ def _is_spoilt(entry: Entry, location: Location) -> bool:
 
 
 def load(
-    name: str, data_dir: str | Path | None = None, *, progress: Progress | None = None
+    name: str | Path,
+    data_dir: str | Path | None = None,
+    *,
+    progress: Progress | None = None,
+    reading: Reading | None = None,
 ) -> Dataset:
-    """The data set in memory, every file checked against its published digest.
+    """The data set in memory: one of the catalog, or own data by its path.
+
+    Every file of the catalog is checked against its published digest.  A name of the catalog is
+    not taken for a folder of that name; `./NAME` is the folder.  `reading` says how own data is
+    read.
 
     Raises:
-        UsageError: if no data set has that name.
+        UsageError: if no data set has that name, or `reading` is given for one of the catalog.
         DataError: if it cannot be found, fetched, verified or read.
     """
+    name = str(name)
+    if is_own(name):
+        return _warned(read_own(name, reading, progress=progress))
     entry = find(name)
+    if reading not in (None, Reading()):
+        raise UsageError(
+            f"{name} comes with its own size and splits; size, channels, resize and split_seed are "
+            "for own data"
+        )
     if entry.is_bundled:
         return load_digits(entry.class_names)
     location = get(name, None if data_dir is None else Path(data_dir), progress=progress)
@@ -77,6 +96,60 @@ def load(
         _read_split(entry, location.paths[start], location.paths[start + 1]) for start in (0, 2)
     ]
     return Dataset(name, splits[0], splits[1], entry.class_names, digests, entry.convention)
+
+
+def is_own(name: str | Path) -> bool:
+    """Whether a name means the user's own data.
+
+    Raises:
+        UsageError: if it is neither own data nor a name of the catalog.
+    """
+    name = str(name)
+    if name in CATALOG:
+        return False
+    if looks_like_path(name):
+        return True
+    raise UsageError(
+        f"no data set is called {name!r}; known are {', '.join(CATALOG)}; and no such file or "
+        "folder is here"
+    )
+
+
+def load_again(
+    origin: Origin, data_dir: str | Path | None = None, *, progress: Progress | None = None
+) -> Dataset:
+    """Own data as it was read before, from `data_dir` if it is there by now.
+
+    Raises:
+        DataNotFoundError: if it is gone.
+        DataError: as `load`.
+    """
+    path = Path(origin.path)
+    places = [path] if data_dir is None else [Path(data_dir) / path.name, Path(data_dir), path]
+    for place in places:
+        if place.exists():
+            return _warned(read_own(place, origin.reading, progress=progress))
+    raise DataNotFoundError(
+        f"{path}: this data is not there any more; name the folder that holds it now with "
+        "--data-dir"
+    )
+
+
+def load_like(
+    path: str | Path,
+    shape: tuple[int, int, int],
+    convention: Convention,
+    class_names: tuple[str, ...],
+) -> Dataset:
+    """Own data for a network that was trained on other data; see `read_like`."""
+    return _warned(read_like(path, shape, convention, class_names))
+
+
+def _warned(dataset: Dataset) -> Dataset:
+    assert dataset.survey is not None
+    for text in dataset.survey.warnings():
+        warnings.warn(f"{dataset.name}: {text}", stacklevel=3)
+    return dataset
 
 
 def _read_split(entry: Entry, images_path: Path, labels_path: Path) -> Split:

@@ -85,6 +85,29 @@ def read_picture(
     """
     place = name or (str(source) if isinstance(source, Path) else "the picture")
     flat, notes = _open(source, place, "L" if shape[0] == 1 else "RGB")
+    return _make(flat, notes, shape, convention, place)
+
+
+def prepare(image: Pixels, shape: tuple[int, ...], convention: Convention, place: str) -> Pixels:
+    """An image uint8 (1 or 3 channels, height, width) made into `shape` as `convention` says.
+
+    Raises:
+        FormatError: if the convention asks for ink and there is none.
+    """
+    from PIL import Image
+
+    opened = Image.fromarray(image[0] if len(image) == 1 else np.moveaxis(image, 0, -1))
+    flat = opened.convert("L" if shape[0] == 1 else "RGB")
+    return _make(flat, [], shape, convention, place).image
+
+
+def _make(
+    flat: Image.Image,
+    notes: list[str],
+    shape: tuple[int, ...],
+    convention: Convention,
+    place: str,
+) -> Picture:
     given = to_array(flat)
     _, height, width = shape
     plain = _resize(flat, height, width)

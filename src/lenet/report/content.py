@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet import data as data_sets
 from lenet import metrics, receipt
 from lenet.checkpoint import Checkpoint
 from lenet.data import Split
@@ -18,7 +17,7 @@ from lenet.display.notebook import SERIES
 from lenet.engines.base import Engine
 from lenet.explanation import explain_image
 from lenet.metrics import Calibration, Evaluation
-from lenet.prediction import check_fit, choose_split, open_network
+from lenet.prediction import check_fit, choose_split, load_data, open_network
 from lenet.report.drawing import draw_network
 from lenet.report.pictures import image_uri, maps_uri, signed_uri
 from lenet.run import Run, open_run
@@ -83,11 +82,11 @@ def gather(path: str | Path, data_dir: str | Path | None = None, split: str = "t
     """Score a run on a split of its own data, and look into it.
 
     Raises:
-        LenetError: as `open_run`, `data.load`, `choose_split` and `open_engine`.
+        LenetError: as `open_run`, `load_data`, `choose_split` and `open_engine`.
     """
     run = open_run(path)
     checkpoint = run.checkpoint()
-    dataset = data_sets.load(checkpoint.data.name, data_dir)
+    dataset = load_data(checkpoint, None, data_dir)
     check_fit(checkpoint, dataset)
     chosen = choose_split(dataset, split, checkpoint)
     engine = open_network(checkpoint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -30,10 +31,14 @@ Result = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A task, and where this machine is told to look for its data."""
+    """A task, and where this machine is told to look for its data.
+
+    `path` is that of own data, absolute, since other processes may work in other folders.
+    """
 
     task: Task
     data_dir: str | None = None
+    path: str | None = None
 
 
 def measure(order: Order) -> Result:
@@ -43,7 +48,7 @@ def measure(order: Order) -> Result:
     that is left of such a network.  `divergence` then says where it was seen.
     """
     task = order.task
-    dataset = _load(task.data, order.data_dir)
+    dataset = _load(order.path or task.data, order.data_dir)
     divergence: dict[str, Any] | None = None
     with TemporaryDirectory(prefix="lenet-study-") as folder:
         training, recorder = _prepare(task, dataset, Path(folder) / "run")
@@ -68,8 +73,10 @@ def measure(order: Order) -> Result:
 
 @lru_cache(maxsize=1)
 def _load(name: str, data_dir: str | None) -> Dataset:
-    """Kept for the next run in this process."""
-    return data_sets.load(name, data_dir)
+    """Kept for the next run in this process; the driver has said what is odd about the data."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return data_sets.load(name, data_dir)
 
 
 def _prepare(task: Task, dataset: Dataset, folder: Path) -> tuple[Training, Recorder]:
@@ -86,11 +93,11 @@ def _prepare(task: Task, dataset: Dataset, folder: Path) -> tuple[Training, Reco
     engine = open_engine(spec, recipe, initial_weights(spec, recipe), device="cpu", threads=1)
     source = DataSource.of(dataset)
     first = Checkpoint(spec, recipe, source, engine.state(), Position())
-    train, validation = data_sets.hold_out(dataset.train, recipe.validation, recipe.seed)
+    train, validation = data_sets.training_splits(dataset, recipe.validation, recipe.seed)
     nothing = dataset.test.at(np.zeros(0, np.int64))
     steps = math.ceil(len(train) / recipe.batch_size)
     recorder = Recorder(engine, spec, train.at(np.arange(min(PROBE_IMAGES, len(train)))), steps)
-    run = create_run(folder, first, receipt.first_receipt(first))
+    run = create_run(folder, first, receipt.first_receipt(first, dataset.survey))
     receipt.begin_session(run, engine, first.position)
     return Training(run, engine, first, train, validation, nothing, recorder), recorder
 

@@ -43,7 +43,9 @@ def run_study(
         _check_data(study, data_dir)
         tasks = folder.missing(study)
         place = None if data_dir is None else str(Path(data_dir).absolute())
-        orders = [Order(task, place) for task in tasks]
+        own = data_sets.is_own(study.data)
+        path = str(Path(study.data).expanduser().absolute()) if own else None
+        orders = [Order(task, place, path) for task in tasks]
         failures, started = [], time.perf_counter()
         sessions, session = folder.sessions(), _session(cluster, processes)
         for outcome in run_tasks(measure, orders, processes=processes, cluster=cluster):

@@ -35,7 +35,8 @@ class ImageFile(Protocol):
     """A file of images at hand.
 
     `splits` says which rows are `train`, `validation` and `test` where the file says so.
-    `class_names` are those that the file gives to the labels 0, 1, 2 ..., or empty.
+    `class_names` are those that the file gives to the labels 0, 1, 2 ..., or empty.  `encoded` says
+    that it holds pictures, which were made as `open_images` was told.
     """
 
     @property
@@ -46,6 +47,9 @@ class ImageFile(Protocol):
 
     @property
     def class_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def encoded(self) -> bool: ...
 
     def __len__(self) -> int:
         """Number of images."""

@@ -44,6 +44,11 @@ class ParquetImages:
     def __len__(self) -> int:
         return self.count
 
+    @property
+    def encoded(self) -> bool:
+        """See `ImageFile`."""
+        return self.shape is not None
+
     def blocks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[Block]:
         """See `ImageFile`."""
         stop = self.count if stop is None else min(stop, self.count)

@@ -86,6 +86,7 @@ class StoredImages:
     parts: tuple[Part, ...]
     names: tuple[str, ...] = ()
     class_names: tuple[str, ...] = field(default=(), init=False)
+    encoded: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         shapes = [image_shape(part.images.shape[1:], part.images.place) for part in self.parts]

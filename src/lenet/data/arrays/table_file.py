@@ -8,7 +8,7 @@ import io
 import math
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -42,8 +42,9 @@ class TableImages:
     path: Path
     layout: Layout
     count: int
-    splits: Mapping[str, range]
+    splits: Mapping[str, range] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
+    encoded: bool = field(default=False, init=False)
 
     def __len__(self) -> int:
         return self.count
@@ -99,7 +100,7 @@ def open_csv(path: Path) -> TableImages:
     count = sum(1 for _ in _lines(path)) - layout.header
     if not count:
         raise FormatError(f"{path}: it holds a header and no images")
-    return TableImages(path, layout, count, {})
+    return TableImages(path, layout, count)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -1,0 +1,123 @@
+"""The user's own data: folders of pictures and files of images, as data sets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet.data.arrays import is_array_file, label_indices
+from lenet.data.convention import Convention
+from lenet.data.dataset import Dataset, Split
+from lenet.data.own.collection import Collection, Shape, Target, short_name
+from lenet.data.own.division import Indices, absent_classes, digest, divide, survey
+from lenet.data.own.folder import has_folders, read_folder
+from lenet.data.own.table import array_files, read_files
+from lenet.data.reading import SIDE, Origin, Reading
+from lenet.data.transfer import Progress
+from lenet.errors import DataError, DataNotFoundError
+
+__all__ = ["looks_like_path", "read_like", "read_own"]
+
+
+def looks_like_path(name: str) -> bool:
+    """Whether `name` means own data: it is there, or is written as a path or a file of images."""
+    path = Path(name).expanduser()
+    return "/" in name or "\\" in name or is_array_file(path) or path.exists()
+
+
+def read_own(
+    path: str | Path, reading: Reading | None = None, *, progress: Progress | None = None
+) -> Dataset:
+    """Own data as a data set to train on; `reading` says how it is read.
+
+    Raises:
+        DataError: if it is not there, holds nothing that can be used, or has no two classes.
+    """
+    reading = reading or Reading()
+    place = Path(path).expanduser().absolute()
+
+    def target(stored: Shape) -> tuple[Shape, Convention, bool]:
+        shape = (
+            reading.channels or stored[0],
+            reading.size or stored[1],
+            reading.size or stored[2],
+        )
+        return shape, reading.convention(min(shape[1:])), reading.resize == "ink"
+
+    collection = _collect(place, target, progress)
+    labels = label_indices(collection.labels, collection.class_names, str(place))
+    splits, words = divide(collection, labels, reading.split_seed, str(place))
+    remarks = absent_classes(collection, labels, splits)
+    return _dataset(collection, labels, splits, words, Origin(str(place), reading), remarks)
+
+
+def read_like(
+    path: str | Path,
+    shape: Shape,
+    convention: Convention,
+    class_names: tuple[str, ...],
+    *,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Own data for a network that was trained on other data: in its shape, with its classes.
+
+    Where the data has no test split, all of it is one.
+
+    Raises:
+        DataError: as `read_own`, or if a class is none of `class_names`.
+    """
+    place = Path(path).expanduser().absolute()
+    collection = _collect(place, lambda _: (shape, convention, False), progress)
+    labels = label_indices(collection.labels, class_names, str(place))
+    everything = np.arange(len(labels), dtype=np.int64)
+    known = replace(collection, class_names=class_names)
+    splits: dict[str, Indices] = {"train": everything[:0], "test": everything}
+    words = "all of it is the test split"
+    if collection.splits is not None and (collection.splits == "test").any():
+        splits, words = divide(known, labels, 0, str(place))
+    return _dataset(known, labels, splits, words, Origin(str(place), Reading()))
+
+
+def _collect(place: Path, target: Target, progress: Progress | None) -> Collection:
+    if not place.exists():
+        raise DataNotFoundError(f"{place}: no such file or folder")
+    if not place.is_dir():
+        if not is_array_file(place):
+            raise DataError(
+                f"{place}: own data is a folder with one folder of pictures a class, or a file of "
+                "images (.npz, .npy, .csv, .parquet, IDX); this is neither"
+            )
+        return read_files([place], place, target, progress)
+    files = [] if has_folders(place) else array_files(place)
+    if files:
+        return read_files(files, place, target, progress)
+    shape, convention, _ = target((1, SIDE, SIDE))
+    return read_folder(place, shape, convention, progress)
+
+
+def _dataset(
+    collection: Collection,
+    labels: NDArray[np.int64],
+    splits: dict[str, Indices],
+    division: str,
+    origin: Origin,
+    remarks: tuple[str, ...] = (),
+) -> Dataset:
+    cut = {
+        name: Split(collection.images[indices], labels[indices]) for name, indices in splits.items()
+    }
+    names = collection.class_names
+    return Dataset(
+        short_name(Path(origin.path)),
+        cut["train"],
+        cut["test"],
+        names,
+        {name: digest(split, names) for name, split in cut.items()},
+        collection.convention,
+        validation=cut.get("validation"),
+        origin=origin,
+        survey=survey(collection, labels, splits, division, remarks),
+    )

@@ -1,0 +1,223 @@
+"""A folder of pictures: a sub-folder a class, alone or inside `train`, `validation`, `test`."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet import machine
+from lenet.data.convention import Convention
+from lenet.data.own.collection import (
+    SPLIT_NAMES,
+    Collection,
+    Shape,
+    check_classes,
+    class_name,
+    describe_shape,
+    sort_classes,
+)
+from lenet.data.picture import SUFFIXES, read_picture
+from lenet.data.survey import LeftOut
+from lenet.data.transfer import Progress
+from lenet.errors import DataError, FormatError
+
+WINDOW = 256
+"""Pictures that are handed to the threads at once."""
+
+LITTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+"""What systems leave in folders; as hidden files, it is passed over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file of a class: its path, and how it is called below the folder."""
+
+    path: Path
+    name: str
+    label: str
+    split: str | None
+
+
+def read_folder(
+    root: Path, shape: Shape, convention: Convention, progress: Progress | None
+) -> Collection:
+    """Every picture below `root`, as the network gets it, in the order of splits and names.
+
+    Whatever is in a class's folder, hidden files aside, is read by its content; what is no picture
+    is listed in `left_out`.
+
+    Raises:
+        DataError: if there are no classes, or the splits do not have the same ones.
+    """
+    remarks: list[str] = []
+    left_out: list[LeftOut] = []
+    files: list[Found] = []
+    split_folders = _split_folders(root)
+    for split, folder in split_folders.items() or [(None, root)]:
+        files += _find(folder, root, split, left_out, remarks)
+    _check_found(root, files, split_folders)
+    images, used = _decode(files, shape, convention, left_out, root.name, progress)
+    labels = np.array([file.label for file in used], np.str_)
+    names = sort_classes(labels.tolist())
+    for lost in sorted({file.label for file in files} - set(names)):
+        remarks.append(f"class {lost!r} has no picture that can be read, and is left out")
+    check_classes(names, str(root))
+    splits = None
+    if split_folders:
+        splits = np.array([file.split for file in used], np.str_)
+        _check_same_classes(root, labels, splits, names)
+    return Collection(
+        images,
+        labels,
+        names,
+        splits,
+        convention,
+        f"{convention.describe()}; {describe_shape(shape)}",
+        tuple(left_out),
+        tuple(remarks),
+    )
+
+
+def has_folders(root: Path) -> bool:
+    """Whether anything but files is in a folder."""
+    return any(entry.is_dir() for entry in _visible(root))
+
+
+def _visible(folder: Path) -> list[Path]:
+    try:
+        entries = list(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: cannot look into this folder: {error.strerror}") from error
+    return sorted(
+        entry
+        for entry in entries
+        if not entry.name.startswith(".") and entry.name.lower() not in LITTER
+    )
+
+
+def _split_folders(root: Path) -> dict[str, Path]:
+    """Split -> folder, if all sub-folders are called after splits and hold folders themselves."""
+    folders = [entry for entry in _visible(root) if entry.is_dir()]
+    names = [SPLIT_NAMES.get(folder.name.lower()) for folder in folders]
+    if "train" not in names or None in names:
+        return {}
+    if not all(any(entry.is_dir() for entry in _visible(folder)) for folder in folders):
+        return {}
+    if len(set(names)) < len(names):
+        raise DataError(
+            f"{root}: two folders for one split: {', '.join(folder.name for folder in folders)}"
+        )
+    found = {name: folder for name, folder in zip(names, folders, strict=True) if name}
+    return {name: found[name] for name in ("train", "validation", "test") if name in found}
+
+
+def _find(
+    folder: Path, root: Path, split: str | None, left_out: list[LeftOut], remarks: list[str]
+) -> Iterator[Found]:
+    """The files of every class in `folder`."""
+    seen: dict[str, Path] = {}
+    for entry in _visible(folder):
+        if not entry.is_dir():
+            if entry.suffix.lower() in SUFFIXES:
+                left_out.append(LeftOut(_printable(entry, root), "not in a folder of a class"))
+            continue
+        label = class_name(entry.name, str(folder))
+        if label in seen:
+            raise DataError(f"{folder}: two folders are called {label!r}; rename one of them")
+        seen[label] = entry
+        files = list(_walk(entry, root, left_out))
+        if not files:
+            remarks.append(f"folder {_printable(entry, root)} is empty, and left out")
+        yield from (Found(path, _printable(path, root), label, split) for path in files)
+
+
+def _walk(folder: Path, root: Path, left_out: list[LeftOut]) -> Iterator[Path]:
+    """Files at any depth below a class's folder, in the order of their names."""
+    for entry in _visible(folder):
+        if entry.is_dir() and not entry.is_symlink():
+            yield from _walk(entry, root, left_out)
+        elif entry.is_file():
+            yield entry
+        else:  # A pipe would wait for ever, a link to a folder could lead in circles.
+            left_out.append(LeftOut(_printable(entry, root), "neither a file nor a folder"))
+
+
+def _printable(path: Path, root: Path) -> str:
+    """The path below `root`, as text that any file can hold."""
+    name = path.relative_to(root).as_posix()
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _check_found(root: Path, files: Sequence[Found], splits: dict[str, Path]) -> None:
+    if files:
+        return
+    pictures = sum(entry.suffix.lower() in SUFFIXES for entry in _visible(root))
+    if pictures:
+        raise DataError(
+            f"{root}: {pictures} pictures, and no folder with a picture in it; put those of each "
+            "class into a folder that has the class's name"
+        )
+    where = f" in {', '.join(splits)}" if splits else ""
+    raise DataError(
+        f"{root}: no picture is here{where}; lenet expects one folder a class, with its pictures"
+    )
+
+
+def _decode(
+    files: Sequence[Found],
+    shape: Shape,
+    convention: Convention,
+    left_out: list[LeftOut],
+    title: str,
+    progress: Progress | None,
+) -> tuple[NDArray[np.uint8], list[Found]]:
+    """The images of the files that can be read, on all cores, and those files."""
+    try:
+        images = np.empty((len(files), *shape), np.uint8)
+    except MemoryError as error:
+        raise DataError(f"{len(files)} pictures of {shape} do not fit into the memory") from error
+    used: list[Found] = []
+    sizes = [file.path.stat().st_size for file in files]
+    total, done = sum(sizes), 0
+
+    def read(file: Found) -> NDArray[np.uint8] | str:
+        try:
+            return read_picture(file.path, shape, convention, file.name).image
+        except FormatError as error:
+            return str(error).removeprefix(f"{file.name}: ")
+
+    # Threads share Python's filters of warnings, so that those of the decoder are silenced here.
+    with warnings.catch_warnings(), ThreadPoolExecutor(machine.cores()) as pool:
+        warnings.simplefilter("ignore")
+        for first in range(0, len(files), WINDOW):
+            window = files[first : first + WINDOW]
+            for file, image in zip(window, pool.map(read, window), strict=True):
+                if isinstance(image, str):
+                    left_out.append(LeftOut(file.name, image))
+                    continue
+                images[len(used)] = image
+                used.append(file)
+            done += sum(sizes[first : first + WINDOW])
+            if progress is not None:
+                progress(f"reading {title}", done, total)
+    return images[: len(used)], used
+
+
+def _check_same_classes(
+    root: Path, labels: NDArray[np.str_], splits: NDArray[np.str_], names: tuple[str, ...]
+) -> None:
+    for split in ("train", "validation", "test"):
+        here = set(labels[splits == split].tolist())
+        missing = [name for name in names if name not in here]
+        if here and missing:
+            raise DataError(
+                f"{root}: {split} has no picture of {', '.join(missing[:10])}; every split needs "
+                "the same classes"
+            )

@@ -1,0 +1,172 @@
+"""Files of images as own data: one file, or a folder of them that are called after their splits."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet import machine
+from lenet.data.arrays import Block, ImageFile, is_array_file, open_images
+from lenet.data.convention import Convention
+from lenet.data.own.collection import (
+    SPLIT_NAMES,
+    Collection,
+    Shape,
+    Target,
+    check_classes,
+    class_name,
+    describe_shape,
+    sort_classes,
+)
+from lenet.data.picture import prepare
+from lenet.data.reading import SIDE
+from lenet.data.transfer import Progress
+from lenet.errors import DataError
+
+BLOCK = 1024
+"""Images that are read at once."""
+
+FAINT = 16
+"""If no pixel of all is lighter than this, their scale is hardly 0 to 255."""
+
+
+def array_files(folder: Path) -> list[Path]:
+    """The files of images that lie in a folder."""
+    return sorted(path for path in folder.iterdir() if path.is_file() and is_array_file(path))
+
+
+def read_files(
+    paths: Sequence[Path], place: Path, target: Target, progress: Progress | None
+) -> Collection:
+    """All images of `paths`, in the size that they are stored in, or in the one that was chosen.
+
+    Raises:
+        DataError: if there are no labels, or the files do not fit each other.
+    """
+    picture_shape, picture_convention, _ = target((1, SIDE, SIDE))
+    files = [open_images(path, picture_shape, picture_convention) for path in paths]
+    splits = _splits(files, place)
+    stored = _stored_shape(files, place)
+    shape, convention, anew = target(stored)
+    if files[0].encoded:
+        convention, anew = picture_convention, False
+    images, labels = _allocate(sum(len(file) for file in files), shape, place), []
+    done = 0
+    for file, block in _blocks(files, shape, convention, anew):
+        images[done : done + len(block.images)] = block.images
+        labels.append(_label_names(file, block))
+        done += len(block.images)
+        if progress is not None:
+            progress(f"reading {place.name}", done * images[0].nbytes, images.nbytes)
+    texts = np.concatenate(labels)
+    names = tuple(class_name(name, str(place)) for name in files[0].class_names)
+    names = names or sort_classes(np.unique(texts).tolist())
+    check_classes(names, str(place))
+    made = files[0].encoded or anew or stored != shape
+    how = convention.describe() if made else "as stored"
+    origin = f" from {describe_shape(stored)}" if made and not files[0].encoded else ""
+    remarks = []
+    if images.max() <= FAINT:
+        remarks.append(
+            f"{place}: the lightest pixel of all is {images.max()} of 255; if that is as light as "
+            "they get, scale the pixels to 0 to 255 first"
+        )
+    return Collection(
+        images,
+        texts,
+        names,
+        splits,
+        convention,
+        f"{how}; {describe_shape(shape)}{origin}",
+        remarks=tuple(remarks),
+    )
+
+
+def _splits(files: Sequence[ImageFile], place: Path) -> NDArray[np.str_] | None:
+    """The split of every row, as the files' names say, or what is in the only file."""
+    if len(files) == 1:
+        inside = files[0].splits
+        if "train" not in inside or len(inside) < 2:
+            return None
+        return np.concatenate([np.full(len(rows), name) for name, rows in inside.items()])
+    named = []
+    for file in files:
+        words = re.split(r"[^a-z0-9]+", file.path.name.lower())
+        split = next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
+        if split is None:
+            raise DataError(
+                f"{place}: {len(files)} files of images, and the name of {file.path.name} has "
+                "neither train nor test in it; name the file that you mean"
+            )
+        named.append(np.full(len(file), split))
+    return np.concatenate(named)
+
+
+def _stored_shape(files: Sequence[ImageFile], place: Path) -> Shape:
+    shapes = set()
+    for file in files:
+        channels, height, width = next(file.blocks(1)).images.shape[1:]
+        shapes.add((channels, height, width))
+    if len(shapes) > 1:
+        raise DataError(f"{place}: its files hold images of different shapes: {sorted(shapes)}")
+    return shapes.pop()
+
+
+def _allocate(count: int, shape: Shape, place: Path) -> NDArray[np.uint8]:
+    try:
+        return np.empty((count, *shape), np.uint8)
+    except (MemoryError, ValueError) as error:
+        raise DataError(f"{place}: {count:,} images do not fit into the memory") from error
+
+
+def _blocks(
+    files: Sequence[ImageFile], shape: Shape, convention: Convention, anew: bool
+) -> Iterator[tuple[ImageFile, Block]]:
+    """Every block of every file, its images in `shape`."""
+    # Threads share Python's filters of warnings, so that those of the decoder are silenced here.
+    with warnings.catch_warnings(), ThreadPoolExecutor(machine.cores()) as pool:
+        warnings.simplefilter("ignore")
+        for file in files:
+            place, first = file.path, 0
+            for block in file.blocks(BLOCK):
+                images = block.images
+                if anew or images.shape[1:] != shape:
+                    rows = range(first, first + len(images))
+                    made = pool.map(
+                        lambda image, row, place=place: prepare(
+                            image, shape, convention, f"{place}, row {row}"
+                        ),
+                        images,
+                        rows,
+                    )
+                    images = np.stack(list(made))
+                yield file, Block(images, block.labels)
+                first += len(images)
+
+
+def _label_names(file: ImageFile, block: Block) -> NDArray[np.str_]:
+    """A block's labels as the names of classes."""
+    if block.labels is None:
+        raise DataError(
+            f"{file.path}: there are no labels to train on; .npz: an array y or labels; CSV: the "
+            "first column, or one called label; Parquet: a column label; IDX: the file of labels "
+            "beside it, called as MNIST's"
+        )
+    distinct, places = np.unique(block.labels, return_inverse=True)
+    names = []
+    for value in distinct.tolist():
+        if file.class_names and isinstance(value, int):
+            if not 0 <= value < len(file.class_names):
+                raise DataError(
+                    f"{file.path}: label {value} is none of its {len(file.class_names)} classes"
+                )
+            names.append(class_name(file.class_names[value], str(file.path)))
+        else:
+            names.append(class_name(str(value), str(file.path)))
+    return np.array(names, np.str_)[places.reshape(block.labels.shape)]

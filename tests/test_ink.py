@@ -1,0 +1,189 @@
+"""Ink found, fitted and centred: MNIST's own digits must come out as they went in."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from lenet import data
+from lenet.data.convention import EMNIST, MNIST, Convention
+from lenet.data.ink import crop, find_ink, fit, lighten, place
+from lenet.data.picture import read_picture
+from lenet.errors import FormatError, UsageError
+from lenet.prediction import open_network
+
+SHAPE = (1, 28, 28)
+
+
+def stroke(height=60, width=90, ground=250, ink=20, thickness=6):
+    """A slanted stroke, as uint8 (height, width)."""
+    picture = Image.new("L", (width, height), ground)
+    ImageDraw.Draw(picture).line([(30, 10), (50, 50)], fill=ink, width=thickness)
+    return np.array(picture)
+
+
+def test_a_digit_of_mnist_comes_out_as_it_went_in(mnist_folder):
+    images = data.load("mnist").train.images[:1000, 0]
+    off = [
+        np.abs(find_ink(image, MNIST, 28, 28).image.astype(int) - image).mean() for image in images
+    ]
+    assert np.median(off) < 0.5, "in grey levels, of a mean of 33"
+    assert np.mean(np.array(off) < 4.0) > 0.97, "the others moved by a pixel"
+
+
+def test_dark_and_light_ink_are_told_apart_and_give_the_same():
+    dark, light = stroke(), 255 - stroke()
+    assert lighten(dark)[1]
+    assert not lighten(light)[1]
+    np.testing.assert_array_equal(
+        find_ink(dark, MNIST, 28, 28).image, find_ink(light, MNIST, 28, 28).image
+    )
+
+
+def test_more_ink_than_ground_is_still_ink_on_ground():
+    picture = np.full((40, 40), 240, np.uint8)
+    picture[4:36, 4:36] = 10
+    light, inverted = lighten(picture)
+    assert inverted
+    assert light[20, 20] == 255
+    assert light[0, 0] == 0
+
+
+def test_light_from_one_side_is_not_ink():
+    shade = np.linspace(250, 150, 90, dtype=np.float32)[None] * np.ones((60, 1), np.float32)
+    shaded = np.where(stroke() < 100, shade - 130, shade).astype(np.uint8)
+    light, inverted = lighten(shaded)
+    assert inverted
+    ground = light[stroke() > 200]
+    assert ground.max() < 40
+    rows = np.flatnonzero((light > 128).any(axis=1))
+    assert (rows[0], rows[-1]) == pytest.approx((10, 50), abs=4)
+
+
+def test_specks_of_dirt_are_left_out():
+    clean, dirty = stroke(), stroke()
+    dirty[3:5, 80:82] = 200
+    np.testing.assert_array_equal(crop(lighten(clean)[0]), crop(lighten(dirty)[0]))
+
+
+def test_proportions_stay_and_the_longer_side_fills_the_box():
+    assert fit(np.full((40, 10), 255, np.uint8), 20).shape == (20, 5)
+    assert fit(np.full((3, 300), 255, np.uint8), 20).shape == (1, 20)
+
+
+def test_the_centre_of_mass_or_of_the_box_is_in_the_middle():
+    heavy = np.zeros((20, 20), np.uint8)
+    heavy[:, :6], heavy[:, 6:] = 255, 120
+    by_mass, by_box = place(heavy, 28, 28, "mass"), place(heavy, 28, 28, "box")
+    columns = np.arange(28)
+    centre = by_mass.sum(axis=0) @ columns / by_mass.sum()
+    assert 13.4 < centre < 14.6
+    assert np.flatnonzero(by_box.any(axis=0))[0] == 4
+
+
+def test_ink_is_never_cut_off_by_its_centre_of_mass():
+    heavy = np.zeros((20, 20), np.uint8)
+    heavy[0], heavy[:, 0] = 255, 255
+    assert place(heavy, 22, 22, "mass").sum() == heavy.sum()
+
+
+def test_the_side_of_the_ink_is_the_conventions():
+    sides = {}
+    for convention in (MNIST, EMNIST):
+        image = find_ink(stroke(), convention, 28, 28).image
+        sides[convention.ink_side] = int((image > 0).any(axis=1).sum())
+    assert sides == {20: 20, 24: 24}
+
+
+@pytest.mark.parametrize(
+    ("picture", "message"),
+    [
+        (np.full((50, 50), 255, np.uint8), "blank: nothing stands out"),
+        (np.full((1, 1), 0, np.uint8), "blank: nothing stands out"),
+        (np.full((50, 50), 120, np.uint8) + np.eye(50, dtype=np.uint8) * 9, "blank"),
+        (np.pad(np.full((2, 3), 255, np.uint8), 20), "too small: its ink is 3x2 pixels"),
+    ],
+    ids=["white", "one pixel", "faint", "speck"],
+)
+def test_what_has_no_ink_is_said(picture, message):
+    with pytest.raises(FormatError, match=message):
+        find_ink(picture, MNIST, 28, 28)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"kind": "squeeze"}, "kind = 'squeeze': it must be one of ink, fit, stretch"),
+        ({"centre": "corner"}, "centre = 'corner': it must be one of mass, box"),
+        ({"ink_side": 0}, "ink_side = 0: it must be at least 1"),
+    ],
+)
+def test_a_convention_that_cannot_be_is_refused(fields, message):
+    with pytest.raises(UsageError, match=message):
+        Convention(**fields)
+
+
+def disguise(image, dice):
+    """A digit as PNG: any scale from 0.5 to 8, place, polarity, and ink on a transparent ground."""
+    scale = float(np.exp(dice.uniform(np.log(0.5), np.log(8.0))))
+    side = round(28 * scale)
+    way = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
+    digit = np.array(Image.fromarray(image).resize((side, side), way))
+    height, width = (side + int(dice.integers(0, 2 * side)) for _ in range(2))
+    top, left = int(dice.integers(0, height - side + 1)), int(dice.integers(0, width - side + 1))
+    canvas = np.zeros((height, width), np.uint8)
+    canvas[top : top + side, left : left + side] = digit
+    kind = dice.integers(0, 4)
+    if kind < 2:
+        picture = Image.fromarray(canvas if kind else 255 - canvas)
+    else:
+        painted = np.full((height, width, 4), 255 * (kind - 2), np.uint8)
+        painted[..., 3] = canvas
+        picture = Image.fromarray(painted, "RGBA")
+    stream = io.BytesIO()
+    picture.save(stream, "png")
+    return stream.getvalue()
+
+
+def score_disguised(run, count):
+    """Accuracies on `count` test digits: as they are, prepared, and only resized."""
+    checkpoint, dice = run.checkpoint(), np.random.default_rng(60)
+    test = data.load("mnist").test.at(np.arange(count))
+    pictures = [
+        read_picture(disguise(image, dice), SHAPE, checkpoint.data.convention)
+        for image in test.images[:, 0]
+    ]
+    engine = open_network(checkpoint)
+    ways = {
+        "raw": test.images,
+        "prepared": np.stack([picture.image for picture in pictures]),
+        "resized": np.stack([picture.plain for picture in pictures]),
+    }
+    return {
+        name: float((engine.logits(engine.place(images)).argmax(axis=1) == test.labels).mean())
+        for name, images in ways.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def mnist_run(tmp_path_factory):
+    import lenet
+
+    out = tmp_path_factory.mktemp("ink") / "mnist"
+    return lenet.train(data="mnist", epochs=10, out=out)
+
+
+def test_digits_in_disguise_are_read_nearly_as_well(mnist_folder, mnist_run):
+    found = score_disguised(mnist_run, 1000)
+    assert found["raw"] > 0.97
+    assert found["prepared"] >= found["raw"] - 0.01
+    assert found["resized"] < 0.5
+
+
+@pytest.mark.soak
+def test_10000_digits_in_disguise_lose_at_most_half_a_point(mnist_folder, mnist_run):
+    found = score_disguised(mnist_run, 10_000)
+    print("\n" + ", ".join(f"{name} {value:.4f}" for name, value in found.items()))
+    assert found["prepared"] >= found["raw"] - 0.005
+    assert found["resized"] < 0.5
