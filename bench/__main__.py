@@ -6,16 +6,27 @@ import argparse
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench import display, growth, inference, networks, process, report, timing, training
+from bench import (
+    display,
+    growth,
+    inference,
+    networks,
+    predict,
+    process,
+    report,
+    timing,
+    training,
+)
 from lenet import machine
 from lenet.engines import native
 
 PACKAGES = ("torch", "onnxruntime", "jax", "numpy", "lenet")
-PARTS = ("training", "peak", "inference", "process", "display", "growth")
+PARTS = ("training", "peak", "inference", "process", "display", "growth", "predict")
 
 
 def say(text: str) -> None:
@@ -133,6 +144,35 @@ def measure_growth(rounds: int, cores: int) -> Iterator[report.Section]:
         yield section(title, about, "examples/s", subjects, min(rounds, 3), better="none")
 
 
+def measure_predict(rounds: int, cores: int, pictures: int, rows: int) -> Iterator[report.Section]:
+    """On all cores."""
+    tenth = max(1, pictures // 10)
+    names = {
+        f"{pictures:,} PNG files": ("pictures", pictures),
+        f"{tenth:,} PNG files": ("tenth", tenth),
+        f"{rows:,} rows of Parquet": ("images.parquet", rows),
+    }
+    with predict.inputs(pictures, rows) as made:
+        subjects = {
+            name: made.subject(name, made.folder / place, count)
+            for name, (place, count) in names.items()
+        }
+        found = section(
+            f"Bulk prediction, {cores} processes",
+            "`lenet predict` from its start to its end, on real images of 28x28 pixels.",
+            "images/s",
+            subjects,
+            min(rounds, 3),
+            better="none",
+            warm_up=False,
+        )
+        for name in names:
+            shares = ", ".join(f"{part} {share:.0%}" for part, share in made.shares(name).items())
+            found["about"] += f" {name}: {shares}; at most {made.memory[name]:.0f} MiB a process."
+        print(found["about"], flush=True)
+        yield found
+
+
 def _threads(count: int) -> str:
     return "1 thread" if count == 1 else f"{count} threads"
 
@@ -151,6 +191,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--pictures", type=int, default=100_000, help="PNG files for predict")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of Parquet for predict")
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
     flags = parser.parse_args()
     cores = machine.cores()
@@ -161,6 +203,7 @@ def main() -> None:
         "process": measure_process,
         "display": measure_display,
         "growth": measure_growth,
+        "predict": partial(measure_predict, pictures=flags.pictures, rows=flags.rows),
     }
     results: dict[str, Any] = {
         "command": shlex.join(["python", "-m", "bench", *sys.argv[1:]]),

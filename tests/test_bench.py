@@ -1,9 +1,11 @@
 import json
+import re
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import FASHION_MNIST, need, need_native, need_torch
+from conftest import FASHION_MNIST, need, need_module, need_native, need_torch
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
@@ -44,6 +46,27 @@ def test_results_are_written_as_json_markdown_and_picture(tmp_path):
     assert "| native | 2 | 1 to 3 |" in paths[1].read_text()
     with Image.open(paths[2]) as picture:
         assert picture.size[0] > 1000
+
+
+def test_bulk_prediction_is_measured_with_its_shares_and_its_memory(fashion_mnist, tmp_path):
+    need_module("pyarrow", "pip install 'lenet[parquet]'")
+    flags = ["--only", "predict", "--rounds", "1", "--pictures", "300", "--rows", "500"]
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *flags, "--out", tmp_path], cwd=ROOT, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (section,) = json.loads((tmp_path / "benchmarks.json").read_text())["sections"]
+    assert list(section["rows"]) == ["300 PNG files", "30 PNG files", "500 rows of Parquet"]
+    assert all(row["median"] > 0 for row in section["rows"].values())
+    for name in section["rows"]:
+        found = re.search(
+            rf"{name}: reading and decoding (\d+)%, preparation (\d+)%, network (\d+)%, "
+            r"writing (\d+)%; at most (\d+) MiB a process",
+            section["about"],
+        )
+        assert 98 <= sum(map(int, found.groups()[:4])) <= 102
+        assert int(found[5]) > 10
 
 
 def test_native_and_eager_subjects_train(monkeypatch):

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from lenet import bulk, trained
-from lenet.bulk import formats, inputs
+from lenet.bulk import attempt, formats, inputs
 from lenet.bulk.attempt import Attempt
 from lenet.bulk.network import BATCH, Prepared, answer, probabilities
 from lenet.bulk.rows import MOST_FRUITLESS, read_rows
@@ -780,3 +781,36 @@ def test_the_progress_in_a_terminal_names_speed_and_time_left(monkeypatch, capsy
     shown = capsys.readouterr().err
     assert re.search(r"600 of 1,000 images", shown)
     assert "images/s" in shown
+
+
+PAGE = Path(__file__).parents[1] / "docs" / "predict.md"
+
+
+def test_every_command_and_the_python_of_the_page_run(tmp_path, monkeypatch):
+    drawings = tmp_path / "drawings"
+    drawings.mkdir()
+    images = (255 - load_digits().images[[7, 2]] * (255 / 16)).astype(np.uint8)
+    for name, image in zip(("seven", "two"), images, strict=True):
+        Image.fromarray(image).resize((64, 64)).save(drawings / f"{name}.png")
+    np.save(tmp_path / "scans.npy", images)
+    commands = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)[0].splitlines()
+    assert len(commands) >= 7
+    for command in commands:
+        words = shlex.split(command)
+        assert words[0] == "lenet"
+        code, _, err = run_lenet(*words[1:], cwd=tmp_path)
+        assert code == 0, f"{command}\n{err}"
+    assert len(rows_of(tmp_path / "answers.csv")) == 2
+    assert len(list(bulk.PredictionFolder(tmp_path / "answers").rows())) == 4
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    exec(compile(code, "docs/predict.md", "exec"), {})  # noqa: S102 - our own page
+
+
+def test_the_page_says_what_the_numbers_of_the_code_are():
+    page = " ".join(PAGE.read_text().split())
+    sizes = (inputs.SHARDS, inputs.LEAST_ROWS, inputs.MOST_ROWS)
+    assert "about {} shards of {} to {} images".format(*sizes) in page
+    assert f"sat for {attempt.MOST_SECONDS:g} seconds" in page
+    for column in formats.columns(1):
+        assert f"`{column}`" in page

@@ -60,8 +60,6 @@ def _colour(index: int, columns: int) -> str:
 
 
 def _draw_stage(axes: Axes, title: str, answer: StageAnswer) -> None:
-    from matplotlib.patches import Rectangle
-
     show_image(axes, answer.stage.image, "gray")
     _, height, width = answer.stage.image.shape
     axes.set_title(f"{title}\n{width}x{height}", fontsize=10)
@@ -69,7 +67,14 @@ def _draw_stage(axes: Axes, title: str, answer: StageAnswer) -> None:
     room = (max(height, width) - np.array([width, height])) / 2
     axes.set(xlim=(-0.5 - room[0], width - 0.5 + room[0]), xticks=[], yticks=[], frame_on=False)
     axes.set_ylim(height - 0.5 + room[1], -0.5 - room[1])
-    axes.add_patch(Rectangle((-0.5, -0.5), width, height, fill=False, clip_on=False))
+    right, bottom = width - 0.5, height - 0.5
+    axes.plot(
+        [-0.5, right, right, -0.5, -0.5],
+        [-0.5, -0.5, bottom, bottom, -0.5],
+        color="black",
+        linewidth=0.8,
+        clip_on=False,
+    )
 
 
 def _draw_seen(axes: Axes, answer: StageAnswer, caption: str) -> None:

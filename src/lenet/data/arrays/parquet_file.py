@@ -51,10 +51,11 @@ class ParquetImages:
 
     def blocks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[Block]:
         """See `ImageFile`."""
-        stop, first = self.count if stop is None else min(stop, self.count), 0
+        stop = self.count if stop is None else min(stop, self.count)
         columns = [*self.columns, *([] if self.label is None else [self.label])]
         with _open(self.path) as file:
-            for batch in file.iter_batches(batch_size=size, columns=columns):
+            groups, first = _groups(file.metadata, start, stop)
+            for batch in file.iter_batches(size, groups, columns):
                 begin, end = max(start - first, 0), min(stop - first, batch.num_rows)
                 if begin < end:
                     yield self._block(batch.slice(begin, end - begin), first + begin)
@@ -135,6 +136,14 @@ def _open(path: Path) -> Iterator[Any]:
             yield file
     except (arrow.ArrowException, OSError, ValueError, LookupError, MemoryError) as error:
         raise FormatError(f"{path}: not Parquet, or damaged: {error}") from error
+
+
+def _groups(metadata: Any, start: int, stop: int) -> tuple[list[int], int]:
+    """The row groups that hold rows `start` to `stop`, and the first row of the first of them."""
+    ends = np.cumsum([metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)])
+    begins = np.concatenate([[0], ends[:-1]]).astype(np.int64)
+    groups = np.flatnonzero((ends > start) & (begins < stop))
+    return groups.tolist(), int(begins[groups[0]]) if len(groups) else 0
 
 
 def _first_of(known: tuple[str, ...], names: list[str]) -> str | None:
