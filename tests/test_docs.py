@@ -9,6 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
+USER_PAGES = [ROOT / "docs" / f"{name}.md" for name in ("learner", "engineer", "researcher")]
+PROGRAMS = {"lenet": [sys.executable, "-m", "lenet"], "cmp": ["cmp"]}
 
 
 def shell_commands(page):
@@ -16,25 +18,21 @@ def shell_commands(page):
     return [line for block in blocks for line in block.splitlines() if line.strip()]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_command_on_the_page_runs_from_top_to_bottom(tmp_path, page):
+@pytest.mark.parametrize("page", [*PAGES, *USER_PAGES], ids=lambda page: page.name)
+def test_everything_on_the_page_runs_from_top_to_bottom(tmp_path, monkeypatch, page):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     commands = shell_commands(page)
     assert len(commands) >= 5
     for command in commands:
-        words = shlex.split(command)
-        assert words[0] == "lenet", command
+        program, *words = shlex.split(command)
         done = subprocess.run(
-            [sys.executable, "-m", "lenet", *words[1:]], cwd=tmp_path, capture_output=True,
-            text=True, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, check=False,
+            [*PROGRAMS[program], *words], capture_output=True, text=True, check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         )  # fmt: skip
         assert done.returncode == 0, f"{command}\n{done.stderr}"
-
-
-def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"```python\n(.*?)```", PAGES[0].read_text(), re.DOTALL)
-    exec(compile(code, "README.md", "exec"), {})  # noqa: S102 - our own page
+    for code in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+        exec(compile(code, page.name, "exec"), {})  # noqa: S102 - our own page
 
 
 def test_the_map_of_the_readme_names_every_file_once():
