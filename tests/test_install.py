@@ -39,3 +39,11 @@ def test_without_ray_a_cluster_is_refused_with_the_cure(tmp_path):
     )
     assert code == 7
     assert "--cluster needs Ray; install it with: pip install 'lenet[ray]'" in err
+
+
+def test_without_pyarrow_parquet_is_refused_with_the_cure(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    code, err = lenet_without(["pyarrow"], "train", "--data", tmp_path / "a.parquet")
+    assert code == 2
+    assert "Parquet needs PyArrow, which is missing" in err
+    assert "pip install 'lenet[parquet]'" in err

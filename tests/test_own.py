@@ -445,6 +445,15 @@ def test_the_size_the_colour_and_the_way_of_resizing_are_chosen(few):
     assert np.median(data.load(few).train.images) == 255
 
 
+def test_colour_trains_into_a_folder_with_a_sane_name(few, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    few.rename("my few")
+    run = lenet.train(data="my few/", reading=Reading(channels=3), **SHORT)
+    assert re.fullmatch(r"\d{8}-\d{6}-lenet5-my-few-s0", run.name)
+    assert run.checkpoint().spec.input_shape == (3, 28, 28)
+    assert run.explain("my few/А/000.png").given.shape[0] == 3
+
+
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
@@ -622,11 +631,14 @@ def test_a_study_takes_own_data(few, tmp_path):
         'question = "?"\nseeds = 1\ncontrol = "a"\ndata = "few"\n[recipe]\nepochs = 1\n'
         '[arms.a]\npooling = "average"\n[arms.b]\npooling = "max"\n'
     )
-    code, _, err = run_lenet(
-        "study", "run", "study.toml", "--out", "out", "--processes", 1, cwd=tmp_path
-    )
+    words = ["study", "run", "study.toml", "--out", "out", "--processes", 1]
+    code, _, err = run_lenet(*words, cwd=tmp_path)
     assert code == 0, err
     assert len(list((tmp_path / "out" / "runs").iterdir())) == 2
+    (few / "А" / "000.png").unlink()
+    code, _, err = run_lenet(*words, cwd=tmp_path)
+    assert code == 2
+    assert "few has changed since the first runs in out, which would not compare" in err
 
 
 def test_runs_are_compared_on_the_same_test_images_only(few, tmp_path):

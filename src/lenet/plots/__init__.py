@@ -147,13 +147,12 @@ def draw_confusion(
 
 
 def _write_counts(axes: Axes, confusion: NDArray[np.int64], share: NDArray[np.float64]) -> None:
-    size = 8 if len(confusion) <= 12 else 5
     for row, column in np.ndindex(*confusion.shape):
         if confusion[row, column]:
             colour = "white" if share[row, column] > 0.5 else "black"
             axes.text(
                 column, row, str(confusion[row, column]), ha="center", va="center",
-                color=colour, fontsize=size,
+                color=colour, fontsize=8,
             )  # fmt: skip
 
 

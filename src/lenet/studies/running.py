@@ -40,7 +40,7 @@ def run_study(
     folder = StudyFolder(Path(path))
     folder.begin(study)
     with folder.lock():
-        _check_data(study, data_dir)
+        _check_data(study, folder, data_dir)
         tasks = folder.missing(study)
         place = None if data_dir is None else str(Path(data_dir).absolute())
         own = data_sets.is_own(study.data)
@@ -65,13 +65,18 @@ def run_study(
     return folder
 
 
-def _check_data(study: Study, data_dir: str | Path | None) -> None:
-    """Find or fetch the data once, before many processes want it."""
+def _check_data(study: Study, folder: StudyFolder, data_dir: str | Path | None) -> None:
+    """Find or fetch the data once, before many processes want it; it must be that of all runs."""
     dataset = data_sets.load(study.data, data_dir)
     most = max(arm.recipe.validation for arm in study.arms)
     if most >= len(dataset.train):
         raise StudyError(
             f"validation = {most}: {study.data} has only {len(dataset.train)} train images"
+        )
+    if any(result["data"] != dataset.digests for result in folder.results(study).values()):
+        raise StudyError(
+            f"{study.data} has changed since the first runs in {folder.path}, which would not "
+            "compare with later ones; choose another --out"
         )
 
 
