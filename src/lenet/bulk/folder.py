@@ -136,7 +136,8 @@ class PredictionFolder:
 
     def problems(self) -> Iterator[Problem]:
         """Every input that could not be used, in the order of the inputs."""
-        for path in sorted((self.path / "problems").glob("*.csv")):
+        places = (self.path / "problems").glob("*.csv")
+        for path in sorted(places, key=lambda path: int(path.stem)):
             with open(path, encoding="utf-8", newline="") as file:
                 for row in csv.DictReader(file):
                     yield row["path"], row["reason"]

@@ -254,8 +254,8 @@ class _Session:
     def _attempts(self, cluster: str | None) -> str:
         """Where a process notes what it is at: on a cluster in a place that each machine has."""
         if cluster is None:
-            return str(self.folder.attempts_path.absolute())
-        return str(Path(tempfile.gettempdir()) / f"lenet-{self.network.digest[:16]}-{os.getpid()}")
+            return f"{self.folder.attempts_path.absolute()}/"
+        return f"{tempfile.gettempdir()}/lenet-{self.network.digest[:16]}-{os.getpid()}-"
 
     def end(self, listing: Listing, failures: tuple[str, ...], target: Path | None) -> Outcome:
         """Bring together what the shards left."""

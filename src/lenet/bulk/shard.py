@@ -31,7 +31,8 @@ Row = tuple[int, NDArray[np.uint8] | DataError]
 class Order:
     """What a worker needs for shard `number`; `folder` is what the inputs' names are relative to.
 
-    `driver` is the process that gave the order, and `attempts` the folder in which tries are noted.
+    `driver` is the process that gave the order; `attempts` and the number are the name of the file
+    in which tries are noted.
     """
 
     number: int
@@ -66,7 +67,7 @@ class Shard:
 
 def answer_shard(order: Order) -> Shard:
     """Do a shard; its content depends on the inputs, the network and the format alone."""
-    attempt = Attempt(Path(order.attempts) / str(order.number))
+    attempt = Attempt(Path(f"{order.attempts}{order.number}"))
     clock, problems = Clock(), list[Problem]()
     answers: list[Answer] = []
     batch: list[Prepared] = []
