@@ -37,9 +37,9 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
 
     Data: pictures (n, height, width) or (n, channels, height, width), or rows (n, features).  A row
     is a square picture of one channel, line by line; a count that is no square fills the smallest
-    square that holds it, and what is left of the square is 0.  In a picture with a side under 12,
-    each pixel becomes a square of the smallest whole size that brings every side to 12, for the
-    layers of LeNet need that much.
+    square that holds it, and what is left of the square is 0.  In a picture with a side under 24,
+    each pixel becomes a square of the smallest whole size that brings every side to 24, for the
+    filters of LeNet were made for such sizes.
 
     Grey levels: the network reads 256 of them.  The lowest value of the training data becomes
     0, the highest 255, values between are rounded to the nearest level, and what lies beyond them
@@ -166,8 +166,8 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class of each picture or row, (n,)."""
         best = self.predict_log_proba(X).argmax(axis=1)
-        classes: NDArray[Any] = self.classes_
-        return classes[best]
+        predicted: NDArray[Any] = self.classes_[best]
+        return predicted
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probabilities float64 (n, classes), in the order of `classes_`."""

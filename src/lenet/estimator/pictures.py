@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from lenet.errors import InputError
 from lenet.spec import Shape
 
-SMALLEST_SIDE = 12
-"""Of 12x12 pixels C1 to S4 leave one unit a map; of fewer they leave none."""
+SMALLEST_SIDE = 24
+"""The layers need 12; but filters of 5x5 see too much at once of so few pixels, and learn less."""
 
 BLOCK = 4096
 """Rows brought to grey levels at a time, so that float64 copies stay small."""
