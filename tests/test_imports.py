@@ -30,8 +30,8 @@ def test_a_training_needs_no_plotting_before_its_end():
 
 def test_the_public_names_are_exactly_these():
     assert set(lenet.__all__) == {
-        "LenetError", "Recipe", "Run", "Spec", "__version__", "build", "load_module", "open_run",
-        "resume", "train", "TrainedRun", "write_report",
+        "LeNetClassifier", "LenetError", "Recipe", "Run", "Spec", "__version__", "build",
+        "load_module", "open_run", "resume", "train", "TrainedRun", "write_report",
     }  # fmt: skip
 
 

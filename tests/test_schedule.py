@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 from conftest import need_torch
 
 from lenet.recipe import Recipe
-from lenet.schedule import learning_rate
+from lenet.schedule import epoch_steps, learning_rate
 
 STEPS = 100
 
@@ -48,3 +49,14 @@ def test_one_cycle_equals_pytorchs_schedule():
 
 def test_a_training_of_one_step_uses_the_first_rate():
     assert learning_rate(Recipe(epochs=1, schedule="cosine"), 0, 1) == 0.9
+
+
+def test_the_steps_of_an_epoch_hold_each_image_once_and_go_on_from_any():
+    recipe = Recipe(epochs=3, batch_size=4, schedule="cosine")
+    order = np.arange(10)[::-1]
+    steps = list(epoch_steps(recipe, order, epoch=2))
+    assert [(number, images.tolist()) for number, images, _ in steps] == [
+        (1, [9, 8, 7, 6]), (2, [5, 4, 3, 2]), (3, [1, 0]),
+    ]  # fmt: skip
+    assert [rate for *_, rate in steps] == [learning_rate(recipe, index, 3) for index in (3, 4, 5)]
+    assert [number for number, *_ in epoch_steps(recipe, order, 2, first=3)] == [3]

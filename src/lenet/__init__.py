@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lenet.errors import LenetError
+    from lenet.estimator import LeNetClassifier
     from lenet.prediction import load_module
     from lenet.recipe import Recipe
     from lenet.report import write_report
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "LeNetClassifier": "lenet.estimator",
     "LenetError": "lenet.errors",
     "Recipe": "lenet.recipe",
     "Run": "lenet.run",
@@ -39,6 +41,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "LeNetClassifier",
     "LenetError",
     "Recipe",
     "Run",

@@ -4,7 +4,8 @@
     ├── UsageError                exit 2   a flag, recipe, spec or file of numbers that cannot work
     │   ├── RecipeError
     │   ├── SpecError
-    │   └── StudyError
+    │   ├── StudyError
+    │   └── InputError            also a ValueError
     ├── PartialError              exit 3   the work is done, but some inputs could not be used
     ├── DivergenceError           exit 4   the loss is not finite, or the network is dead
     ├── DataError                 exit 5   a data set that is missing, damaged or refused
@@ -44,6 +45,10 @@ class SpecError(UsageError):
 
 class StudyError(UsageError):
     """A study that cannot be run as it is written."""
+
+
+class InputError(UsageError, ValueError):
+    """What the scikit-learn classifier was given; its callers expect a `ValueError`."""
 
 
 class PartialError(LenetError):

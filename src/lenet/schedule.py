@@ -1,9 +1,12 @@
-"""Learning rate at each step: pure functions of how far the training has come."""
+"""The steps of an epoch and their learning rates: pure functions of how far a training has come."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lenet.recipe import Recipe
 
@@ -48,6 +51,20 @@ def learning_rate(recipe: Recipe, step_index: int, steps_per_epoch: int) -> floa
     last = max(1, recipe.epochs * steps_per_epoch - 1)
     epoch = step_index // steps_per_epoch + 1
     return recipe.learning_rate * _SHAPES[recipe.schedule](step_index / last, epoch, recipe)
+
+
+def epoch_steps(
+    recipe: Recipe, order: NDArray[np.int64], epoch: int, first: int = 1
+) -> Iterator[tuple[int, NDArray[np.int64], float]]:
+    """The steps of an epoch over the images in `order`, from number `first` on.
+
+    Of each step its number, the indices of its images, and its learning rate.
+    """
+    size = recipe.batch_size
+    steps = math.ceil(len(order) / size)
+    for step in range(first, steps + 1):
+        rate = learning_rate(recipe, (epoch - 1) * steps + step - 1, steps)
+        yield step, order[(step - 1) * size : step * size], rate
 
 
 def _anneal(start: float, end: float, progress: float) -> float:

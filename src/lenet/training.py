@@ -17,7 +17,7 @@ from lenet.interruption import Interruption
 from lenet.prediction import evaluate
 from lenet.recipe import Recipe
 from lenet.run import Row, Run
-from lenet.schedule import learning_rate
+from lenet.schedule import epoch_steps
 
 POINTS_PER_EPOCH = 5
 """How often train metrics are written in an epoch, as in the note."""
@@ -68,7 +68,7 @@ def run_epochs(training: Training, interruption: Interruption) -> None:
         InterruptedRunError: after a signal, when the checkpoint is written.
 
     """
-    engine, recipe, size = training.engine, training.recipe, training.recipe.batch_size
+    engine, recipe = training.engine, training.recipe
     placed = engine.place(training.train.images, training.train.labels)
     steps = training.steps_per_epoch
     points = {math.ceil(k * steps / POINTS_PER_EPOCH) for k in range(1, POINTS_PER_EPOCH + 1)}
@@ -76,9 +76,8 @@ def run_epochs(training: Training, interruption: Interruption) -> None:
     for epoch in range(training.position.epoch, recipe.epochs + 1):
         started = time.perf_counter()
         order = rng.permutation(len(training.train), recipe.seed, "order", epoch)
-        for step in range(training.position.step + 1, steps + 1):
-            rate = learning_rate(recipe, (epoch - 1) * steps + step - 1, steps)
-            engine.step(placed, order[(step - 1) * size : step * size], rate)
+        for step, images, rate in epoch_steps(recipe, order, epoch, training.position.step + 1):
+            engine.step(placed, images, rate)
             training.display.step(epoch, step)
             save = interruption.number is not None or _is_due(training, step)
             if step in points or save:

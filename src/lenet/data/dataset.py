@@ -73,17 +73,25 @@ def hold_out(split: Split, count: int, seed: int) -> tuple[Split, Split]:
 
 
 def stratified_split(split: Split, count: int, order: NDArray[np.int64]) -> tuple[Split, Split]:
-    """(rest, chosen): `count` images in proportion to the classes, the first of each in `order`.
+    """(rest, chosen): `count` images in proportion to the classes; see `stratified_choice`."""
+    chosen = stratified_choice(split.labels, count, order)
+    return split.at(np.flatnonzero(~chosen)), split.at(np.flatnonzero(chosen))
+
+
+def stratified_choice(
+    labels: NDArray[np.int64], count: int, order: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """True for `count` of the `labels` (n,), in proportion to the classes, first in `order` first.
 
     Shares are rounded by largest remainder, so the counts add up to `count` exactly.
     """
-    sizes = np.bincount(split.labels)
-    exact = sizes * (count / len(split))
+    sizes = np.bincount(labels)
+    exact = sizes * (count / len(labels))
     shares = np.floor(exact).astype(np.int64)
     left = count - int(shares.sum())
     shares[np.argsort(shares - exact, kind="stable")[:left]] += 1
-    ordered = split.labels[order]
+    ordered = labels[order]
     chosen = np.concatenate([order[ordered == label][:share] for label, share in enumerate(shares)])
-    mask = np.zeros(len(split), bool)
+    mask = np.zeros(len(labels), bool)
     mask[chosen] = True
-    return split.at(np.flatnonzero(~mask)), split.at(np.flatnonzero(mask))
+    return mask

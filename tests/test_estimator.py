@@ -1,0 +1,640 @@
+import copy
+import os
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from conftest import need, need_module, need_native
+from joblib import Parallel, delayed
+from scipy.sparse import csr_array
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_digits
+from sklearn.exceptions import DataConversionWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
+
+import lenet.estimator
+from lenet import data as data_sets
+from lenet.errors import DivergenceError, InputError, LenetError
+from lenet.estimator import LeNetClassifier
+from lenet.estimator.fitting import thread_count
+from lenet.estimator.pictures import Form, square
+from lenet.estimator.rows import collect, epoch_order
+
+need_native()
+ROOT = Path(__file__).parent.parent
+
+
+PASSED = []
+
+
+@parametrize_with_checks([LeNetClassifier()])
+def test_scikit_learns_check(estimator, check):
+    check(estimator)
+    PASSED.append(check.func.__name__)
+
+
+ARRAY_API_CHECK = """
+import warnings
+warnings.simplefilter("error")
+from sklearn.utils.estimator_checks import estimator_checks_generator
+from lenet.estimator import LeNetClassifier
+for estimator, check in estimator_checks_generator(LeNetClassifier()):
+    if check.func.__name__ == "check_array_api_input":
+        check(estimator)
+        print(check.func.__name__)
+"""
+
+
+def test_all_of_scikit_learns_checks_pass_with_none_skipped_or_expected_to_fail():
+    """One of them wants a variable that SciPy reads when it is imported: a process of its own."""
+    need_module("pandas", "pip install pandas")
+    need(PASSED, "run the checks before their count: pytest tests/test_estimator.py")
+    names = [check.func.__name__ for _, check in estimator_checks_generator(LeNetClassifier())]
+    done = subprocess.run(
+        [sys.executable, "-c", ARRAY_API_CHECK], capture_output=True, text=True, check=False,
+        env={**os.environ, "SCIPY_ARRAY_API": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    passed = PASSED + done.stdout.split()
+    print(f"scikit-learn's checks: {len(passed)} of {len(names)} passed")
+    assert sorted(passed) == sorted(names)
+    assert len(passed) >= 40
+
+
+@pytest.fixture(scope="module")
+def digits():
+    images, labels = load_digits(return_X_y=True)
+    return train_test_split(images, labels, test_size=0.25, random_state=0, stratify=labels)
+
+
+@pytest.fixture(scope="module")
+def small(digits):
+    """300 digits, and 100 to ask about."""
+    train, test, train_labels, _ = digits
+    return train[:300], train_labels[:300], test[:100]
+
+
+def quick(**changes):
+    return LeNetClassifier(**{"epochs": 3, "random_state": 0, **changes})
+
+
+def probabilities(classifier, images, labels, asked, **more):
+    return classifier.fit(images, labels, **more).predict_proba(asked)
+
+
+# ---- real pictures
+
+
+def test_digits_are_learned_through_a_pipeline(digits):
+    train, test, train_labels, test_labels = digits
+    pipeline = make_pipeline(MinMaxScaler(), LeNetClassifier(random_state=0))
+    assert pipeline.fit(train, train_labels).score(test, test_labels) > 0.95
+
+
+def test_a_grid_search_in_two_processes_finds_the_rate_that_learns(digits):
+    train, test, train_labels, test_labels = digits
+    search = GridSearchCV(
+        quick(epochs=8),
+        {"learning_rate": np.array([1e-6, 4e-3]), "batch_size": np.array([64])},
+        n_jobs=2, cv=2, error_score="raise",
+    )  # fmt: skip
+    search.fit(train[:800], train_labels[:800])
+    assert search.best_params_["learning_rate"] == 4e-3
+    assert search.score(test, test_labels) > 0.85
+
+
+def test_cross_validation_scores_every_part(digits):
+    scores = cross_val_score(quick(epochs=10), digits[0], digits[2], cv=3, n_jobs=2)
+    assert scores.shape == (3,)
+    assert scores.min() > 0.88
+
+
+def test_calibration_wraps_the_classifier(digits):
+    train, test, train_labels, test_labels = digits
+    calibrated = CalibratedClassifierCV(quick(epochs=10), cv=2).fit(train, train_labels)
+    assert calibrated.score(test, test_labels) > 0.9
+    assert np.allclose(calibrated.predict_proba(test).sum(axis=1), 1.0)
+
+
+def test_five_thousand_pictures_of_fashion_mnist_are_enough_for_the_floor(fashion_mnist):
+    dataset = data_sets.load(fashion_mnist)
+    classifier = LeNetClassifier(random_state=0)
+    classifier.fit(dataset.train.images[:5000], dataset.train.labels[:5000])
+    accuracy = classifier.score(dataset.test.images, dataset.test.labels)
+    print(f"test accuracy {accuracy:.4f}")
+    assert accuracy > 0.83
+
+
+def test_five_thousand_pictures_of_mnist_are_enough_for_the_floor(mnist_folder):
+    dataset = data_sets.load("mnist", mnist_folder)
+    classifier = LeNetClassifier(random_state=0)
+    classifier.fit(dataset.train.images[:5000], dataset.train.labels[:5000])
+    accuracy = classifier.score(dataset.test.images, dataset.test.labels)
+    print(f"test accuracy {accuracy:.4f}")
+    assert accuracy > 0.965
+
+
+# ---- what a row is
+
+
+def test_three_shapes_of_the_same_pictures_give_the_same_bytes(small):
+    images, labels, asked = small
+    answers = [
+        probabilities(quick(), images.reshape(-1, *shape), labels, asked.reshape(-1, *shape))
+        for shape in ((64,), (8, 8), (1, 8, 8))
+    ]
+    assert answers[0].tobytes() == answers[1].tobytes() == answers[2].tobytes()
+
+
+def test_a_classifier_fitted_on_rows_answers_pictures(small):
+    images, labels, asked = small
+    classifier = quick().fit(images, labels)
+    assert (classifier.predict(asked.reshape(-1, 8, 8)) == classifier.predict(asked)).all()
+
+
+def test_nested_lists_are_pictures_too(small):
+    images, labels, asked = small
+    classifier = quick().fit(images.reshape(-1, 8, 8).tolist(), labels.tolist())
+    assert (classifier.predict(asked.tolist()) == quick().fit(images, labels).predict(asked)).all()
+
+
+def test_pictures_may_have_channels_and_need_not_be_square(small):
+    images, labels, _ = small
+    pictures = np.stack([images.reshape(-1, 4, 16)] * 3, axis=1)
+    classifier = quick().fit(pictures, labels)
+    assert classifier.spec_.input_shape == (3, 24, 96)
+    assert classifier.n_features_in_ == 192
+    assert classifier.predict(pictures).shape == labels.shape
+
+
+def test_pictures_of_another_shape_are_refused_with_the_fitted_one(small):
+    images, labels, _ = small
+    classifier = quick().fit(images.reshape(-1, 8, 8), labels)
+    with pytest.raises(InputError, match=r"these pictures are \(1, 4, 16\).*\(1, 8, 8\)"):
+        classifier.predict(images.reshape(-1, 4, 16))
+
+
+@pytest.mark.parametrize(
+    ("features", "side", "pixels"),
+    [(1, 1, 24), (2, 2, 24), (5, 3, 24), (10, 4, 24), (20, 5, 25), (64, 8, 24), (784, 28, 28)],
+)
+def test_a_count_that_is_no_square_fills_the_smallest_square(features, side, pixels):
+    form = Form(square(features), 0.0, 1.0)
+    pictures = form.pictures(np.ones((1, features)))
+    assert form.shape == (1, side, side)
+    assert pictures.shape == (1, 1, pixels, pixels)
+    factor = pixels // side
+    assert pictures[0, 0, ::factor, ::factor].ravel().tolist() == (
+        [255] * features + [0] * (side * side - features)
+    )
+    assert np.count_nonzero(pictures) == features * factor**2
+
+
+# ---- grey levels
+
+
+def test_uint8_and_floats_of_either_convention_give_the_same_bytes(fashion_mnist):
+    split = data_sets.load(fashion_mnist).train.at(np.arange(300))
+    answers = [
+        probabilities(quick(epochs=1), images, split.labels, images)
+        for images in (
+            split.images,
+            split.images.astype(np.float64),
+            split.images.astype(np.float32) / np.float32(255),
+            split.images / 127.5 - 1.0,
+        )
+    ]
+    assert all(answer.tobytes() == answers[0].tobytes() for answer in answers)
+
+
+def test_whole_numbers_that_span_256_values_keep_their_differences():
+    levels = Form((1, 1, 256), -20.0, 235.0).pictures(np.arange(-20, 236)[None])
+    assert levels[0, 0, 0, ::24].tolist() == list(range(256))
+
+
+def test_rounding_to_grey_levels_loses_half_a_level_at_most():
+    values = np.random.default_rng(0).uniform(-3.0, 5.0, (50, 576))
+    levels = Form((1, 24, 24), -3.0, 5.0).pictures(values).reshape(50, 576)
+    assert np.abs(levels / 255.0 * 8.0 - 3.0 - values).max() <= 8.0 / 510.0 * (1 + 1e-9)
+
+
+def test_values_beyond_the_range_of_the_training_data_are_clipped(small):
+    images, labels, asked = small
+    classifier = quick().fit(images, labels)
+    far = np.where(asked >= 16, 1e9, np.where(asked <= 0, -1e9, asked))
+    assert classifier.predict_proba(far).tobytes() == classifier.predict_proba(asked).tobytes()
+
+
+def test_a_range_given_is_a_range_kept(small):
+    images, labels, _ = small
+    classifier = quick(pixel_range=(0, 64)).fit(images, labels)
+    assert classifier.form_.pictures(images).max() == 64  # 16 of 64, in 255 levels
+    with pytest.raises(InputError, match=r"pixel_range = \(5, 5\): it must be None or two rising"):
+        quick(pixel_range=(5, 5)).fit(images, labels)
+    with pytest.raises(InputError, match="pixel_range = 255: it must be None or two rising"):
+        quick(pixel_range=255).fit(images, labels)
+
+
+def test_constant_data_are_answered_with_the_share_of_each_class():
+    constant, labels = np.full((40, 9), 7.0), np.array([0] * 30 + [1] * 10)
+    answer = quick(epochs=None).fit(constant, labels).predict_proba(constant[:1])
+    # Two different rows are left, of weights 30 and 10.
+    assert answer[0, 0] == pytest.approx(0.75, abs=0.15)
+
+
+def test_a_range_too_wide_for_a_number_is_refused():
+    data = np.array([[-1.7e308, 0.0], [1.7e308, 1.0]])
+    with pytest.raises(InputError, match="too wide a range; scale the data first"):
+        quick().fit(data, [0, 1])
+
+
+# ---- what cannot be used
+
+
+def test_what_is_not_finite_real_and_dense_is_refused(small):
+    images, labels, asked = small
+    classifier = quick(epochs=1).fit(images, labels)
+    hole = asked.copy()
+    hole[3, 5] = np.nan
+    with pytest.raises(ValueError, match="contains NaN"):
+        classifier.predict(hole)
+    hole[3, 5] = np.inf
+    with pytest.raises(ValueError, match="contains infinity"):
+        classifier.fit(hole, labels[:100])
+    with pytest.raises(ValueError, match="Complex data not supported"):
+        classifier.fit(images + 1j, labels)
+    with pytest.raises(TypeError, match=r"Sparse data was passed.*toarray"):
+        classifier.fit(csr_array(images), labels)
+
+
+def test_asking_before_fitting_names_the_cure(small):
+    with pytest.raises(NotFittedError, match=r"not fitted yet\. Call 'fit'"):
+        LeNetClassifier().predict(small[2])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "alexnet"}, "no network is called 'alexnet'"),
+        ({"epochs": 0}, "epochs = 0: it must be at least 1"),
+        ({"learning_rate": -1.0}, "learning_rate = -1.0: it must be above 0"),
+        ({"optimizer": "adam"}, "optimizer = 'adam': it must be one of sgd, adamw"),
+        ({"random_state": -3}, "seed = -3: it must be between 0"),
+        ({"early_stopping": True, "validation_fraction": 1}, "validation_fraction = 1: it must be"),
+        ({"early_stopping": True, "n_iter_no_change": 0}, "n_iter_no_change = 0: it must be at"),
+    ],
+)
+def test_a_parameter_that_cannot_be_is_named_with_its_value(small, changes, message):
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        quick(**changes).fit(small[0], small[1])
+    assert isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, LenetError)
+
+
+def test_a_training_that_diverges_says_so_and_leaves_the_last_fit(small):
+    images, labels, asked = small
+    classifier = quick().fit(images, labels)
+    before = classifier.predict_proba(asked)
+    classifier.set_params(optimizer="sgd", learning_rate=1e30)
+    with pytest.raises(DivergenceError, match=r"diverged; try a smaller learning_rate than 1e\+30"):
+        classifier.fit(images, labels)
+    assert classifier.predict_proba(asked).tobytes() == before.tobytes()
+
+
+# ---- labels
+
+
+def test_labels_of_any_kind_come_back_as_they_were(small):
+    images, labels, asked = small
+    numbers = quick().fit(images, labels).predict(asked)
+    names = np.array(
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+    )
+    for named in (names[labels], names[labels].astype(object)):
+        classifier = quick().fit(images, named)
+        assert classifier.classes_.tolist() == sorted(names)
+        assert set(classifier.predict(asked)) <= set(names)
+    shifted = quick().fit(images, labels - 5).predict(asked)
+    assert (shifted == numbers - 5).all()
+
+
+def test_one_class_alone_is_always_predicted(small):
+    classifier = quick().fit(small[0], ["only"] * len(small[0]))
+    assert set(classifier.predict(small[2])) == {"only"}
+    assert (classifier.predict_proba(small[2]) == 1.0).all()
+
+
+def test_labels_in_a_column_are_read_with_scikit_learns_warning(small):
+    images, labels, _ = small
+    with pytest.warns(DataConversionWarning, match="A column-vector y was passed"):
+        quick(epochs=1).fit(images, labels[:, None])
+
+
+def test_a_data_frame_leaves_its_names(small):
+    pandas = need_module("pandas", "pip install pandas")
+    images, labels, asked = small
+    names = [f"pixel{k}" for k in range(64)]
+    classifier = quick().fit(pandas.DataFrame(images, columns=names), pandas.Series(labels))
+    assert classifier.feature_names_in_.tolist() == names
+    framed = classifier.predict_proba(pandas.DataFrame(asked, columns=names))
+    assert framed.tobytes() == probabilities(quick(), images, labels, asked).tobytes()
+
+
+# ---- weights
+
+
+def test_whole_weights_are_repetitions_and_zero_is_absence_to_the_byte(small):
+    images, labels, asked = small
+    weights = np.arange(len(labels)) % 4
+    weighted = probabilities(quick(), images, labels, asked, sample_weight=weights)
+    shuffled = np.random.default_rng(0).permutation(weights.sum())
+    repeated = np.repeat(images, weights, axis=0)[shuffled]
+    again = probabilities(quick(), repeated, np.repeat(labels, weights)[shuffled], asked)
+    assert weighted.tobytes() == again.tobytes()
+
+
+def test_only_the_ratio_of_weights_counts(small):
+    images, labels, asked = small
+    equal = np.full(len(labels), 1 / len(labels))
+    assert (
+        probabilities(quick(), images, labels, asked, sample_weight=equal).tobytes()
+        == probabilities(quick(), images, labels, asked).tobytes()
+    )
+
+
+def test_a_heavier_class_is_predicted_more_often():
+    random = np.random.default_rng(0)
+    data, labels = random.normal(0, 1, (400, 9)), random.integers(0, 2, 400)
+    data[labels == 1] += 0.3
+    asked = random.normal(0.15, 1, (400, 9))
+    shares = [
+        (
+            quick(epochs=10).fit(data, labels, np.where(labels == 1, w, 1.0)).predict(asked) == 1
+        ).mean()
+        for w in (0.05, 1.0, 20.0)
+    ]
+    assert shares[0] + 0.2 < shares[1] < shares[2] - 0.2
+
+
+def test_an_epoch_draws_each_row_by_its_share_of_the_weights():
+    weights = np.array([1.0, 0.25, 2.5, 0.75, 0.5])
+    drawn = np.zeros(5)
+    for epoch in range(1, 2001):
+        order = epoch_order(weights, 0, epoch)
+        counts = np.bincount(order, minlength=5)
+        assert (np.floor(weights) <= counts).all()
+        assert (counts <= np.ceil(weights)).all()
+        drawn += counts
+    assert np.abs(drawn / 2000 - weights).max() < 0.05
+
+
+@pytest.mark.parametrize("weight", [1.0, 3.0, 0.1, 1e-9])
+def test_equal_weights_draw_every_row_once(weight):
+    for epoch in range(1, 50):
+        assert sorted(epoch_order(np.full(777, weight), 1, epoch)) == list(range(777))
+
+
+def test_rows_are_sorted_and_merged_by_picture_and_label():
+    pictures = np.array([3, 1, 3, 1, 3], np.uint8).reshape(5, 1, 1, 1)
+    rows = collect(pictures, np.array([0, 1, 0, 0, 2]), np.array([1.0, 2.0, 4.0, 8.0, 16.0]))
+    assert rows.split.images.ravel().tolist() == [1, 1, 3, 3]
+    assert rows.split.labels.tolist() == [0, 1, 0, 2]
+    assert rows.weights.tolist() == [8.0, 2.0, 5.0, 16.0]
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.ones(3), r"shape \(3,\); 300 rows need \(300,\)"),
+        (-np.ones(300), "must be finite and not negative"),
+        (np.full(300, np.nan), "must be finite and not negative"),
+        (np.zeros(300), "every sample_weight is zero"),
+    ],
+)
+def test_weights_that_cannot_be_are_refused(small, weights, message):
+    with pytest.raises(InputError, match=message):
+        quick().fit(small[0], small[1], sample_weight=weights)
+
+
+# ---- epochs
+
+
+def test_few_rows_get_more_epochs_and_many_get_ten(small):
+    images, labels, _ = small
+    assert LeNetClassifier().fit(images, labels).n_iter_ == 80  # 5 steps an epoch, 400 in all
+    assert LeNetClassifier(batch_size=4).fit(images, labels).n_iter_ == 10
+    assert len(quick(epochs=3).fit(images, labels).loss_curve_) == 3
+
+
+def test_partial_fit_k_times_is_fit_of_k_epochs_at_a_constant_rate(small):
+    images, labels, asked = small
+    whole = quick(epochs=2, schedule="constant").fit(images, labels)
+    parts = quick().partial_fit(images, labels, classes=np.arange(10)).partial_fit(images, labels)
+    assert parts.n_iter_ == 2
+    assert parts.loss_curve_ == whole.loss_curve_
+    assert parts.predict_proba(asked).tobytes() == whole.predict_proba(asked).tobytes()
+
+
+def test_partial_fit_goes_on_after_fit_and_after_a_pickle(small):
+    images, labels, asked = small
+    whole = quick(epochs=3, schedule="constant").fit(images, labels)
+    first = quick(epochs=2, schedule="constant").fit(images, labels)
+    parts = pickle.loads(pickle.dumps(first)).partial_fit(images, labels)  # noqa: S301 - our own
+    assert parts.predict_proba(asked).tobytes() == whole.predict_proba(asked).tobytes()
+
+
+def test_partial_fit_learns_from_a_stream_of_parts(digits):
+    train, test, train_labels, test_labels = digits
+    classifier = LeNetClassifier(pixel_range=(0, 16), random_state=0)
+    for _ in range(8):
+        for start in range(0, len(train), 200):
+            part = slice(start, start + 200)
+            classifier.partial_fit(train[part], train_labels[part], classes=np.arange(10))
+    assert classifier.score(test, test_labels) > 0.85
+
+
+def test_partial_fit_refuses_what_it_cannot_know(small):
+    images, labels, _ = small
+    with pytest.raises(InputError, match="first call of partial_fit needs classes"):
+        quick().partial_fit(images, labels)
+    with pytest.raises(InputError, match=r"labels \[9\] are not among classes"):
+        quick().partial_fit(images, labels, classes=np.arange(9))
+    with pytest.raises(InputError, match=r"they were .* before; fit anew"):
+        quick().partial_fit(images, labels, np.arange(10)).partial_fit(images, labels, [0, 1])
+    with pytest.raises(InputError, match="early_stopping=True: partial_fit is one epoch"):
+        quick(early_stopping=True).partial_fit(images, labels, np.arange(10))
+
+
+def test_early_stopping_stops_and_keeps_the_best_epoch(small):
+    images, _, _ = small
+    noise = np.random.default_rng(0).integers(0, 2, len(images))  # nothing to learn
+    classifier = LeNetClassifier(
+        epochs=100, early_stopping=True, validation_fraction=0.2, n_iter_no_change=4, random_state=0
+    ).fit(images, noise)
+    scores = classifier.validation_scores_
+    assert 5 <= classifier.n_iter_ == len(scores) == len(classifier.loss_curve_) < 100
+    best = scores.index(max(scores)) + 1  # scores of later epochs may tie, with a lower loss
+    assert classifier.n_iter_ - best >= 4
+    assert classifier.state_.updates <= 4 * (classifier.n_iter_ - 4)  # 4 steps an epoch
+    assert classifier.state_.updates >= 4 * best
+
+
+def test_early_stopping_with_weights_is_early_stopping_with_repetitions(small):
+    images, labels, asked = small
+    weights = 1 + np.arange(len(labels)) % 2
+    answers = [
+        probabilities(quick(epochs=6, early_stopping=True), *rows, asked, sample_weight=weight)
+        for rows, weight in (
+            ((images, labels), weights),
+            ((np.repeat(images, weights, axis=0), np.repeat(labels, weights)), None),
+        )
+    ]
+    assert answers[0].tobytes() == answers[1].tobytes()
+
+
+def test_early_stopping_refuses_to_take_the_last_row_of_a_class():
+    with pytest.raises(InputError, match=r"nothing is left to train on of class .*'b'"):
+        quick(early_stopping=True, validation_fraction=0.6).fit(
+            [[1.0], [2.0], [3.0]], ["a", "a", "b"]
+        )
+
+
+# ---- the same bytes
+
+
+def test_any_number_of_threads_gives_the_same_bytes(small):
+    images, labels, asked = small
+    answers = [probabilities(quick(n_jobs=jobs), images, labels, asked) for jobs in (1, 2, 3)]
+    assert answers[0].tobytes() == answers[1].tobytes() == answers[2].tobytes()
+
+
+def test_random_state_fixes_the_bytes_and_none_does_not(small):
+    def answer(state):
+        return probabilities(quick(epochs=1, random_state=state), *small).tobytes()
+
+    assert answer(7) == answer(7) == answer(np.int64(7)) != answer(8)
+    assert answer(np.random.RandomState(7)) == answer(np.random.RandomState(7))
+    assert answer(None) != answer(None)
+    shared = np.random.RandomState(7)
+    assert answer(shared) != answer(shared)
+
+
+def test_the_order_of_the_rows_does_not_matter(small):
+    images, labels, asked = small
+    order = np.random.default_rng(0).permutation(len(labels))
+    assert (
+        probabilities(quick(), images, labels, asked).tobytes()
+        == probabilities(quick(), images[order], labels[order], asked).tobytes()
+    )
+
+
+def test_one_picture_is_answered_as_it_is_among_others(small):
+    images, labels, asked = small
+    classifier = quick().fit(images, labels)
+    together = classifier.predict_proba(asked)
+    for size in (1, 2, 3, 4, 5, 7):
+        parts = [classifier.predict_proba(asked[k : k + size]) for k in range(0, len(asked), size)]
+        assert np.concatenate(parts).tobytes() == together.tobytes()
+
+
+def test_a_classifier_survives_pickle_joblib_copy_and_clone(small, tmp_path):
+    images, labels, asked = small
+    classifier = quick(n_jobs=2).fit(images, labels)
+    expected = classifier.predict_proba(asked).tobytes()
+    joblib.dump(classifier, tmp_path / "classifier")
+    others = [
+        pickle.loads(pickle.dumps(classifier)),  # noqa: S301 - our own
+        joblib.load(tmp_path / "classifier"),
+        copy.deepcopy(classifier),
+        clone(classifier).fit(images, labels),
+    ]
+    assert all(other.predict_proba(asked).tobytes() == expected for other in others)
+    assert not hasattr(clone(classifier), "state_")
+
+
+# ---- threads
+
+
+def system_threads():
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+def threads_of(n_jobs):
+    """Of a fit and an answer here: the engine's threads, and those the system then has more."""
+    counts, open_engine = [], lenet.estimator.open_engine
+
+    def counting(*args, **kwargs):
+        before = system_threads()
+        engine = open_engine(*args, **kwargs)
+        counts.append((engine.threads, system_threads() - before))
+        return engine
+
+    lenet.estimator.open_engine = counting
+    try:
+        data = np.random.default_rng(0).uniform(size=(60, 64))
+        quick(epochs=1, n_jobs=n_jobs).fit(data, np.arange(60) % 3).predict(data)
+    finally:
+        lenet.estimator.open_engine = open_engine
+    return counts
+
+
+def test_n_jobs_are_the_threads_of_the_engine():
+    need(Path("/proc/self/task").is_dir(), "count threads on Linux")
+    assert threads_of(None) == threads_of(1) == [(1, 0)] * 2
+    assert threads_of(3) == [(3, 2)] * 2
+    assert threads_of(-1)[0][0] == joblib.cpu_count()
+    with joblib.parallel_config("loky", n_jobs=2):
+        assert threads_of(None) == [(2, 1)] * 2
+
+
+@pytest.mark.parametrize("n_jobs", [None, 1, -1, 7])
+def test_workers_never_have_more_threads_than_their_share_of_the_cores(n_jobs, monkeypatch):
+    need(Path("/proc/self/task").is_dir(), "count threads on Linux")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    workers, share = 2, max(1, joblib.cpu_count() // 2)
+    found = Parallel(n_jobs=workers)(delayed(threads_of)(n_jobs) for _ in range(4))
+    for counts in found:
+        assert len(counts) == 2
+        for threads, more in counts:
+            assert threads - 1 == more
+            assert threads <= share
+
+
+@pytest.mark.parametrize("backend", ["threading", "multiprocessing"])
+def test_workers_that_are_told_no_share_have_one_core(backend, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with joblib.parallel_config(backend):
+        assert Parallel(n_jobs=2)(delayed(thread_count)(-1) for _ in range(2)) == [1, 1]
+
+
+def test_no_jobs_at_all_are_refused_as_joblib_does():
+    with pytest.raises(ValueError, match="n_jobs == 0 in Parallel has no meaning"):
+        quick(n_jobs=0).fit([[0.0], [1.0]], [0, 1])
+
+
+# ---- the page
+
+
+def test_the_python_of_the_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/estimator.md").read_text(), re.DOTALL)
+    assert len(blocks) >= 4
+    names = {}
+    for block in blocks:
+        exec(compile(block, "estimator.md", "exec"), names)  # noqa: S102 - our own page
+
+
+def test_a_transformer_may_make_pictures_in_a_pipeline(small):
+    images, labels, asked = small
+    invert = FunctionTransformer(lambda rows: 16.0 - rows)
+    pipeline = make_pipeline(invert, quick(epochs=10)).fit(images, labels)
+    assert pipeline.predict(asked).shape == (len(asked),)
