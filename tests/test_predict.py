@@ -576,6 +576,17 @@ def test_kill_9_of_the_driver_and_of_a_worker_changes_no_byte(
     assert content(tmp_path / "out") == content(expected)
 
 
+def test_a_driver_that_is_killed_before_the_first_task_leaves_no_process(
+    digits_run, many, tmp_path
+):
+    process = start_lenet("predict", digits_run.path, many, "--out", tmp_path / "out", "--quiet")
+    while not workers(process.pid):
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.kill()
+    process.communicate(timeout=60)  # ends when the last process that could write has ended
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("victim", ["driver", "worker"])

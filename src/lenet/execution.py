@@ -11,7 +11,6 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -72,15 +71,11 @@ def _attempt(function: Callable[[Any], Any], index: int, item: Any) -> Outcome:
         return Outcome(index, error=f"{type(error).__name__} in {place}: {error}")
 
 
-def _attempt_here(parent: int, function: Callable[[Any], Any], index: int, item: Any) -> Outcome:
-    if os.getpid() != parent:  # joblib does one at a time in this process
-        _end_with(parent)
-    return _attempt(function, index, item)
-
-
-@lru_cache(maxsize=1)
 def _end_with(parent: int) -> None:
-    """End this process within a second of its parent, which may be killed without a word."""
+    """End this process within a second of its parent, which may be killed without a word.
+
+    It begins before the first task: one that never comes would be waited for without an end.
+    """
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -101,11 +96,14 @@ def _here(
     fruitless = 0
     while left and fruitless < MOST_FRUITLESS_STARTS:
         fruitless += 1
-        calls = (
-            delayed(_attempt_here)(os.getpid(), function, index, items[index])
-            for index in sorted(left)
+        calls = (delayed(_attempt)(function, index, items[index]) for index in sorted(left))
+        pool = Parallel(
+            n_jobs=processes,
+            batch_size=1,
+            return_as="generator_unordered",
+            initializer=_end_with,
+            initargs=(os.getpid(),),
         )
-        pool = Parallel(n_jobs=processes, batch_size=1, return_as="generator_unordered")
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
