@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet.bulk.network import Network, Prepared
-from lenet.data.picture import FORMATS, read_picture
+from lenet.data.picture import FORMATS, prepare, read_picture
 from lenet.errors import FormatError
 
 MOST_BYTES = 1 << 28
@@ -85,12 +85,7 @@ def prepare_image(network: Network, image: NDArray[np.uint8], name: str) -> Prep
     """
     if image.shape == network.spec.input_shape:
         return Prepared(name, image)
-    return prepare_picture(network, _portable(image), name)
-
-
-def _portable(image: NDArray[np.uint8]) -> bytes:
-    """As a file of Netpbm's, the simplest that a decoder reads: grey (P5) or colour (P6)."""
-    channels, height, width = image.shape
-    kind = b"P5" if channels == 1 else b"P6"
-    pixels = np.ascontiguousarray(np.moveaxis(image[: 1 if channels == 1 else 3], 0, -1))
-    return b"%s %d %d 255\n" % (kind, width, height) + pixels.tobytes()
+    picture = prepare(
+        image[: 1 if len(image) == 1 else 3], network.spec.input_shape, network.convention, name
+    )
+    return Prepared(name, picture.image, picture.notes)

@@ -24,6 +24,9 @@ MOST_PIXELS = 50_000_000
 LONGEST_SIDE = 1024
 """A larger picture is first reduced by a whole number; networks read 28 pixels."""
 
+ORIENTATION = 0x0112
+"""The EXIF tag that says how a camera was held; 1 is upright."""
+
 FORMATS = (
     "PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "TGA", "ICO", "JPEG2000", "AVIF",
 )  # fmt: skip
@@ -88,7 +91,7 @@ def read_picture(
     return _make(flat, notes, shape, convention, place)
 
 
-def prepare(image: Pixels, shape: tuple[int, ...], convention: Convention, place: str) -> Pixels:
+def prepare(image: Pixels, shape: tuple[int, ...], convention: Convention, place: str) -> Picture:
     """An image uint8 (1 or 3 channels, height, width) made into `shape` as `convention` says.
 
     Raises:
@@ -98,7 +101,7 @@ def prepare(image: Pixels, shape: tuple[int, ...], convention: Convention, place
 
     opened = Image.fromarray(image[0] if len(image) == 1 else np.moveaxis(image, 0, -1))
     flat = opened.convert("L" if shape[0] == 1 else "RGB")
-    return _make(flat, [], shape, convention, place).image
+    return _make(flat, [], shape, convention, place)
 
 
 def _make(
@@ -151,10 +154,10 @@ def _open(source: Path | bytes, place: str, mode: str) -> tuple[Image.Image, lis
                 # Only JPEG can: it is decoded at a fraction of its size.
                 opened.draft(None, (LONGEST_SIDE, LONGEST_SIDE))
                 opened.load()
-                upright = ImageOps.exif_transpose(opened)
-                if upright.size != opened.size or upright.getexif() != opened.getexif():
+                if opened.getexif().get(ORIENTATION, 1) != 1:
                     notes.append("turned upright (EXIF)")
-                return _flatten(_reduce(_to_8_bits(upright)), mode, notes), notes
+                upright = ImageOps.exif_transpose(opened)
+                return _flatten(_to_8_bits(_reduce(upright)), mode, notes), notes
     except UnidentifiedImageError as error:
         raise FormatError(f"{place}: not a picture in a format that is known") from error
     except Image.DecompressionBombError as error:
@@ -195,8 +198,8 @@ def _reduce(picture: Image.Image) -> Image.Image:
     factor = -(-max(picture.size) // LONGEST_SIDE)
     if factor == 1:
         return picture
-    whole = picture if picture.mode not in ("P", "PA", "1") else picture.convert("RGBA")
-    return whole.reduce(factor)
+    wide = "RGBA" if picture.mode in ("P", "PA", "1") else "I" if "I;16" in picture.mode else None
+    return (picture.convert(wide) if wide else picture).reduce(factor)
 
 
 def _flatten(picture: Image.Image, mode: str, notes: list[str]) -> Image.Image:

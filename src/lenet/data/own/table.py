@@ -143,8 +143,8 @@ def _blocks(
                 if anew or images.shape[1:] != shape:
                     rows = range(first, first + len(images))
                     made = pool.map(
-                        lambda image, row, place=place: prepare(
-                            image, shape, convention, f"{place}, row {row}"
+                        lambda image, row, place=place: (
+                            prepare(image, shape, convention, f"{place}, row {row}").image
                         ),
                         images,
                         rows,
