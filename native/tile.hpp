@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "minimal.hpp"
 #include "network.hpp"
 #include "vector.hpp"
 
@@ -12,6 +13,7 @@ using lenet::Images;
 using lenet::Maps;
 using lenet::Network;
 
+inline int largest(int a, int b) { return a > b ? a : b; }
 inline std::size_t count_of(int value) { return static_cast<std::size_t>(value); }
 
 constexpr std::size_t alignment = 64;
@@ -43,6 +45,8 @@ struct Rooms {
     V* flat;                                 // what the first dense layer reads
     V* flow[2];
     V* dense_flow[2];
+    V* transformed; // a minimal convolution's inputs, and the sums of its components
+    V* sums;
     V* gradient; // lane by lane, of the spatial layers' parameters
 };
 
@@ -54,6 +58,7 @@ std::size_t spatial_parameters(const Network& network) {
 Rooms lay_out(const Network& network, Shelf& shelf) {
     Rooms rooms = {};
     int widest = network.pixels().padded_size(), features = network.pixels().size();
+    int transformed = 0, sums = 0;
     rooms.bytes = shelf.take<std::uint8_t>(count_of(network.pixels().size() * lanes));
     for (int t = 0; t < tiles; ++t)
         rooms.image[t] = shelf.take<V>(count_of(network.pixels().padded_size()));
@@ -62,15 +67,21 @@ Rooms lay_out(const Network& network, Shelf& shelf) {
         if (k < network.spatial) {
             for (int t = 0; t < tiles; ++t)
                 rooms.output[k][t] = shelf.take<V>(count_of(out.padded_size()));
-            widest = out.padded_size() > widest ? out.padded_size() : widest;
+            widest = largest(widest, out.padded_size());
         } else {
             rooms.dense[k] = shelf.take<V>(count_of(out.size() * tiles));
         }
-        features = out.size() > features ? out.size() : features;
+        features = largest(features, out.size());
+        if (is_minimal(network.layers[k])) {
+            transformed = largest(transformed, transformed_inputs(network.layers[k]));
+            sums = largest(sums, component_sums(network.layers[k]));
+        }
     }
     rooms.flat = shelf.take<V>(count_of(features * tiles));
     for (V*& flow : rooms.flow) flow = shelf.take<V>(count_of(widest));
     for (V*& flow : rooms.dense_flow) flow = shelf.take<V>(count_of(features * tiles));
+    rooms.transformed = shelf.take<V>(count_of(transformed));
+    rooms.sums = shelf.take<V>(count_of(sums));
     rooms.gradient = shelf.take<V>(spatial_parameters(network));
     return rooms;
 }
