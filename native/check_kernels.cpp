@@ -130,13 +130,16 @@ void check_convolution(const Layer& layer, bool whole, Failures& failures) {
     convolution_weight_gradient(layer, 0, rows, input.lanewise.data(), flow.lanewise.data(),
                                 weight_gradient.data(), bias_gradient.data());
 
-    Values filtered(layer.output.padded_size());
-    if (fits_squares(layer)) {
+    Values filtered(layer.output.padded_size()), filtered_below(layer.input.padded_size());
+    if (is_minimal(layer)) {
         std::vector<float> transformed(transformed_floats(layer));
         transform_weights(layer, weight.data(), transformed.data());
         std::vector<V> inputs(at(transformed_inputs(layer))), sums(at(component_sums(layer)));
         minimal_forward(layer, 0, rows, input.lanewise.data(), transformed.data(), bias.data(),
                         inputs.data(), sums.data(), filtered.lanewise.data());
+        std::vector<V> flow_rows(at(product_rows(layer)));
+        minimal_input_gradient(layer, flow.lanewise.data(), transformed.data(), inputs.data(),
+                               sums.data(), flow_rows.data(), filtered_below.lanewise.data());
     }
 
     std::vector<float> plain_weight(at(taps)), plain_bias(at(layer.output.channels));
@@ -151,7 +154,10 @@ void check_convolution(const Layer& layer, bool whole, Failures& failures) {
                                            plain_bias.data());
     }
     compare("output", output.lanewise, output.images);
-    if (fits_squares(layer)) compare("minimal output", filtered.lanewise, output.images);
+    if (is_minimal(layer)) {
+        compare("minimal output", filtered.lanewise, output.images);
+        compare("minimal input gradient", filtered_below.lanewise, below.images);
+    }
     compare("input gradient", below.lanewise, below.images);
     compare.sums("weight gradient", lane_sums(weight_gradient), plain_weight);
     compare.sums("bias gradient", lane_sums(bias_gradient), plain_bias);

@@ -45,8 +45,9 @@ struct Rooms {
     V* flat;                                 // what the first dense layer reads
     V* flow[2];
     V* dense_flow[2];
-    V* transformed; // a minimal convolution's inputs, and the sums of its components
-    V* sums;
+    V* transformed; // of a minimal convolution: its inputs, the sums of its components,
+    V* sums;        // and rows of its input's gradient
+    V* product_rows;
     V* gradient; // lane by lane, of the spatial layers' parameters
 };
 
@@ -58,7 +59,7 @@ std::size_t spatial_parameters(const Network& network) {
 Rooms lay_out(const Network& network, Shelf& shelf) {
     Rooms rooms = {};
     int widest = network.pixels().padded_size(), features = network.pixels().size();
-    int transformed = 0, sums = 0;
+    int transformed = 0, sums = 0, rows = 0;
     rooms.bytes = shelf.take<std::uint8_t>(count_of(network.pixels().size() * lanes));
     for (int t = 0; t < tiles; ++t)
         rooms.image[t] = shelf.take<V>(count_of(network.pixels().padded_size()));
@@ -75,6 +76,7 @@ Rooms lay_out(const Network& network, Shelf& shelf) {
         if (is_minimal(network.layers[k])) {
             transformed = largest(transformed, transformed_inputs(network.layers[k]));
             sums = largest(sums, component_sums(network.layers[k]));
+            rows = largest(rows, product_rows(network.layers[k]));
         }
     }
     rooms.flat = shelf.take<V>(count_of(features * tiles));
@@ -82,6 +84,7 @@ Rooms lay_out(const Network& network, Shelf& shelf) {
     for (V*& flow : rooms.dense_flow) flow = shelf.take<V>(count_of(features * tiles));
     rooms.transformed = shelf.take<V>(count_of(transformed));
     rooms.sums = shelf.take<V>(count_of(sums));
+    rooms.product_rows = shelf.take<V>(count_of(rows));
     rooms.gradient = shelf.take<V>(spatial_parameters(network));
     return rooms;
 }

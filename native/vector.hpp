@@ -31,14 +31,16 @@ typedef float Unaligned __attribute__((vector_size(4 * LENET_LANES), aligned(4))
 // AVX2 and the baseline, 32 with AVX-512 and NEON.
 #if LENET_LANES == 16 || defined(__aarch64__)
 constexpr int block_channels = 4, gather_columns = 4, gather_channels = 4, taps_channels = 4;
-constexpr int minimal_channels = 4, minimal_squares = 5, planar_maps = 8;
+constexpr int minimal_channels = 4, minimal_gradients = 3, minimal_squares = 5;
+constexpr int filter_outputs = 2, planar_maps = 8;
 constexpr int tiles = 2, dense_block = 12, dense_rows_block = 6, dense_vectors = 4;
 #else
 constexpr int block_channels = 2, gather_columns = 4, gather_channels = 3, taps_channels = 2;
-constexpr int minimal_channels = 2, minimal_squares = 5, planar_maps = 8;
+constexpr int minimal_channels = 2, minimal_gradients = 2, minimal_squares = 5;
+constexpr int filter_outputs = 3, planar_maps = 8;
 constexpr int tiles = 2, dense_block = 5, dense_rows_block = 4, dense_vectors = 2;
 #endif
-constexpr int block_columns = 5, minimal_inputs = 2, planar_block = 6;
+constexpr int block_columns = 5, planar_block = 6, filter_squares = 2;
 constexpr int group = tiles * lanes; // images that go through the dense layers together
 
 // Which lanes of two vectors interleave their lower and upper halves.
