@@ -20,6 +20,13 @@ struct Batch {
     float* flow[maximum_layers] = {}; // (outputs, capacity)
 };
 
+// What the kernels read of a network's parameters: the parameters, and the weights of some
+// convolutions transformed, as `transform` made them.
+struct Weights {
+    const float* plain;
+    const float* transformed;
+};
+
 struct Optimizer {
     bool adamw = false;
     float momentum = 0.0f;
@@ -54,11 +61,15 @@ struct Backend {
     // Floats that `features` of a dense layer needs for a batch of `capacity`.
     std::size_t (*feature_floats)(const Layer&, std::size_t capacity);
 
+    // `transformed_floats` are made by `transform` whenever the parameters change.
+    std::size_t (*transformed_floats)(const Network&);
+    void (*transform)(const Network&, const float* parameters, float* transformed);
+
     // Forward and backward for the images at positions [begin, end) of a batch of `batch`; `begin`
     // is a multiple of `group`.  Overwrites the convolutions' part of `gradient` with the shard's
     // part of the mean gradient, and leaves in `store` what the dense layers' part needs.
-    Totals (*train)(const Network&, const float* parameters, const Images&, std::size_t begin,
-                    std::size_t end, std::size_t batch, float smoothing, const Batch& store,
+    Totals (*train)(const Network&, const Weights&, const Images&, std::size_t begin, std::size_t end,
+                    std::size_t batch, float smoothing, const Batch& store,
                     float* gradient, void* workspace);
 
     // Overwrites `gradient` for outputs [first, last) of a dense layer, from `count` images.
@@ -70,12 +81,12 @@ struct Backend {
     void (*update)(const Update&, std::size_t begin, std::size_t end);
 
     // Logits (n, classes) of the images at positions [begin, end).
-    void (*infer)(const Network&, const float* parameters, const Images&, std::size_t begin,
-                  std::size_t end, float* logits, void* workspace);
+    void (*infer)(const Network&, const Weights&, const Images&, std::size_t begin, std::size_t end,
+                  float* logits, void* workspace);
 
     // Activations of every layer, each (n, channels, rows, columns).
-    void (*watch)(const Network&, const float* parameters, const Images&, std::size_t begin,
-                  std::size_t end, float* const* outputs, void* workspace);
+    void (*watch)(const Network&, const Weights&, const Images&, std::size_t begin, std::size_t end,
+                  float* const* outputs, void* workspace);
 
     // One image with its lanes over maps, for the latency of a single answer.  `packed` holds
     // `packed_floats` and is made by `pack` whenever the parameters change.

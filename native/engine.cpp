@@ -99,7 +99,20 @@ void Engine::restore(State state) {
         state.updates < 0)
         throw std::invalid_argument("this state is not one of this network and optimizer");
     state_ = std::move(state);
+    forget();
+}
+
+void Engine::forget() {
     packed_.clear();
+    transformed_.clear();
+}
+
+Weights Engine::weights() {
+    if (transformed_.empty()) {
+        transformed_.resize(backend_.transformed_floats(network_));
+        backend_.transform(network_, state_.parameters.data(), transformed_.data());
+    }
+    return {state_.parameters.data(), transformed_.data()};
 }
 
 // Room for the dense layers' side of a batch of `count`; it only ever grows.
@@ -136,11 +149,12 @@ Totals Engine::accumulate(const Images& images, std::size_t count) {
     const std::size_t groups = (count + group - 1) / group;
     const std::size_t shards = std::min(maximum_shards, groups);
     Totals totals[maximum_shards];
+    const Weights weights = this->weights();
     pool_.run(static_cast<int>(shards), [&](int number, int thread) {
         const auto shard = static_cast<std::size_t>(number);
         const std::size_t begin = shard * groups / shards * group;
         const std::size_t end = std::min(count, (shard + 1) * groups / shards * group);
-        totals[shard] = backend_.train(network_, state_.parameters.data(), images, begin, end, count,
+        totals[shard] = backend_.train(network_, weights, images, begin, end, count,
                                        optimizer_.label_smoothing, batch_,
                                        shard_gradients_[shard].data(),
                                        workspaces_[static_cast<std::size_t>(thread)].data());
@@ -179,7 +193,7 @@ Totals Engine::step(const Images& images, std::size_t count, double learning_rat
         const std::size_t begin = static_cast<std::size_t>(number) * update_block;
         backend_.update(update, begin, std::min(begin + update_block, network_.parameters));
     });
-    packed_.clear();
+    forget();
     return totals;
 }
 
@@ -207,18 +221,19 @@ void Engine::infer(const Images& images, std::size_t count, float* logits) {
                                logits + n * classes, single_->data());
         return;
     }
+    const Weights weights = this->weights();
     const std::size_t block = static_cast<std::size_t>(backend_.group) * 2;
     const std::size_t blocks = (count + block - 1) / block;
     pool_.run(static_cast<int>(blocks), [&](int number, int thread) {
         const std::size_t begin = static_cast<std::size_t>(number) * block;
-        backend_.infer(network_, state_.parameters.data(), images, begin, std::min(begin + block, count),
-                       logits, workspaces_[static_cast<std::size_t>(thread)].data());
+        backend_.infer(network_, weights, images, begin, std::min(begin + block, count), logits,
+                       workspaces_[static_cast<std::size_t>(thread)].data());
     });
 }
 
 void Engine::watch(const Images& images, std::size_t count, float* const* outputs) {
     const std::lock_guard turn(turn_);
-    backend_.watch(network_, state_.parameters.data(), images, 0, count, outputs, workspaces_[0].data());
+    backend_.watch(network_, weights(), images, 0, count, outputs, workspaces_[0].data());
 }
 
 } // namespace lenet

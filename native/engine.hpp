@@ -67,6 +67,8 @@ private:
 
     void make_room(std::size_t count);
     Totals accumulate(const Images& images, std::size_t count);
+    Weights weights();
+    void forget(); // what was made of the parameters
 
     std::mutex turn_;
     Network network_;
@@ -77,7 +79,8 @@ private:
     State state_;
     std::vector<Workspace> workspaces_;
     std::unique_ptr<Workspace> single_;
-    std::vector<float> packed_;
+    std::vector<float> packed_; // both empty where they are to be made anew
+    std::vector<float> transformed_;
     std::vector<float> gradient_;
     std::vector<std::vector<float>> shard_gradients_; // of the convolutions
     std::vector<DenseTask> dense_tasks_;

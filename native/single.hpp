@@ -6,36 +6,64 @@
 
 namespace {
 
-// ---- one image, lanes over maps: activations are (rows, columns, maps) ---------------------------
+// ---- places -------------------------------------------------------------------------------------
+
+// Activations are (maps, rows, columns), as the picture is, up to the first convolution that has
+// maps enough to fill a vector; from there on (rows, columns, maps), the maps filled up to whole
+// vectors.  `pixel` and `map` are the floats from one to the next.
+struct Places {
+    int pixel;
+    int map;
+};
 
 int vectors(int maps) { return (maps + lanes - 1) / lanes; }
 
-// Floats of one pixel: its maps, filled up to whole vectors.
-int stride(const Maps& maps, bool image) { return image ? maps.channels : vectors(maps.channels) * lanes; }
+Places places(const Maps& maps, bool planar) {
+    return planar ? Places{1, maps.channel_stride()} : Places{vectors(maps.channels) * lanes, 1};
+}
 
-// Weights as (taps, outputs filled up to whole vectors), then the biases.
-std::size_t packed_layer(const Layer& layer) {
-    if (layer.kind == Kind::convolution)
-        return count_of((layer.input.channels * layer.size * layer.size + 1) *
-                        vectors(layer.output.channels) * lanes);
-    if (layer.kind == Kind::dense)
-        return count_of((layer.input.size() + 1) * vectors(layer.output.size()) * lanes);
-    return 0;
+// The first layers whose outputs are planar.
+int planar_layers(const Network& network) {
+    int k = 0;
+    for (; k < network.spatial; ++k) {
+        const Maps& out = network.layers[k].output;
+        if (network.layers[k].kind == Kind::convolution &&
+            (out.channels > planar_maps || out.columns < lanes))
+            break;
+    }
+    return k;
+}
+
+// Weights as (taps, outputs filled up to whole vectors), or as they are for planar outputs; then the
+// biases.
+std::size_t packed_layer(const Layer& layer, bool planar) {
+    if (layer.kind != Kind::convolution && layer.kind != Kind::dense) return 0;
+    const bool dense = layer.kind == Kind::dense;
+    const int outputs = layer.output.channels;
+    const int taps = dense ? layer.input.size() : layer.input.channels * layer.size * layer.size;
+    return count_of((taps + 1) * (planar ? outputs : vectors(outputs) * lanes));
 }
 
 std::size_t packed_floats(const Network& network) {
     std::size_t total = 0;
-    for (int k = 0; k < network.count; ++k) total += packed_layer(network.layers[k]);
+    const int planar = planar_layers(network);
+    for (int k = 0; k < network.count; ++k) total += packed_layer(network.layers[k], k < planar);
     return total;
 }
 
 void pack(const Network& network, const float* parameters, float* packed) {
+    const int planar = planar_layers(network);
     std::memset(packed, 0, packed_floats(network) * sizeof(float));
     for (int k = 0; k < network.count; ++k) {
         const Layer& layer = network.layers[k];
         const Maps& in = layer.input;
         const float *weight = parameters + layer.weight, *bias = parameters + layer.bias;
         if (layer.kind == Kind::average_pooling || layer.kind == Kind::max_pooling) continue;
+        if (k < planar) { // the biases lie behind the weights
+            std::memcpy(packed, weight, packed_layer(layer, true) * sizeof(float));
+            packed += packed_layer(layer, true);
+            continue;
+        }
         const bool dense = layer.kind == Kind::dense;
         const int width = vectors(dense ? layer.output.size() : layer.output.channels) * lanes;
         const int outputs = dense ? layer.output.size() : layer.output.channels;
@@ -47,58 +75,137 @@ void pack(const Network& network, const float* parameters, float* packed) {
                     packed[(a * in.channels + i) * width + o] = weight[o * taps + i * area + a];
             packed[taps * width + o] = bias[o];
         }
-        packed += packed_layer(layer);
+        packed += packed_layer(layer, false);
     }
 }
 
 constexpr int one_block = 12; // accumulators
 
-// P neighbouring pixels of one vector of maps.  S is the input's stride and K the size, or 0 for one
-// that is only known when it runs.
+// ---- lanes over columns -------------------------------------------------------------------------
+
+template <Activation activation, int C, int P>
+inline void store_rows(const V (&sum)[C][P], int plane, int step, float* output) {
+#pragma GCC unroll 16
+    for (int c = 0; c < C; ++c)
+#pragma GCC unroll 4
+        for (int p = 0; p < P; ++p)
+            store(output + c * plane + p * step, activate(activation, sum[c][p]));
+}
+
+// C maps and P vectors of columns, `step` apart, of one row.  K is the size, or 0 for one that is
+// only known when it runs.
+template <int C, int P, int K>
+[[gnu::noinline]] void one_columns(const Layer& layer, const float* input, const float* weight,
+                                   const float* bias, int step, float* output) {
+    const int size = K ? K : layer.size, channels = layer.input.channels;
+    const int taps = channels * size * size, plane = layer.output.channel_stride();
+    V sum[C][P];
+#pragma GCC unroll 16
+    for (int c = 0; c < C; ++c)
+#pragma GCC unroll 4
+        for (int p = 0; p < P; ++p) sum[c][p] = splat(bias[c]);
+    for (int i = 0; i < channels; ++i)
+        for (int v = 0; v < size; ++v) {
+            const float* from = input + i * layer.input.channel_stride() +
+                                v * layer.input.row_stride();
+            const float* w = weight + (i * size + v) * size;
+#pragma GCC unroll 8
+            for (int u = 0; u < size; ++u) {
+                V x[P];
+#pragma GCC unroll 4
+                for (int p = 0; p < P; ++p) x[p] = load(from + p * step + u);
+#pragma GCC unroll 16
+                for (int c = 0; c < C; ++c)
+#pragma GCC unroll 4
+                    for (int p = 0; p < P; ++p) sum[c][p] += x[p] * w[c * taps + u];
+            }
+        }
+    if (layer.activation == Activation::leaky_relu)
+        store_rows<Activation::leaky_relu>(sum, plane, step, output);
+    else if (layer.activation == Activation::relu)
+        store_rows<Activation::relu>(sum, plane, step, output);
+    else
+        store_rows<Activation::identity>(sum, plane, step, output);
+}
+
+// Planar, with the layer's activation where that is immediate.  The last vector of a row ends where
+// the row ends, and does again what the one before it did.
+void one_planar_convolution(const Layer& layer, const float* input, const float* weight,
+                            float* output) {
+    const Maps& out = layer.output;
+    const int taps = layer.input.channels * layer.size * layer.size;
+    const float* bias = weight + out.channels * taps;
+    const auto columns = [&]<int C, int K>(int o, int y) {
+        const float* from = input + y * layer.input.row_stride();
+        float* to = output + out.at(o, y, 0);
+        for (int x = 0; x < out.columns; x += 2 * lanes) {
+            const int last = out.columns - lanes;
+            if (x < last)
+                one_columns<C, 2, K>(layer, from + x, weight + o * taps, bias + o,
+                                     (x + lanes < last ? x + lanes : last) - x, to + x);
+            else
+                one_columns<C, 1, K>(layer, from + last, weight + o * taps, bias + o, 0, to + last);
+        }
+    };
+    for (int y = 0; y < out.rows; ++y)
+        for (int o = 0; o < out.channels; o += planar_block)
+            with_width<planar_block>(out.channels - o, [&]<int C>() {
+                if (layer.size == 5)
+                    columns.template operator()<C, 5>(o, y);
+                else
+                    columns.template operator()<C, 0>(o, y);
+            });
+}
+
+// ---- lanes over maps ----------------------------------------------------------------------------
+
+// P neighbouring pixels of one vector of maps.  S is the floats between pixels of the input and K the
+// size, or 0 for one that is only known when it runs.
 template <int P, int S, int K>
-[[gnu::noinline]] void one_pixels(const Layer& layer, const float* input, int in_stride, int in_row,
+[[gnu::noinline]] void one_pixels(const Layer& layer, const float* input, Places in,
                                   const float* weight, int width, V bias, float* output,
                                   int out_stride) {
-    if (S > 0) in_stride = S;
-    const int size = K ? K : layer.size, maps = S == 1 ? 1 : layer.input.channels;
+    if (S > 0) in.pixel = S;
+    if (S > 1) in.map = 1;
+    const int size = K ? K : layer.size, maps = layer.input.channels;
     V sum[P];
 #pragma GCC unroll 16
     for (int p = 0; p < P; ++p) sum[p] = bias;
     for (int v = 0; v < size; ++v)
         for (int u = 0; u < size; ++u) {
-            const float* from = input + v * in_row + u * in_stride;
+            const float* from = input + (v * layer.input.row_stride() + u) * in.pixel;
             const float* w = weight + (v * size + u) * maps * width;
             for (int i = 0; i < maps; ++i) {
                 const V tap = load(w + i * width);
 #pragma GCC unroll 16
-                for (int p = 0; p < P; ++p) sum[p] += tap * from[p * in_stride + i];
+                for (int p = 0; p < P; ++p) sum[p] += tap * from[p * in.pixel + i * in.map];
             }
         }
 #pragma GCC unroll 16
     for (int p = 0; p < P; ++p) store(output + p * out_stride, sum[p]);
 }
 
-void one_convolution(const Layer& layer, const float* input, bool image, const float* weight,
+void one_convolution(const Layer& layer, const float* input, bool planar, const float* weight,
                      float* output) {
-    const Maps &in = layer.input, &out = layer.output;
-    const int in_stride = stride(in, image), out_stride = stride(out, false);
-    const int width = vectors(out.channels) * lanes, in_row = in.row_stride() * in_stride;
-    const float* bias = weight + in.channels * layer.size * layer.size * width;
+    const Maps& out = layer.output;
+    const Places in = places(layer.input, planar);
+    const int out_stride = places(out, false).pixel, width = out_stride;
+    const float* bias = weight + layer.input.channels * layer.size * layer.size * width;
     for (int y = 0; y < out.rows; ++y)
         for (int m = 0; m < width; m += lanes) {
-            const float* from = input + y * in_row;
+            const float* from = input + y * layer.input.row_stride() * in.pixel;
             float* to = output + out.at(0, y, 0) * out_stride + m;
             int blocks = (out.columns + one_block - 1) / one_block;
             for (int x = 0; x < out.columns; --blocks) {
                 const int pixels = (out.columns - x) / blocks;
                 const auto block = [&]<int P, int S, int K>() {
-                    one_pixels<P, S, K>(layer, from + x * in_stride, in_stride, in_row, weight + m,
-                                     width, load(bias + m), to + x * out_stride, out_stride);
+                    one_pixels<P, S, K>(layer, from + x * in.pixel, in, weight + m, width,
+                                        load(bias + m), to + x * out_stride, out_stride);
                 };
                 with_width<one_block>(pixels, [&]<int P>() {
-                    if (layer.size == 5 && in_stride == 1)
+                    if (layer.size == 5 && in.pixel == 1)
                         block.template operator()<P, 1, 5>();
-                    else if (layer.size == 5 && in_stride == lanes)
+                    else if (layer.size == 5 && in.pixel == lanes)
                         block.template operator()<P, lanes, 5>();
                     else
                         block.template operator()<P, 0, 0>();
@@ -108,42 +215,81 @@ void one_convolution(const Layer& layer, const float* input, bool image, const f
         }
 }
 
-inline float choose(bool mask, float yes, float no) { return mask ? yes : no; }
+// ---- pooling ------------------------------------------------------------------------------------
+
+// The average's sum or the maximum of what has been seen and one more.
+template <typename Lanes> inline Lanes pool_step(Kind kind, Lanes seen, Lanes value) {
+    // Written so that a NaN on either side stays.
+    return kind == Kind::average_pooling ? seen + value : value <= seen ? seen : value;
+}
 
 // One square, of one map or of a vector of them.
 template <typename Lanes>
-inline void pool_one(const Layer& layer, const float* from, int in_stride, float* to) {
-    const bool average = layer.kind == Kind::average_pooling;
-    const float share = 1.0f / static_cast<float>(layer.size * layer.size);
+inline void pool_one(const Layer& layer, const float* from, int pixel, float* to) {
     Lanes result;
     std::memcpy(&result, from, sizeof result);
     for (int v = 0; v < layer.size; ++v)
         for (int u = v == 0 ? 1 : 0; u < layer.size; ++u) {
             Lanes value;
-            std::memcpy(&value, from + (v * layer.input.row_stride() + u) * in_stride, sizeof value);
-            result = average ? result + value : choose(value <= result, result, value);
+            std::memcpy(&value, from + (v * layer.input.row_stride() + u) * pixel, sizeof value);
+            result = pool_step(layer.kind, result, value);
         }
-    if (average) result = result * share;
+    if (layer.kind == Kind::average_pooling)
+        result = result * (1.0f / static_cast<float>(layer.size * layer.size));
     std::memcpy(to, &result, sizeof result);
 }
 
-void one_pooling(const Layer& layer, const float* input, bool image, float* output) {
-    const Maps &in = layer.input, &out = layer.output;
-    const int in_stride = stride(in, image), out_stride = stride(out, false);
-    // The picture itself has no room for whole vectors of maps.
-    const auto pool = [&]<typename Lanes>(int step) {
-        for (int y = 0; y < out.rows; ++y)
-            for (int x = 0; x < out.columns; ++x)
-                for (int c = 0; c < out.channels; c += step)
-                    pool_one<Lanes>(
-                        layer, input + in.at(0, y * layer.size, x * layer.size) * in_stride + c,
-                        in_stride, output + out.at(0, y, x) * out_stride + c);
-    };
-    if (image)
-        pool.template operator()<float>(1);
-    else
-        pool.template operator()<V>(lanes);
+// Four neighbouring squares of 2x2 of one map.
+template <Kind kind> inline void pool_four(const float* from, int row, float* to) {
+    typedef float Four __attribute__((vector_size(16)));
+    Four even[2], odd[2];
+    for (int v = 0; v < 2; ++v) {
+        Four left, right;
+        std::memcpy(&left, from + v * row, sizeof left);
+        std::memcpy(&right, from + v * row + 4, sizeof right);
+        even[v] = __builtin_shufflevector(left, right, 0, 2, 4, 6);
+        odd[v] = __builtin_shufflevector(left, right, 1, 3, 5, 7);
+    }
+    Four result = pool_step(kind, pool_step(kind, even[0], odd[0]), even[1]);
+    result = pool_step(kind, result, odd[1]);
+    if (kind == Kind::average_pooling) result = result * 0.25f;
+    std::memcpy(to, &result, sizeof result);
 }
+
+// One row of planar outputs: the last four end where the row ends.
+inline void pool_planar_row(const Layer& layer, const float* from, float* to) {
+    const int columns = layer.output.columns, row = layer.input.row_stride();
+    if (layer.size != 2 || columns < 4) {
+        for (int x = 0; x < columns; ++x) pool_one<float>(layer, from + x * layer.size, 1, to + x);
+        return;
+    }
+    for (int x = 0; x < columns; x += 4) {
+        const int start = x + 4 <= columns ? x : columns - 4;
+        if (layer.kind == Kind::average_pooling)
+            pool_four<Kind::average_pooling>(from + 2 * start, row, to + start);
+        else
+            pool_four<Kind::max_pooling>(from + 2 * start, row, to + start);
+    }
+}
+
+void one_pooling(const Layer& layer, const float* input, bool planar, float* output) {
+    const Maps &in = layer.input, &out = layer.output;
+    const int pixel = places(in, false).pixel;
+    if (planar) {
+        for (int c = 0; c < out.channels; ++c)
+            for (int y = 0; y < out.rows; ++y)
+                pool_planar_row(layer, input + in.at(c, y * layer.size, 0),
+                                output + out.at(c, y, 0));
+        return;
+    }
+    for (int y = 0; y < out.rows; ++y)
+        for (int x = 0; x < out.columns; ++x)
+            for (int c = 0; c < out.channels; c += lanes)
+                pool_one<V>(layer, input + in.at(0, y * layer.size, x * layer.size) * pixel + c,
+                            pixel, output + out.at(0, y, x) * pixel + c);
+}
+
+// ---- dense --------------------------------------------------------------------------------------
 
 // B vectors of outputs at once.
 template <int B>
@@ -174,60 +320,83 @@ void one_dense(const Layer& layer, const float* input, const float* weight, floa
     }
 }
 
-// In place, over whole vectors of maps; the border keeps its zeros.
-void one_activation(const Layer& layer, float* output) {
-    const Maps& out = layer.output;
+// In place; the border keeps its zeros.
+void one_activation(const Layer& layer, bool planar, float* output) {
     if (layer.activation == Activation::identity) return;
+    const Maps& out = layer.output;
     const bool dense = layer.kind == Kind::dense;
-    const int rows = dense ? 1 : out.rows;
-    const int step = dense ? vectors(out.size()) * lanes : stride(out, false);
-    const int row = dense ? step : out.columns * step;
+    const int pixel = places(out, planar).pixel;
+    const int rows = dense ? 1 : planar ? out.channels * out.rows : out.rows;
+    const int row = dense ? pixel : out.columns * pixel;
     with_activation(layer.activation, [&]<Activation known>() {
         for (int y = 0; y < rows; ++y) {
-            float* from = output + (dense ? 0 : out.at(0, y, 0) * step);
-            for (int k = 0; k < row; k += lanes) store(from + k, activate(known, load(from + k)));
+            float* from = output + (dense ? 0 : out.at(y / out.rows, y % out.rows, 0) * pixel);
+            // What fills no vector at the end of a planar row is done one by one.
+            int k = 0;
+            for (; k + lanes <= row; k += lanes) store(from + k, activate(known, load(from + k)));
+            for (; k < row; ++k) from[k] = activate(known, splat(from[k]))[0];
         }
     });
 }
 
-// Drops the maps that fill up the last vector, so that a dense layer reads (pixels, maps).
-void one_flatten(const Maps& maps, bool image, const float* input, float* output) {
-    const int step = stride(maps, image);
+// What a dense layer reads: (pixels, maps), without what fills up a vector of maps.
+void one_flatten(const Maps& maps, bool planar, const float* input, float* output) {
+    const Places from = places(maps, planar);
     for (int pixel = 0; pixel < maps.rows * maps.columns; ++pixel)
-        for (int c = 0; c < maps.channels; ++c) *output++ = input[pixel * step + c];
+        for (int c = 0; c < maps.channels; ++c)
+            *output++ = input[pixel * from.pixel + c * from.map];
+}
+
+void load_one(const Network& network, const std::uint8_t* pixels, float* image) {
+    const Maps& maps = network.pixels();
+    for (int c = 0; c < maps.channels; ++c)
+        for (int y = 0; y < maps.rows; ++y, pixels += maps.columns) {
+            float* row = image + maps.at(c, y, 0);
+            // The last vector of a row ends where the row ends.
+            for (int x = 0; maps.columns >= lanes && x < maps.columns; x += lanes) {
+                const int start = x + lanes <= maps.columns ? x : maps.columns - lanes;
+                store(row + start,
+                      to_floats(pixels + start) * network.pixel_scale + network.pixel_shift);
+            }
+            for (int x = 0; maps.columns < lanes && x < maps.columns; ++x)
+                row[x] = static_cast<float>(pixels[x]) * network.pixel_scale + network.pixel_shift;
+        }
 }
 
 void infer_one(const Network& network, const float* packed, const std::uint8_t* pixels,
                float* logits, void* workspace) {
     Shelf shelf(workspace);
     const Rooms rooms = lay_out(network, shelf);
-    const Maps& first = network.pixels();
     float* image = reinterpret_cast<float*>(rooms.image[0]);
-    for (int c = 0, k = 0; c < first.channels; ++c)
-        for (int y = 0; y < first.rows; ++y)
-            for (int x = 0; x < first.columns; ++x, ++k)
-                image[first.at(0, y, x) * first.channels + c] =
-                    static_cast<float>(pixels[k]) * network.pixel_scale + network.pixel_shift;
+    load_one(network, pixels, image);
     const float* input = image;
+    const int planar_count = planar_layers(network);
+    bool planar = true; // the input of layer k
     for (int k = 0; k < network.count; ++k) {
         const Layer& layer = network.layers[k];
         float* output = reinterpret_cast<float*>(k < network.spatial ? rooms.output[k][0]
                                                                      : rooms.dense[k]);
+        const bool stays = k < planar_count;
         if (layer.kind == Kind::convolution) {
-            one_convolution(layer, input, k == 0, packed, output);
+            if (stays)
+                one_planar_convolution(layer, input, packed, output);
+            else
+                one_convolution(layer, input, planar, packed, output);
         } else if (layer.kind == Kind::dense) {
             if (k == network.spatial) {
                 float* flat = reinterpret_cast<float*>(rooms.flat);
-                one_flatten(layer.input, k == 0, input, flat);
+                one_flatten(layer.input, planar, input, flat);
                 input = flat;
             }
             one_dense(layer, input, packed, output);
         } else {
-            one_pooling(layer, input, k == 0, output);
+            one_pooling(layer, input, planar, output);
         }
-        if (layer.kind != Kind::average_pooling && layer.kind != Kind::max_pooling)
-            one_activation(layer, output);
-        packed += packed_layer(layer);
+        const bool done = layer.kind == Kind::average_pooling || layer.kind == Kind::max_pooling ||
+                          (stays && is_immediate(layer.activation));
+        if (!done) one_activation(layer, stays, output);
+        packed += packed_layer(layer, stays);
+        planar = stays;
         input = output;
     }
     std::memcpy(logits, input, count_of(network.classes()) * sizeof(float));

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "minimal.hpp"
 #include "network.hpp"
 #include "vector.hpp"
 
@@ -12,6 +13,7 @@ using lenet::Images;
 using lenet::Maps;
 using lenet::Network;
 
+inline int largest(int a, int b) { return a > b ? a : b; }
 inline std::size_t count_of(int value) { return static_cast<std::size_t>(value); }
 
 constexpr std::size_t alignment = 64;
@@ -43,6 +45,9 @@ struct Rooms {
     V* flat;                                 // what the first dense layer reads
     V* flow[2];
     V* dense_flow[2];
+    V* transformed; // of a minimal convolution: its inputs, the sums of its components,
+    V* sums;        // and rows of its input's gradient
+    V* product_rows;
     V* gradient; // lane by lane, of the spatial layers' parameters
 };
 
@@ -54,6 +59,7 @@ std::size_t spatial_parameters(const Network& network) {
 Rooms lay_out(const Network& network, Shelf& shelf) {
     Rooms rooms = {};
     int widest = network.pixels().padded_size(), features = network.pixels().size();
+    int transformed = 0, sums = 0, rows = 0;
     rooms.bytes = shelf.take<std::uint8_t>(count_of(network.pixels().size() * lanes));
     for (int t = 0; t < tiles; ++t)
         rooms.image[t] = shelf.take<V>(count_of(network.pixels().padded_size()));
@@ -62,15 +68,23 @@ Rooms lay_out(const Network& network, Shelf& shelf) {
         if (k < network.spatial) {
             for (int t = 0; t < tiles; ++t)
                 rooms.output[k][t] = shelf.take<V>(count_of(out.padded_size()));
-            widest = out.padded_size() > widest ? out.padded_size() : widest;
+            widest = largest(widest, out.padded_size());
         } else {
             rooms.dense[k] = shelf.take<V>(count_of(out.size() * tiles));
         }
-        features = out.size() > features ? out.size() : features;
+        features = largest(features, out.size());
+        if (is_minimal(network.layers[k])) {
+            transformed = largest(transformed, transformed_inputs(network.layers[k]));
+            sums = largest(sums, component_sums(network.layers[k]));
+            rows = largest(rows, product_rows(network.layers[k]));
+        }
     }
     rooms.flat = shelf.take<V>(count_of(features * tiles));
     for (V*& flow : rooms.flow) flow = shelf.take<V>(count_of(widest));
     for (V*& flow : rooms.dense_flow) flow = shelf.take<V>(count_of(features * tiles));
+    rooms.transformed = shelf.take<V>(count_of(transformed));
+    rooms.sums = shelf.take<V>(count_of(sums));
+    rooms.product_rows = shelf.take<V>(count_of(rows));
     rooms.gradient = shelf.take<V>(spatial_parameters(network));
     return rooms;
 }

@@ -6,6 +6,10 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #if defined(LENET_LANES) // a check of one width with the instructions of another
 #elif defined(__AVX512F__)
 #define LENET_LANES 16
@@ -27,12 +31,16 @@ typedef float Unaligned __attribute__((vector_size(4 * LENET_LANES), aligned(4))
 // AVX2 and the baseline, 32 with AVX-512 and NEON.
 #if LENET_LANES == 16 || defined(__aarch64__)
 constexpr int block_channels = 4, gather_columns = 4, gather_channels = 4, taps_channels = 4;
+constexpr int minimal_channels = 4, minimal_gradients = 3, minimal_squares = 5;
+constexpr int filter_outputs = 2, planar_maps = 8;
 constexpr int tiles = 2, dense_block = 12, dense_rows_block = 6, dense_vectors = 4;
 #else
 constexpr int block_channels = 2, gather_columns = 4, gather_channels = 3, taps_channels = 2;
+constexpr int minimal_channels = 2, minimal_gradients = 2, minimal_squares = 5;
+constexpr int filter_outputs = 3, planar_maps = 8;
 constexpr int tiles = 2, dense_block = 5, dense_rows_block = 4, dense_vectors = 2;
 #endif
-constexpr int block_columns = 5;
+constexpr int block_columns = 5, planar_block = 6, filter_squares = 2;
 constexpr int group = tiles * lanes; // images that go through the dense layers together
 
 // Which lanes of two vectors interleave their lower and upper halves.
@@ -59,12 +67,24 @@ inline Bytes interleave_high(Bytes a, Bytes b) {
                                    31);
 }
 
-// One byte a lane.
+// One byte a lane.  GCC takes __builtin_convertvector from bytes apart lane by lane, so the
+// instruction is named where there is one.
 inline V to_floats(const std::uint8_t* from) {
+#if defined(__AVX512F__) && LENET_LANES == 16
+    // With a mask: GCC 12 warns of the plain one that it may be uninitialised (its bug 105593).
+    const __m512i whole = _mm512_maskz_cvtepu8_epi32(
+        0xffff, _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+    return __builtin_convertvector(reinterpret_cast<I>(whole), V);
+#elif defined(__AVX2__) && LENET_LANES == 8
+    const __m256i whole = _mm256_cvtepu8_epi32(
+        _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+    return __builtin_convertvector(reinterpret_cast<I>(whole), V);
+#else
     typedef std::uint8_t Lanes __attribute__((vector_size(LENET_LANES)));
     Lanes bytes;
     std::memcpy(&bytes, from, sizeof bytes);
     return __builtin_convertvector(__builtin_convertvector(bytes, I), V);
+#endif
 }
 
 constexpr int first_level_cache = 32 * 1024; // bytes

@@ -121,8 +121,9 @@ def test_each_instruction_set_follows_the_plain_kernels(isa, activation, pooling
     np.testing.assert_allclose(engine.logits(placed), logits, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("columns", [14, 16])  # C has 3 columns and is plain, or 4 and is filtered
 @pytest.mark.parametrize("model", ["relu, max", "identity, average"])
-def test_whole_numbers_give_exactly_the_plain_logits(isa, model):
+def test_whole_numbers_give_exactly_the_plain_logits(isa, model, columns):
     activation, pooling = model.split(", ")
     layers = (
         Convolution("A", 5, 5, 2, activation),
@@ -131,14 +132,14 @@ def test_whole_numbers_give_exactly_the_plain_logits(isa, model):
         Dense("D", 17, activation),
         Dense("E", 10),
     )
-    spec = Spec("whole", 1, 12, 14, layers, pixel_scale=1.0)
+    spec = Spec("whole", 1, 12, columns, layers, pixel_scale=1.0)
     source = np.random.default_rng(1)
     weights = {
         name: 4.0 * source.integers(-1, 2, shape).astype(np.float32)
         for name, shape in spec.weight_shapes().items()
     }
     weights |= {name: array / 4 for name, array in weights.items() if name[0] in "DE"}
-    images = source.integers(0, 3, (37, 1, 12, 14), dtype=np.uint8)
+    images = source.integers(0, 3, (37, 1, 12, columns), dtype=np.uint8)
     _, _, logits = reference(spec, weights, images, np.zeros(37, np.int64))
     assert np.abs(logits).max() < 2**24
     engine = open_engine(spec, weights=weights)
