@@ -49,7 +49,7 @@ def test_the_map_of_the_native_part_names_every_file_once():
 
 
 def test_every_link_of_the_docs_leads_somewhere():
-    for page in [*PAGES, *ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
+    for page in [*PAGES, *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
@@ -89,3 +89,16 @@ def test_no_file_is_over_a_megabyte():
     assert all(
         (ROOT / name).stat().st_size < 1_000_000 for name in listed if (ROOT / name).exists()
     )
+
+
+def test_the_studys_page_has_the_numbers_of_its_table():
+    import csv
+
+    page = (ROOT / "docs" / "studies" / "head-activation.md").read_text()
+    with open(ROOT / "docs" / "studies" / "head-activation" / "comparisons.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 10
+    for row in rows:
+        mean, low, high = (f"{100 * float(row[name]):+.2f}" for name in ("mean", "low", "high"))
+        p = float(row["p_holm"])
+        assert f"| {mean} | {low} to {high} | {p:.3f} |" in page
