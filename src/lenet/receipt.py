@@ -1,17 +1,20 @@
-"""A run's receipt: what trained it, on which data, where, when and how fast."""
+"""Receipts: what trained, predicted or studied, on which data, where, when and how fast."""
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from lenet import machine
 from lenet.checkpoint import Checkpoint, Position
 from lenet.data import Survey
 from lenet.engines.base import Engine
+from lenet.files import write_whole
 from lenet.run import Run
 
 
@@ -38,20 +41,48 @@ def begin_session(run: Run, engine: Engine, position: Position) -> None:
     receipt = run.receipt()
     receipt["sessions"].append(
         {
-            "command": shlex.join(sys.argv),
-            "started": _now(),
+            **session_facts(),
             "from": {"epoch": position.epoch, "step": position.step},
             "engine": engine.name,
             "engine_detail": engine.detail,
             "device": engine.device,
             "threads": engine.threads,
-            "versions": machine.versions(),
-            "machine": machine.describe(),
             "training_seconds": 0.0,
             "training_images": 0,
         }
     )
     run.write_receipt(receipt)
+
+
+def session_facts() -> dict[str, Any]:
+    """Who begins now: command, time, versions and machine."""
+    return {
+        "command": shlex.join(sys.argv),
+        "started": _now(),
+        "versions": machine.versions(),
+        "machine": machine.describe(),
+    }
+
+
+def parallel_facts(cluster: str | None, processes: int | None) -> dict[str, Any]:
+    """The same for work on many processes; `processes` is by default the number of cores."""
+    where = "a Ray cluster" if cluster else f"{processes or machine.cores()} processes"
+    return {**session_facts(), "where": where, "seconds": 0.0}
+
+
+def read_sessions(folder: Path) -> list[dict[str, Any]]:
+    """Each time that somebody worked in this folder of a study or of predictions, oldest first."""
+    try:
+        text = (folder / "receipt.json").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    sessions: list[dict[str, Any]] = json.loads(text)["sessions"]
+    return sessions
+
+
+def write_sessions(folder: Path, sessions: list[dict[str, Any]]) -> None:
+    """Replace them."""
+    write_whole(folder / "receipt.json", json.dumps({"sessions": sessions}, indent=2) + "\n")
 
 
 def write_times(run: Run, seconds: float, images: int) -> None:

@@ -167,18 +167,6 @@ class PredictionFolder:
         with open_whole(path) as file:
             self.join(file)
 
-    def sessions(self) -> list[dict[str, Any]]:
-        """Each time that somebody predicted here, oldest first."""
-        try:
-            text = (self.path / "receipt.json").read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return []
-        sessions: list[dict[str, Any]] = json.loads(text)["sessions"]
-        return sessions
-
-    def write_sessions(self, sessions: list[dict[str, Any]]) -> None:
-        write_whole(self.path / "receipt.json", json.dumps({"sessions": sessions}, indent=2) + "\n")
-
     def forget_attempts(self) -> None:
         """Drop the notes of tries, when all shards are done."""
         shutil.rmtree(self.attempts_path, ignore_errors=True)

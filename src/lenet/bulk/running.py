@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lenet import machine
+from lenet import machine, receipt
 from lenet.bulk import formats
 from lenet.bulk.folder import Manifest, PredictionFolder
 from lenet.bulk.inputs import Listing, find, write_listing
@@ -277,16 +274,11 @@ class _Receipt:
     """What this session took, beside the sessions before it."""
 
     def __init__(self, folder: PredictionFolder, cluster: str | None, processes: int) -> None:
-        self._folder, self._before = folder, folder.sessions()
+        self._folder, self._before = folder, receipt.read_sessions(folder.path)
         self._started = self._written = time.perf_counter()
         self._facts: dict[str, Any] = {
-            "command": shlex.join(sys.argv),
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "where": "a Ray cluster" if cluster else f"{processes} processes",
-            "machine": machine.describe(),
-            "versions": machine.versions(),
+            **receipt.parallel_facts(cluster, processes),
             "images": 0,
-            "seconds": 0.0,
             "seconds_by_part": {},
         }
 
@@ -302,4 +294,4 @@ class _Receipt:
     def write(self) -> None:
         self._written = time.perf_counter()
         self._facts["seconds"] = round(self._written - self._started, 3)
-        self._folder.write_sessions([*self._before, self._facts])
+        receipt.write_sessions(self._folder.path, [*self._before, self._facts])

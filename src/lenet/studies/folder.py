@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -85,18 +84,6 @@ class StudyFolder:
         except FileNotFoundError:
             return {}
         return {row["key"]: row["error"] for row in rows}
-
-    def sessions(self) -> list[dict[str, Any]]:
-        """Each time that somebody ran the study, oldest first."""
-        try:
-            text = (self.path / "receipt.json").read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return []
-        sessions: list[dict[str, Any]] = json.loads(text)["sessions"]
-        return sessions
-
-    def write_sessions(self, sessions: list[dict[str, Any]]) -> None:
-        write_whole(self.path / "receipt.json", json.dumps({"sessions": sessions}, indent=2) + "\n")
 
     def lock(self) -> FileLock:
         """Hold the folder for this process.

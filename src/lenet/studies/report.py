@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from lenet import __version__
+from lenet import __version__, receipt
 from lenet.files import write_whole
 from lenet.plots import study as figures
 from lenet.studies.analysis import Analysis, Cell, Table, analyse
@@ -124,7 +124,7 @@ def _render(analysis: Analysis, pictures: dict[str, Path], folder: StudyFolder) 
     environment.filters["score"] = lambda value: format_score(study, value)
     environment.filters["difference"] = lambda value: format_difference(study, value)
     environment.filters["interval"] = lambda pair: format_interval(study, pair)
-    sessions = folder.sessions()
+    sessions = receipt.read_sessions(folder.path)
     return environment.from_string(page).render(
         study=study,
         analysis=analysis,

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from lenet import data as data_sets
-from lenet import machine
+from lenet import receipt
 from lenet.errors import PartialError, StudyError
 from lenet.execution import run_tasks
 from lenet.studies.folder import StudyFolder
@@ -47,7 +43,8 @@ def run_study(
         source = str(Path(study.data).expanduser().absolute()) if own else None
         orders = [Order(task, place, source) for task in tasks]
         failures, started = [], time.perf_counter()
-        sessions, session = folder.sessions(), _session(cluster, processes)
+        sessions = receipt.read_sessions(folder.path)
+        session = {**receipt.parallel_facts(cluster, processes), "runs": 0}
         for outcome in run_tasks(measure, orders, processes=processes, cluster=cluster):
             task = tasks[outcome.index]
             if outcome.error is not None:
@@ -56,7 +53,7 @@ def run_study(
             folder.write(task, outcome.value)
             session["runs"] += 1
             session["seconds"] = round(time.perf_counter() - started, 3)
-            folder.write_sessions([*sessions, session])
+            receipt.write_sessions(folder.path, [*sessions, session])
             if watch is not None:
                 watch(task, outcome.value)
         folder.write_failures(failures)
@@ -78,18 +75,6 @@ def _check_data(study: Study, folder: StudyFolder, data_dir: str | Path | None) 
             f"{study.data} has changed since the first runs in {folder.path}, which would not "
             "compare with later ones; choose another --out"
         )
-
-
-def _session(cluster: str | None, processes: int | None) -> dict[str, Any]:
-    return {
-        "command": shlex.join(sys.argv),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "where": "a Ray cluster" if cluster else f"{processes or machine.cores()} processes",
-        "machine": machine.describe(),
-        "versions": machine.versions(),
-        "runs": 0,
-        "seconds": 0.0,
-    }
 
 
 def _describe(failures: list[tuple[Task, str]], total: int, path: str | Path) -> str:
