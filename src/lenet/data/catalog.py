@@ -11,7 +11,7 @@ from __future__ import annotations
 import string
 from dataclasses import dataclass
 
-from lenet.data.convention import CLOTHES, EMNIST, MNIST, Convention
+from lenet.data.convention import AS_GIVEN, CLOTHES, EMNIST, MNIST, Convention
 from lenet.errors import UsageError
 
 
@@ -53,12 +53,12 @@ class Entry:
     homepage: str
     licence: str
     class_names: tuple[str, ...]
-    convention: Convention
     files: tuple[DataFile, ...] = ()
     mirrors: tuple[str, ...] = ()
     archive: Archive | None = None
     transposed: bool = False
     first_label: int = 0
+    convention: Convention = AS_GIVEN
 
     @property
     def is_bundled(self) -> bool:
