@@ -102,6 +102,15 @@ def test_checkpoints_within_an_epoch_change_no_result(tmp_path):
     assert content(plain) == content(often)
 
 
+def test_what_a_killed_process_left_half_written_is_cleared_away(tmp_path):
+    run = lenet.train(out=tmp_path / "run", **QUICK)
+    left = [run.path / ".receipt.json.1.partial", run.path / "checkpoints" / ".x.1.partial"]
+    for path in left:
+        path.write_text("half")
+    lenet.resume(run.path)
+    assert not any(path.exists() for path in left)
+
+
 def test_resuming_a_finished_run_changes_nothing(tmp_path):
     run = lenet.train(out=tmp_path / "run", **QUICK)
     before = content(run)

@@ -133,6 +133,7 @@ def test_the_report_says_it_all_and_asks_for_nothing(finished):
 def test_a_second_start_repeats_nothing(finished, study_file):
     out = finished[0]
     before = {path.name: path.stat().st_mtime_ns for path in (out / "runs").iterdir()}
+    (out / "runs" / ".0.json.1.partial").write_text("what a killed process left")
     code, _, err = run_lenet("study", "run", study_file, "--out", out)
     assert code == 0
     assert f"{RUNS}/{RUNS}" not in err
@@ -142,7 +143,8 @@ def test_a_second_start_repeats_nothing(finished, study_file):
 def test_status_says_what_is_left(finished, tmp_path):
     folder = studies.StudyFolder(tmp_path)
     study = studies.StudyFolder(finished[0]).study()
-    folder.begin(study)
+    with folder.lock():
+        folder.begin(study)
     tasks = list(study.tasks())
     folder.write(tasks[0], studies.StudyFolder(finished[0]).result(tasks[0]))
     folder.write_failures([(tasks[1], "no such disk")])

@@ -45,6 +45,16 @@ def open_whole(path: Path) -> Iterator[BinaryIO]:
     sync_folder(path.parent)
 
 
+def clear_partials(folder: Path) -> None:
+    """Remove what killed processes left half-written in `folder` and in the folders in it.
+
+    Only whoever holds the folder's lock may do that.
+    """
+    for path in (*folder.glob(f".*{PARTIAL}"), *folder.glob(f"*/.*{PARTIAL}")):
+        if path.is_file():  # predictions that go on with a file have a folder of such a name
+            path.unlink()
+
+
 def sync_folder(folder: Path) -> None:
     """Flush a folder's entries to the disk, where the system can (Windows cannot)."""
     if os.name == "nt":

@@ -20,7 +20,7 @@ from lenet import checkpoint as checkpoints
 from lenet.checkpoint import Checkpoint
 from lenet.data.survey import LeftOut
 from lenet.errors import CheckpointError, RunError
-from lenet.files import sync_folder, write_whole
+from lenet.files import clear_partials, sync_folder, write_whole
 
 KEPT_CHECKPOINTS = 2
 LAST, BEST = "last", "best"
@@ -161,6 +161,7 @@ class Run:
             ) from error
         except OSError as error:
             raise RunError(f"{self.path}: cannot write in this folder: {error.strerror}") from error
+        clear_partials(self.path)
         return lock
 
 

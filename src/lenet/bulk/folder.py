@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from lenet.bulk import formats
 from lenet.bulk.shard import Problem, Shard
 from lenet.errors import UsageError
-from lenet.files import PARTIAL, open_whole, write_whole
+from lenet.files import clear_partials, open_whole, write_whole
 
 Manifest = dict[str, Any]
 """What the answers depend on, and how they are cut into shards; see docs/predict.md."""
@@ -85,8 +85,7 @@ class PredictionFolder:
             ) from error
         except OSError as error:
             raise UsageError(f"{self.path}: cannot write in it: {error.strerror}") from error
-        for path in (*self.path.glob(f".*{PARTIAL}"), *self.path.glob(f"*/.*{PARTIAL}")):
-            path.unlink()  # of a process that was killed
+        clear_partials(self.path)
         return lock
 
     def begin(self, manifest: Manifest, starts_over: bool = False) -> None:

@@ -26,14 +26,11 @@ from lenet.data.digest import (
 from lenet.data.idx import open_payload
 from lenet.data.transfer import Limits, Progress, transfer
 from lenet.errors import DataError, DigestError, DownloadError, FormatError
-from lenet.files import sync_folder
+from lenet.files import PARTIAL, clear_partials, sync_folder
 
 BLOCK = 1 << 16
 CONTAINER_SLACK = 1 << 20
 """Bytes by which a container may be larger than its payload."""
-
-PARTIAL = ".partial"
-"""Ending of files that are still being written."""
 
 
 def fetch(
@@ -79,8 +76,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
     """Be the only process that writes to `folder`, and clear away what a killed one left."""
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
-        for left in folder.glob(f".*{PARTIAL}"):
-            left.unlink()
+        clear_partials(folder)
         yield
 
 

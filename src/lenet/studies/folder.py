@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lenet.errors import StudyError
-from lenet.files import write_whole
+from lenet.files import clear_partials, write_whole
 from lenet.studies.measurement import Result
 from lenet.studies.study import Study, Task, parse
 
@@ -27,16 +27,9 @@ class StudyFolder:
     path: Path
 
     def begin(self, study: Study) -> None:
-        """Make the folder, or find the same or an earlier version of the study in it.
-
-        Raises:
-            StudyError: if it cannot be written.
-        """
-        try:
-            (self.path / "runs").mkdir(parents=True, exist_ok=True)
-            write_whole(self.path / "study.toml", study.source)
-        except OSError as error:
-            raise StudyError(f"{self.path}: cannot write in it: {error.strerror}") from error
+        """Keep the study, instead of an earlier version of it; whoever calls holds the lock."""
+        (self.path / "runs").mkdir(exist_ok=True)
+        write_whole(self.path / "study.toml", study.source)
 
     def study(self) -> Study:
         """The study that ran here.
@@ -86,16 +79,20 @@ class StudyFolder:
         return {row["key"]: row["error"] for row in rows}
 
     def lock(self) -> FileLock:
-        """Hold the folder for this process.
+        """Make the folder if need be, and hold it for this process.
 
         Raises:
-            StudyError: if another one runs a study in it.
+            StudyError: if another process runs a study in it, or it cannot be written.
         """
         lock = FileLock(self.path / ".lock")
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
         except Timeout as error:
             raise StudyError(f"{self.path}: another process runs a study here") from error
+        except OSError as error:
+            raise StudyError(f"{self.path}: cannot write in it: {error.strerror}") from error
+        clear_partials(self.path)
         return lock
 
     def _place(self, task: Task) -> Path:

@@ -34,8 +34,8 @@ def run_study(
         LenetError: if the data is not to be had, or as `run_tasks`.
     """
     folder = StudyFolder(Path(path))
-    folder.begin(study)
     with folder.lock():
+        folder.begin(study)
         _check_data(study, folder, data_dir)
         tasks = folder.missing(study)
         place = None if data_dir is None else str(Path(data_dir).absolute())
