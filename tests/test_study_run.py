@@ -172,7 +172,7 @@ def kill_and_resume(study_file, out, moments, victim):
     """
     hits = 0
     for moment in moments:
-        process = start_lenet("study", "run", study_file, "--out", out)
+        process = start_lenet("study", "run", study_file, "--out", out, "--processes", 2)
         while victim == "worker" and not children(process.pid) and process.poll() is None:
             time.sleep(0.05)
         time.sleep(moment)
