@@ -1,6 +1,7 @@
 // The vector kernels against the plain ones, for one instruction set: the same bits on whole
 // numbers, and close on others.  Every lane carries an image of its own.
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <string>
@@ -9,7 +10,7 @@
 #include "check.hpp"
 #include "convolution.hpp"
 #include "dense.hpp"
-#include "minimal.hpp"
+#include "minimal_gradient.hpp"
 #include "reference.hpp"
 
 namespace {
@@ -77,10 +78,10 @@ public:
     }
 
     // A gradient that our kernel sums over lanes or keeps a lane.
-    void sums(const char* what, const std::vector<float>& ours,
-              const std::vector<float>& plain) const {
+    template <typename T>
+    void sums(const char* what, const std::vector<float>& ours, const std::vector<T>& plain) const {
         for (std::size_t k = 0; k < ours.size(); ++k)
-            if (!same(ours[k], plain[k])) return fail(what, k, -1);
+            if (!same(ours[k], static_cast<float>(plain[k]))) return fail(what, k, -1);
     }
 
 private:
@@ -99,6 +100,10 @@ private:
     bool exact_;
     Failures& failures_;
 };
+
+std::vector<double> widened(const std::vector<float>& values) {
+    return {values.begin(), values.end()};
+}
 
 std::vector<float> lane_sums(const std::vector<V>& values) {
     std::vector<float> sums;
@@ -128,35 +133,44 @@ void check_convolution(const Layer& layer, bool whole, Failures& failures) {
     convolution_input_gradient(layer, flow.lanewise.data(), weight.data(), below.lanewise.data());
     std::vector<V> weight_gradient(at(taps)), bias_gradient(at(layer.output.channels));
     convolution_weight_gradient(layer, 0, rows, input.lanewise.data(), flow.lanewise.data(),
-                                weight_gradient.data(), bias_gradient.data());
+                                weight_gradient.data());
+    convolution_bias_gradient(layer, 0, rows, flow.lanewise.data(), bias_gradient.data());
 
+    std::vector<float> filtered_weight(at(taps));
     Values filtered(layer.output.padded_size()), filtered_below(layer.input.padded_size());
     if (is_minimal(layer)) {
         std::vector<float> transformed(transformed_floats(layer));
         transform_weights(layer, weight.data(), transformed.data());
-        std::vector<V> inputs(at(transformed_inputs(layer))), sums(at(component_sums(layer)));
+        std::vector<V> inputs(at(std::max(transformed_inputs(layer), band_inputs(layer))));
+        std::vector<V> sums(at(std::max(component_sums(layer), band_flow(layer))));
         minimal_forward(layer, 0, rows, input.lanewise.data(), transformed.data(), bias.data(),
                         inputs.data(), sums.data(), filtered.lanewise.data());
         std::vector<V> flow_rows(at(product_rows(layer)));
         minimal_input_gradient(layer, flow.lanewise.data(), transformed.data(), inputs.data(),
                                sums.data(), flow_rows.data(), filtered_below.lanewise.data());
+        std::vector<float> filter_gradient(transformed_floats(layer) + at(lanes));
+        minimal_weight_gradient(layer, input.lanewise.data(), flow.lanewise.data(), inputs.data(),
+                                sums.data(), filter_gradient.data());
+        spread_weight_gradient(layer, filter_gradient.data(), filtered_weight.data());
     }
 
-    std::vector<float> plain_weight(at(taps)), plain_bias(at(layer.output.channels));
+    // In float64: sums over all lanes are so long that float32 would be the less exact side.
+    std::vector<double> plain_weight(at(taps)), plain_bias(at(layer.output.channels));
     for (std::size_t lane = 0; lane < at(lanes); ++lane) {
         plain::convolution_forward(layer, input.images[lane].data(), weight.data(), bias.data(),
                                    output.images[lane].data());
         for (float& value : output.images[lane]) value = plain::activate(layer.activation, value);
         plain::convolution_input_gradient(layer, flow.images[lane].data(), weight.data(),
                                           below.images[lane].data());
-        plain::convolution_weight_gradient(layer, input.images[lane].data(),
-                                           flow.images[lane].data(), plain_weight.data(),
+        plain::convolution_weight_gradient(layer, widened(input.images[lane]).data(),
+                                           widened(flow.images[lane]).data(), plain_weight.data(),
                                            plain_bias.data());
     }
     compare("output", output.lanewise, output.images);
     if (is_minimal(layer)) {
         compare("minimal output", filtered.lanewise, output.images);
         compare("minimal input gradient", filtered_below.lanewise, below.images);
+        compare.sums("minimal weight gradient", filtered_weight, plain_weight);
     }
     compare("input gradient", below.lanewise, below.images);
     compare.sums("weight gradient", lane_sums(weight_gradient), plain_weight);
@@ -290,6 +304,11 @@ void check_kernels(Failures& failures) {
                 if (whole || side < 40) // more is summed there than the comparison allows for
                     check_convolution(convolution(inputs, side, side, 6, 5, side < 32 ? 2 : 0, 0),
                                       whole, failures);
+        for (const int inputs : {5, 6, 7, 13}) // inputs in one block of the filters, and in several
+            for (const int side : {6, 14, 22})  // rows in one band, and in several
+                for (const int border : {0, 2})
+                    check_convolution(convolution(inputs, side, side, 9, 5, 0, border), whole,
+                                      failures);
         for (const int padding : {0, 1, 2, 3, 4})
             for (const int columns : {9, 10})
                 check_convolution(convolution(3, 8, columns, 5, 5, padding, padding), whole,

@@ -237,7 +237,8 @@ inline void correlate(const Layer& layer, int first, int last, const V* input,
                     for (int c = 0; c < C; ++c) d[c] = flow[c * plane + x];
 #pragma GCC unroll 8
                     for (int u = 0; u < K; ++u) {
-                        const V value = in[x + u];
+                        V value = in[x + u];
+                        keep_in_register(value); // or it is loaded again for every channel
 #pragma GCC unroll 16
                         for (int c = 0; c < C; ++c) sum[c][u] += value * d[c];
                     }
@@ -265,10 +266,21 @@ inline void correlate_any(const Layer& layer, int first, int last, const V* inpu
             }
 }
 
-// What rows [first, last) of the outputs add to lane-wise gradients: vectors of the weights' and
-// biases' counts.
+// What rows [first, last) of the outputs add to the lane-wise gradient of the biases.
+void convolution_bias_gradient(const Layer& layer, int first, int last, const V* output_gradient,
+                               V* bias_gradient) {
+    const Maps& out = layer.output;
+    for (int o = 0; o < out.channels; ++o) {
+        V sum = bias_gradient[o];
+        for (int y = first; y < last; ++y)
+            for (int x = 0; x < out.columns; ++x) sum += output_gradient[out.at(o, y, x)];
+        bias_gradient[o] = sum;
+    }
+}
+
+// And to that of the weights.
 void convolution_weight_gradient(const Layer& layer, int first, int last, const V* input,
-                                 const V* output_gradient, V* weight_gradient, V* bias_gradient) {
+                                 const V* output_gradient, V* weight_gradient) {
     const Maps& out = layer.output;
     const int taps = layer.input.channels * layer.size * layer.size;
     int o = 0;
@@ -282,12 +294,6 @@ void convolution_weight_gradient(const Layer& layer, int first, int last, const 
             correlate<1, 5>(layer, first, last, input, flow, weight_gradient + o * taps);
         else
             correlate_any(layer, first, last, input, flow, weight_gradient + o * taps);
-    }
-    for (o = 0; o < out.channels; ++o) {
-        V sum = bias_gradient[o];
-        for (int y = first; y < last; ++y)
-            for (int x = 0; x < out.columns; ++x) sum += output_gradient[out.at(o, y, x)];
-        bias_gradient[o] = sum;
     }
 }
 

@@ -130,21 +130,30 @@ void transform_weights(const Layer& layer, const float* weight, float* transform
 
 // ---- forward ------------------------------------------------------------------------------------
 
-// The inputs of two rows of outputs, one channel; to [product][channel][square], from row `input`.
-inline void transform_inputs(const Layer& layer, int channel, const V* input, V* transformed) {
+// The inputs of two rows of outputs, one channel from row `input` on, in the products of `down`:
+// put<across>(square, value).
+template <int down, typename Put>
+inline void transform_rows(const Layer& layer, const V* input, Put put) {
     const int row = layer.input.row_stride(), squares = layer.output.columns / 2;
-    const int step = layer.input.channels * squares;
+    V d[6];
+    for (int x = 0; x < 4; ++x) d[x + 2] = combine_inputs<down>(input + x, row);
+    for (int t = 0; t < squares; ++t) {
+        for (int x = 0; x < 4; ++x) d[x] = d[x + 2];
+        for (int x = 4; x < 6; ++x) d[x] = combine_inputs<down>(input + 2 * t + x, row);
+        for_each<products>([&]<int across>() {
+            put.template operator()<across>(t, combine_inputs<across>(d, 1));
+        });
+    }
+}
+
+// The same for every product; to [product][channel][square].
+inline void transform_inputs(const Layer& layer, int channel, const V* input, V* transformed) {
+    const int squares = layer.output.columns / 2, step = layer.input.channels * squares;
+    V* to = transformed + channel * squares;
     for_each<products>([&]<int down>() {
-        V d[6];
-        for (int x = 0; x < 4; ++x) d[x + 2] = combine_inputs<down>(input + x, row);
-        for (int t = 0; t < squares; ++t) {
-            for (int x = 0; x < 4; ++x) d[x] = d[x + 2];
-            for (int x = 4; x < 6; ++x) d[x] = combine_inputs<down>(input + 2 * t + x, row);
-            V* to = transformed + channel * squares + t;
-            for_each<products>([&]<int across>() {
-                to[square_product(down, across) * step] = combine_inputs<across>(d, 1);
-            });
-        }
+        transform_rows<down>(layer, input, [&]<int across>(int t, V value) {
+            to[square_product(down, across) * step + t] = value;
+        });
     });
 }
 
@@ -358,98 +367,6 @@ void minimal_forward(const Layer& layer, int first, int last, const V* input, co
             filter.template operator()<Activation::relu>();
         else
             filter.template operator()<Activation::identity>();
-    }
-}
-
-// ---- gradient with respect to the input: the same three stages, transposed and backwards ----------
-
-// The gradients of the components, from those of two rows of outputs.
-inline void spread_sums(const Layer& layer, const V* output_gradient, V* sums) {
-    const Maps& out = layer.output;
-    const int squares = out.columns / 2, step = out.channels * squares;
-    for (int o = 0; o < out.channels; ++o)
-        for (int t = 0; t < squares; ++t) {
-            const V* flow = output_gradient + o * out.channel_stride() + 2 * t;
-            V* to = sums + o * squares + t;
-            V left[components], right[components];
-            for (int x = 0; x < 2; ++x) {
-                const V upper = flow[x], lower = flow[out.row_stride() + x];
-                V* side = x == 0 ? left : right;
-                side[0] = upper;
-                side[1] = upper + lower;
-                side[2] = upper - lower;
-                side[3] = -lower;
-            }
-#pragma GCC unroll 4
-            for (int a = 0; a < components; ++a) {
-                V* s = to + a * components * step;
-                s[0] = left[a];
-                s[step] = left[a] + right[a];
-                s[2 * step] = left[a] - right[a];
-                s[3 * step] = -right[a];
-            }
-        }
-}
-
-// Adds the gradients `p` of the products, `step` apart, to those of the inputs d0..d5.
-inline void spread_products(const V* p, int step, V* d) {
-    const V sum = p[2 * step] + p[4 * step], difference = p[2 * step] - p[4 * step];
-    d[0] += p[0];
-    d[1] += difference + p[5 * step];
-    d[2] += sum - p[0];
-    d[3] += p[step] - p[5 * step];
-    d[4] += p[3 * step] - p[step] + p[6 * step];
-    d[5] -= p[6 * step];
-}
-
-// What two rows of outputs, from row `y` on, add to the six rows of one input channel.  Rows that
-// the outputs above them did not reach are overwritten.
-inline void spread_inputs(const Layer& layer, int channel, int y, const V* transformed, V* rows,
-                          V* input_gradient) {
-    const int squares = layer.output.columns / 2, step = layer.input.channels * squares;
-    const int columns = layer.output.columns + 4;
-    for_each<products>([&]<int down>() {
-        V d[6] = {};
-        V* row = rows + down * columns;
-        for (int t = 0; t < squares; ++t) {
-            const V* from = transformed + channel * squares + t;
-            V p[products];
-            for_each<products>([&]<int across>() {
-                p[across] = from[square_product(down, across) * step];
-            });
-            spread_products(p, 1, d);
-            for (int x = 0; x < 2; ++x) row[2 * t + x] = d[x];
-            for (int x = 0; x < 4; ++x) d[x] = d[x + 2];
-            for (int x = 4; x < 6; ++x) d[x] = V{};
-        }
-        for (int x = 0; x < 4; ++x) row[2 * squares + x] = d[x];
-    });
-    const int stride = layer.input.row_stride(), kept = y == 0 ? 0 : 4;
-    V* to = input_gradient + channel * layer.input.channel_stride() + y * stride;
-    for (int x = 0; x < columns; ++x) {
-        V d[6] = {};
-        for (int r = 0; r < kept; ++r) d[r] = to[r * stride + x];
-        spread_products(rows + x, columns, d);
-        for (int r = 0; r < 6; ++r) to[r * stride + x] = d[r];
-    }
-}
-
-// Writes the whole input gradient, its border included.  `transformed` and `sums` have the room that
-// a pair of rows needs, `rows` that of `product_rows`.
-void minimal_input_gradient(const Layer& layer, const V* output_gradient, const float* weight,
-                            V* transformed, V* sums, V* rows, V* input_gradient) {
-    const int inputs = layer.input.channels, outputs = layer.output.channels;
-    const int squares = layer.output.columns / 2;
-    for (int y = 0; y < layer.output.rows; y += 2) {
-        spread_sums(layer, output_gradient + layer.output.at(0, y, 0), sums);
-        for (int s = 0; s < square_components; ++s) {
-            const int start = square_first(s) * inputs, count = square_count(s) * inputs;
-            multiply<minimal_gradients>(Product{count, outputs, squares, 1, count},
-                                        sums + s * outputs * squares, weight + start * outputs,
-                                        nullptr, transformed + start * squares);
-        }
-        for (int i = 0; i < inputs; ++i)
-            spread_inputs(layer, i, y, transformed, rows, input_gradient);
     }
 }
 

@@ -5,7 +5,7 @@
 #include "backend.hpp"
 #include "convolution.hpp"
 #include "dense.hpp"
-#include "minimal.hpp"
+#include "minimal_gradient.hpp"
 #include "pointwise.hpp"
 #include "single.hpp"
 #include "tile.hpp"
@@ -212,10 +212,13 @@ const V* backward_dense(const Network& network, const float* parameters, const R
 // Completes the flow into the output of convolution `k` and adds to its gradient.  `above` is the
 // flow into the pooling above it, or null where the flow is already in `flow`.
 void backward_stage(const Layer& layer, const Layer* pooling, const V* input, const V* output,
-                    const V* pooled, const V* above, V* flow, V* weight, V* bias) {
+                    const V* pooled, const V* above, V* flow, const Rooms& rooms,
+                    float* filter_gradient) {
+    V *weight = rooms.gradient + layer.weight, *bias = rooms.gradient + layer.bias;
+    const bool filtered = is_filtered(layer, Purpose::training);
     // Some rows at a time, while they are in the nearest cache, if the gradient fits there too.
     const std::size_t sums = (layer.bias - layer.weight) * sizeof(V);
-    const bool few = sums < first_level_cache / 4;
+    const bool few = !filtered && sums < first_level_cache / 4;
     const int rows = layer.output.rows, step = few && pooling ? pooling->size : rows;
     for (int y = 0; y < rows; y += step) {
         const int end = y + step < rows ? y + step : rows;
@@ -223,8 +226,12 @@ void backward_stage(const Layer& layer, const Layer* pooling, const V* input, co
             pooling_gradient(*pooling, layer.activation, y, end, output, pooled, above, flow);
         else
             activation_backward(layer.activation, layer.output, y, end, output, flow);
-        convolution_weight_gradient(layer, y, end, input, flow, weight, bias);
+        if (!filtered) convolution_weight_gradient(layer, y, end, input, flow, weight);
+        convolution_bias_gradient(layer, y, end, flow, bias);
     }
+    if (filtered)
+        minimal_weight_gradient(layer, input, flow, rooms.transformed, rooms.sums,
+                                filter_gradient);
 }
 
 // The flow into the input of convolution `k`.
@@ -257,8 +264,8 @@ void backward_tile(const Network& network, const Weights& weights, const Rooms& 
         const V* input = k == 0 ? rooms.image[t] : rooms.output[k - 1][t];
         const V* output = rooms.output[k][t];
         if (layer.kind == Kind::convolution)
-            backward_stage(layer, pooling, input, output, pooled_output, above, flow,
-                           rooms.gradient + layer.weight, rooms.gradient + layer.bias);
+            backward_stage(layer, pooling, input, output, pooled_output, above, flow, rooms,
+                           rooms.filter_gradient + transformed_before(network, k));
         if (k == 0) break;
         if (layer.kind == Kind::convolution)
             backward_convolution(network, weights, k, rooms, flow, below);
@@ -267,6 +274,35 @@ void backward_tile(const Network& network, const Weights& weights, const Rooms& 
                              below);
         exchange(flow, below);
     }
+}
+
+// Calls body(layer, number, first, last) for the convolutions; lane-wise are parameters [first, last).
+template <typename Body> void for_convolutions(const Network& network, Body body) {
+    for (int k = 0; k < network.spatial; ++k) {
+        const Layer& layer = network.layers[k];
+        if (layer.kind != Kind::convolution) continue;
+        const bool filtered = is_filtered(layer, Purpose::training);
+        body(layer, k, filtered ? layer.bias : layer.weight,
+             layer.bias + count_of(layer.output.channels));
+    }
+}
+
+void clear_gradient(const Network& network, const Rooms& rooms) {
+    for_convolutions(network, [&](const Layer& layer, int k, std::size_t first, std::size_t last) {
+        for (std::size_t p = first; p < last; ++p) rooms.gradient[p] = V{};
+        if (!is_filtered(layer, Purpose::training)) return;
+        float* from = rooms.filter_gradient + transformed_before(network, k);
+        for (std::size_t p = 0; p < transformed_floats(layer); ++p) from[p] = 0.0f;
+    });
+}
+
+void sum_gradient(const Network& network, const Rooms& rooms, float* gradient) {
+    for_convolutions(network, [&](const Layer& layer, int k, std::size_t first, std::size_t last) {
+        for (std::size_t p = first; p < last; ++p) gradient[p] = sum_lanes(rooms.gradient[p]);
+        if (is_filtered(layer, Purpose::training))
+            spread_weight_gradient(layer, rooms.filter_gradient + transformed_before(network, k),
+                                   gradient + layer.weight);
+    });
 }
 
 std::size_t workspace_bytes(const Network& network) {
@@ -284,8 +320,7 @@ Totals train(const Network& network, const Weights& weights, const Images& image
              const lenet::Batch& store, float* gradient, void* workspace) {
     Shelf shelf(workspace);
     const Rooms rooms = lay_out(network, shelf);
-    const std::size_t lane_wise = spatial_parameters(network);
-    for (std::size_t k = 0; k < lane_wise; ++k) rooms.gradient[k] = V{};
+    clear_gradient(network, rooms);
     Totals totals;
     for (std::size_t start = begin; start < end; start += count_of(group)) {
         const std::size_t stop = start + count_of(group) < end ? start + count_of(group) : end;
@@ -300,7 +335,7 @@ Totals train(const Network& network, const Weights& weights, const Images& image
         // The last tile first: its activations are still in the cache.
         for (int t = used - 1; t >= 0; --t) backward_tile(network, weights, rooms, t, features);
     }
-    for (std::size_t k = 0; k < lane_wise; ++k) gradient[k] = sum_lanes(rooms.gradient[k]);
+    sum_gradient(network, rooms, gradient);
     return totals;
 }
 

@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "minimal.hpp"
+#include "minimal_gradient.hpp"
 #include "network.hpp"
 #include "vector.hpp"
 
@@ -48,7 +48,8 @@ struct Rooms {
     V* transformed; // of a minimal convolution: its inputs, the sums of its components,
     V* sums;        // and rows of its input's gradient
     V* product_rows;
-    V* gradient; // lane by lane, of the spatial layers' parameters
+    V* gradient;            // lane by lane, of the spatial layers' parameters
+    float* filter_gradient; // of the transformed weights of those that are filtered
 };
 
 std::size_t spatial_parameters(const Network& network) {
@@ -60,6 +61,7 @@ Rooms lay_out(const Network& network, Shelf& shelf) {
     Rooms rooms = {};
     int widest = network.pixels().padded_size(), features = network.pixels().size();
     int transformed = 0, sums = 0, rows = 0;
+    std::size_t filters = 0;
     rooms.bytes = shelf.take<std::uint8_t>(count_of(network.pixels().size() * lanes));
     for (int t = 0; t < tiles; ++t)
         rooms.image[t] = shelf.take<V>(count_of(network.pixels().padded_size()));
@@ -74,9 +76,12 @@ Rooms lay_out(const Network& network, Shelf& shelf) {
         }
         features = largest(features, out.size());
         if (is_minimal(network.layers[k])) {
-            transformed = largest(transformed, transformed_inputs(network.layers[k]));
-            sums = largest(sums, component_sums(network.layers[k]));
-            rows = largest(rows, product_rows(network.layers[k]));
+            const Layer& layer = network.layers[k];
+            transformed = largest(transformed, transformed_inputs(layer));
+            transformed = largest(transformed, band_inputs(layer));
+            sums = largest(sums, largest(component_sums(layer), band_flow(layer)));
+            rows = largest(rows, product_rows(layer));
+            filters += transformed_floats(layer);
         }
     }
     rooms.flat = shelf.take<V>(count_of(features * tiles));
@@ -86,6 +91,7 @@ Rooms lay_out(const Network& network, Shelf& shelf) {
     rooms.sums = shelf.take<V>(count_of(sums));
     rooms.product_rows = shelf.take<V>(count_of(rows));
     rooms.gradient = shelf.take<V>(spatial_parameters(network));
+    rooms.filter_gradient = shelf.take<float>(filters + count_of(lanes));
     return rooms;
 }
 

@@ -32,28 +32,43 @@ typedef float Unaligned __attribute__((vector_size(4 * LENET_LANES), aligned(4))
 #if LENET_LANES == 16 || defined(__aarch64__)
 constexpr int block_channels = 4, gather_columns = 4, gather_channels = 4, taps_channels = 4;
 constexpr int minimal_channels = 4, minimal_gradients = 3, minimal_squares = 5;
+constexpr int minimal_outputs = 4, minimal_inputs = 6;
 constexpr int filter_outputs = 2, planar_maps = 8;
 constexpr int tiles = 2, dense_block = 12, dense_rows_block = 6, dense_vectors = 4;
 #else
 constexpr int block_channels = 2, gather_columns = 4, gather_channels = 3, taps_channels = 2;
 constexpr int minimal_channels = 2, minimal_gradients = 2, minimal_squares = 5;
+constexpr int minimal_outputs = 2, minimal_inputs = 6;
 constexpr int filter_outputs = 3, planar_maps = 8;
 constexpr int tiles = 2, dense_block = 5, dense_rows_block = 4, dense_vectors = 2;
 #endif
 constexpr int block_columns = 5, planar_block = 6, filter_squares = 2;
 constexpr int group = tiles * lanes; // images that go through the dense layers together
 
-// Which lanes of two vectors interleave their lower and upper halves.
+// Which lanes of two vectors interleave their lower and upper halves; the same within every four
+// lanes; and which put halves, and quarters, of both beside each other.
 template <int...> struct int_list {};
 #if LENET_LANES == 16
 using Low = int_list<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>;
 using High = int_list<8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31>;
+using QuarterLow = int_list<0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29>;
+using QuarterHigh = int_list<2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31>;
+using HalvesLow = int_list<0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23>;
+using HalvesHigh = int_list<8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31>;
+using QuartersLow = int_list<0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27>;
+using QuartersHigh = int_list<4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31>;
 #elif LENET_LANES == 8
 using Low = int_list<0, 8, 1, 9, 2, 10, 3, 11>;
 using High = int_list<4, 12, 5, 13, 6, 14, 7, 15>;
+using QuarterLow = int_list<0, 8, 1, 9, 4, 12, 5, 13>;
+using QuarterHigh = int_list<2, 10, 3, 11, 6, 14, 7, 15>;
+using HalvesLow = int_list<0, 1, 2, 3, 8, 9, 10, 11>;
+using HalvesHigh = int_list<4, 5, 6, 7, 12, 13, 14, 15>;
 #else
 using Low = int_list<0, 4, 1, 5>;
 using High = int_list<2, 6, 3, 7>;
+using QuarterLow = Low;
+using QuarterHigh = High;
 #endif
 
 typedef std::uint8_t Bytes __attribute__((vector_size(16)));
@@ -131,6 +146,41 @@ inline void transpose(V* rows) {
 #pragma GCC unroll 16
         for (int i = 0; i < lanes; ++i) rows[i] = shuffled[i];
     }
+}
+
+// One vector of two, its lanes the sums of pairs of theirs: `low` and `high` say which.
+template <typename Lower, typename Upper> inline V merge(V a, V b, Lower low, Upper high) {
+    return zip(a, b, low) + zip(a, b, high);
+}
+
+// The sum of each vector's lanes, the vector's number its lane; zero beyond `count`, which is at most
+// `lanes`.  First within four lanes, which are the nearest to each other, then across.
+template <int count> inline V lane_sums(const V* values) {
+    const auto value = [&](int j) { return j < count ? values[j] : V{}; };
+    V sum[lanes / 4];
+#pragma GCC unroll 4
+    for (int g = 0; g < lanes / 4; ++g) {
+        const V even = merge(value(4 * g), value(4 * g + 2), QuarterLow{}, QuarterHigh{});
+        const V odd = merge(value(4 * g + 1), value(4 * g + 3), QuarterLow{}, QuarterHigh{});
+        sum[g] = 4 * g < count ? merge(even, odd, QuarterLow{}, QuarterHigh{}) : V{};
+    }
+#if LENET_LANES == 16
+    sum[0] = merge(sum[0], sum[1], HalvesLow{}, HalvesHigh{});
+    sum[2] = merge(sum[2], sum[3], HalvesLow{}, HalvesHigh{});
+    return merge(sum[0], sum[2], QuartersLow{}, QuartersHigh{});
+#elif LENET_LANES == 8
+    return merge(sum[0], sum[1], HalvesLow{}, HalvesHigh{});
+#else
+    return sum[0];
+#endif
+}
+
+// Adds the sum of each vector's lanes to its number in `to`, where zeros are added beyond `count` up
+// to the next multiple of `lanes`.
+template <int count> inline void add_lane_sums(const V* values, float* to) {
+    constexpr int now = count < lanes ? count : lanes;
+    store(to, load(to) + lane_sums<now>(values));
+    if constexpr (count > lanes) add_lane_sums<count - lanes>(values + lanes, to + lanes);
 }
 
 inline float sum_lanes(V value) {
