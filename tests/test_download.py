@@ -19,7 +19,7 @@ from conftest import need
 from lenet.data import catalog
 from lenet.data.catalog import Archive, DataFile, Entry
 from lenet.data.download import fetch
-from lenet.data.transfer import Limits
+from lenet.data.limits import Limits
 from lenet.errors import DataError, DownloadError
 
 PAYLOAD = bytes(range(256)) * 2000
@@ -271,7 +271,7 @@ import sys
 from pathlib import Path
 from lenet.data.catalog import DataFile, Entry
 from lenet.data.download import fetch
-from lenet.data.transfer import Limits
+from lenet.data.limits import Limits
 mirror, size, digest, folder = sys.argv[1:]
 entry = Entry("small", "", "", "", ("a",), (DataFile("images", int(size), digest),), (mirror,))
 print("begun", flush=True)

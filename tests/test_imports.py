@@ -28,6 +28,13 @@ def test_a_training_needs_no_plotting_before_its_end():
     assert "torch" not in modules_after("import lenet.session")
 
 
+def test_a_training_starts_without_what_only_others_need():
+    code = "import lenet.session, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    others = {"httpx", "lenet.bulk", "lenet.report", "lenet.data.download", "lenet.data.own"}
+    assert not set(done.stdout.split()) & others
+
+
 def test_the_public_names_are_exactly_these():
     assert set(lenet.__all__) == {
         "LeNetClassifier", "LenetError", "Recipe", "Run", "Spec", "__version__", "build",

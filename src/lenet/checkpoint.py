@@ -22,7 +22,7 @@ from safetensors.numpy import save as save_tensors
 from lenet import data as data_sets
 from lenet.data import Dataset, Origin, Reading
 from lenet.data.convention import AS_GIVEN, Convention
-from lenet.data.transfer import Progress
+from lenet.data.limits import Progress
 from lenet.engines.base import EngineState, Weights
 from lenet.errors import CheckpointError, UsageError
 from lenet.files import write_whole

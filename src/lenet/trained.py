@@ -1,4 +1,7 @@
-"""A run at hand in Python: its history, its curves, its scores, its decisions."""
+"""A run at hand in Python: its history, its curves, its scores, its decisions.
+
+Predictions and reports are imported where they are asked for, since a training starts without them.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,11 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lenet import plots, report
-from lenet.bulk import Answer, Network, answer_pictures
-from lenet.bulk.direct import Picture
+from lenet import plots
 from lenet.display.chart import line_chart
 from lenet.display.notebook import SERIES
 from lenet.explanation import Explanation, explain_run
@@ -19,6 +21,10 @@ from lenet.metrics import Evaluation
 from lenet.prediction import evaluate_run
 from lenet.run import Run
 from lenet.run import open_run as _open_run
+
+if TYPE_CHECKING:
+    from lenet.bulk import Answer
+    from lenet.bulk.direct import Picture
 
 
 class Chart(str):
@@ -82,6 +88,8 @@ class TrainedRun(Run):
             FormatError: at the first picture that cannot be read.
             UsageError: if something is no picture, or `top` is out of range.
         """
+        from lenet.bulk import Network, answer_pictures
+
         network = Network.of(self.checkpoint(which))
         if isinstance(pictures, str | Path | bytes) or (
             isinstance(pictures, np.ndarray) and pictures.ndim < 4
@@ -91,7 +99,9 @@ class TrainedRun(Run):
 
     def report(self, out: str | Path | None = None, data_dir: str | Path | None = None) -> Path:
         """Write the run's report as one HTML file, by default into its folder."""
-        return report.write_report([self.path], out, data_dir=data_dir)
+        from lenet.report import write_report
+
+        return write_report([self.path], out, data_dir=data_dir)
 
 
 def open_run(path: str | Path) -> TrainedRun:

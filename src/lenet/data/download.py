@@ -24,7 +24,8 @@ from lenet.data.digest import (
     recorded_digest,
 )
 from lenet.data.idx import open_payload
-from lenet.data.transfer import Limits, Progress, transfer
+from lenet.data.limits import Limits, Progress
+from lenet.data.transfer import transfer
 from lenet.errors import DataError, DigestError, DownloadError, FormatError
 from lenet.files import PARTIAL, clear_partials, sync_folder
 

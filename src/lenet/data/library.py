@@ -1,4 +1,7 @@
-"""Data sets by name, from wherever they are."""
+"""Data sets by name, from wherever they are.
+
+Downloads and own data are imported where they are needed: most trainings start without them.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,10 @@ from lenet.data.convention import Convention
 from lenet.data.dataset import Dataset, Split
 from lenet.data.digest import cache_folder
 from lenet.data.digits import load_digits
-from lenet.data.download import fetch
 from lenet.data.idx import read_idx
+from lenet.data.limits import Limits, Progress
 from lenet.data.location import Location, check_digests, locate
-from lenet.data.own import looks_like_path, read_like, read_own
 from lenet.data.reading import Origin, Reading
-from lenet.data.transfer import Limits, Progress
 from lenet.errors import DataNotFoundError, DigestError, FormatError, UsageError
 
 
@@ -42,6 +43,8 @@ def get(
     location = locate(name, data_dir)
     if location is not None and not force and not _is_spoilt(entry, location):
         return location
+    from lenet.data.download import fetch
+
     folder = (data_dir or cache_folder()) / name
     fetch(entry, folder, progress, limits, force=force)
     return Location(folder, tuple(folder / file.name for file in entry.files))
@@ -81,6 +84,8 @@ def load(
     """
     name = str(name)
     if is_own(name):
+        from lenet.data.own import read_own
+
         return _warned(read_own(name, reading, progress=progress))
     entry = find(name)
     if reading not in (None, Reading()):
@@ -107,6 +112,8 @@ def is_own(name: str | Path) -> bool:
     name = str(name)
     if name in CATALOG:
         return False
+    from lenet.data.own import looks_like_path
+
     if looks_like_path(name):
         return True
     raise UsageError(
@@ -124,6 +131,8 @@ def load_again(
         DataNotFoundError: if it is gone.
         DataError: as `load`.
     """
+    from lenet.data.own import read_own
+
     path = Path(origin.path)
     places = [path] if data_dir is None else [Path(data_dir) / path.name, Path(data_dir), path]
     for place in places:
@@ -142,6 +151,8 @@ def load_like(
     class_names: tuple[str, ...],
 ) -> Dataset:
     """Own data for a network that was trained on other data; see `read_like`."""
+    from lenet.data.own import read_like
+
     return _warned(read_like(path, shape, convention, class_names))
 
 

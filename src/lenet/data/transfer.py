@@ -5,37 +5,17 @@ from __future__ import annotations
 import ipaddress
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from lenet.data.limits import Limits, Progress
 from lenet.errors import DownloadError
 
-Progress = Callable[[str, int, int | None], None]
-"""Takes a file's name, the bytes so far, and all its bytes where they are known."""
-
 REDIRECTS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How patient a download is.
-
-    `connect`, `read` (the next bytes), `overall` and `pause` (before the second round, then
-    doubling) are seconds; one file from one mirror may take `overall`, and as long again as its
-    size takes at `slowest` bytes a second.  `rounds` counts the passes over the mirrors.
-    """
-
-    connect: float = 5.0
-    read: float = 20.0
-    overall: float = 60.0
-    slowest: float = 50_000.0
-    rounds: int = 2
-    pause: float = 1.0
 
 
 def transfer(

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from lenet.data.arrays import is_array_file, label_indices
 from lenet.data.convention import Convention
 from lenet.data.dataset import Dataset, Split
+from lenet.data.limits import Progress
 from lenet.data.own.collection import Collection, Shape, Target, short_name
 from lenet.data.own.division import Indices, absent_classes, digest, divide, survey
 from lenet.data.own.folder import has_folders, read_folder
 from lenet.data.own.table import array_files, read_files
 from lenet.data.reading import SIDE, Origin, Reading
-from lenet.data.transfer import Progress
 from lenet.errors import DataError, DataNotFoundError
 
 __all__ = ["looks_like_path", "read_like", "read_own"]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lenet import machine
 from lenet.data.convention import Convention
+from lenet.data.limits import Progress
 from lenet.data.own.collection import (
     SPLIT_NAMES,
     Collection,
@@ -26,7 +27,6 @@ from lenet.data.own.collection import (
 )
 from lenet.data.picture import SUFFIXES, read_picture
 from lenet.data.survey import LeftOut
-from lenet.data.transfer import Progress
 from lenet.errors import DataError, FormatError
 
 WINDOW = 256

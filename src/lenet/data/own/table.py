@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lenet import machine
 from lenet.data.arrays import Block, ImageFile, is_array_file, open_images
 from lenet.data.convention import Convention
+from lenet.data.limits import Progress
 from lenet.data.own.collection import (
     SPLIT_NAMES,
     Collection,
@@ -27,7 +28,6 @@ from lenet.data.own.collection import (
 )
 from lenet.data.picture import prepare
 from lenet.data.reading import SIDE
-from lenet.data.transfer import Progress
 from lenet.errors import DataError
 
 BLOCK = 1024
