@@ -19,8 +19,8 @@ from lenet import machine
 from lenet.errors import EngineError, LenetError
 
 RAY_CURE = "install it with: pip install 'lenet[ray]'"
-MOST_FRUITLESS_STARTS = 3
-"""Pools of processes that may die in a row without one finished task."""
+MOST_DEATHS = 3
+"""Processes that may die over a task that is tried alone, before it is given up."""
 
 MOST_WAITING = 1000
 """Tasks that a cluster is given at once; the others are made when there is room."""
@@ -33,6 +33,10 @@ class Outcome:
     index: int
     value: Any = None
     error: str | None = None
+
+
+class _LostProcessError(Exception):
+    """A process of a pool died, and the pool with it."""
 
 
 def run_tasks(
@@ -88,33 +92,63 @@ def _end_with(parent: int) -> None:
 def _here(
     function: Callable[[Any], Any], items: Sequence[Any], processes: int
 ) -> Iterator[Outcome]:
-    """Through joblib's processes; a pool that loses one is replaced for what is left."""
+    """Through joblib's processes; a pool that loses one is replaced for what is left.
+
+    A process that dies takes its pool with it, so nobody knows which task it was: those that were
+    begun are then tried alone, where only the one to blame can suffer.
+    """
+    left = dict.fromkeys(range(len(items)))
+    while left:
+        begun: list[int] = []
+        try:
+            for outcome in _in_processes(function, items, list(left), processes, begun):
+                del left[outcome.index]
+                yield outcome
+        except _LostProcessError as error:
+            warnings.warn(f"a process was lost, and its task is done again: {error}", stacklevel=2)
+            for index in [index for index in begun if index in left]:
+                del left[index]
+                yield _alone(function, items, index)
+
+
+def _alone(function: Callable[[Any], Any], items: Sequence[Any], index: int) -> Outcome:
+    for _ in range(MOST_DEATHS):
+        try:
+            return next(_in_processes(function, items, [index], 2, []))
+        except _LostProcessError:
+            continue
+    return Outcome(index, error=f"its process died {MOST_DEATHS} times in a row")
+
+
+def _in_processes(
+    function: Callable[[Any], Any],
+    items: Sequence[Any],
+    indices: Sequence[int],
+    processes: int,
+    begun: list[int],
+) -> Iterator[Outcome]:
+    """The tasks at `indices` in one pool; each is added to `begun` when a process may be at it."""
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
-    left = set(range(len(items)))
-    fruitless = 0
-    while left and fruitless < MOST_FRUITLESS_STARTS:
-        fruitless += 1
-        calls = (delayed(_attempt)(function, index, items[index]) for index in sorted(left))
-        pool = Parallel(
-            n_jobs=processes,
-            batch_size=1,
-            return_as="generator_unordered",
-            initializer=_end_with,
-            initargs=(os.getpid(),),
-        )
-        try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
-                for outcome in pool(calls):
-                    fruitless = 0
-                    left.remove(outcome.index)
-                    yield outcome
-        except BrokenProcessPool as error:
-            warnings.warn(f"a process was lost, and its task is done again: {error}", stacklevel=2)
-    for index in sorted(left):
-        yield Outcome(index, error=f"its process died {MOST_FRUITLESS_STARTS} times in a row")
+    def calls() -> Iterator[Any]:
+        for index in indices:
+            begun.append(index)
+            yield delayed(_attempt)(function, index, items[index])
+
+    pool = Parallel(
+        n_jobs=processes,
+        batch_size=1,
+        return_as="generator_unordered",
+        initializer=_end_with,
+        initargs=(os.getpid(),),
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
+            yield from pool(calls())
+    except BrokenProcessPool as error:
+        raise _LostProcessError(str(error)) from error
 
 
 def _on_cluster(
