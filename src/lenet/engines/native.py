@@ -25,6 +25,8 @@ ACTIVATIONS = {
 MAXIMUM_LAYERS, MAXIMUM_SIZE, MAXIMUM_PARAMETERS, MAXIMUM_OUTPUTS = 32, 64, 1 << 26, 1 << 16
 """Far beyond any LeNet; the compiled part counts in 32 bits and asks for its memory at once."""
 
+NO_LABELS = np.zeros(0, np.int64)
+
 EAGER_CURE = "use --engine eager"
 
 CURES = (
@@ -116,7 +118,6 @@ class NativeEngine:
 
     def place(self, images: NDArray[np.uint8], labels: NDArray[np.int64] | None = None) -> Any:
         """See `Engine.place`; the images stay where they are and are read as uint8."""
-        chosen = np.zeros(0, np.int64) if labels is None else labels
         if images.dtype != np.uint8 or images.shape[1:] != self._spec.input_shape:
             raise EngineError(
                 f"images are {images.dtype} {images.shape}; the network {self._spec.name} reads "
@@ -125,7 +126,7 @@ class NativeEngine:
         try:
             return self._native.Split(
                 np.ascontiguousarray(images),
-                np.ascontiguousarray(chosen).astype(np.int64, casting="safe", copy=False),
+                NO_LABELS if labels is None else _whole_numbers(labels),
                 self._spec.classes,
             )
         except (ValueError, TypeError) as error:
@@ -230,6 +231,10 @@ def _size(layer: Layer) -> int:
     if isinstance(layer, Convolution):
         return layer.kernel
     return layer.size if isinstance(layer, Pooling) else 0
+
+
+def _whole_numbers(labels: NDArray[Any]) -> NDArray[np.int64]:
+    return np.ascontiguousarray(labels).astype(np.int64, casting="safe", copy=False)
 
 
 def _row(layer: Layer) -> tuple[int, int, int, int, int]:
