@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lenet.bulk.network import Network, probabilities
 from lenet.bulk.reading import read_regular
 from lenet.data.convention import Convention
-from lenet.data.picture import Picture, Stage, read_picture
+from lenet.data.picture import Picture, Stage, read_picture, resized
 from lenet.run import open_run
 
 
@@ -67,7 +67,7 @@ def follow_picture(
     content = source if isinstance(source, bytes) else read_regular(Path(source), name)
     shape = checkpoint.spec.input_shape
     picture = read_picture(content, shape, checkpoint.data.convention, name)
-    images = [picture.plain, *(_resize(stage, shape) for stage in picture.stages[1:-1])]
+    images = [resized(stage.image, *shape[1:]) for stage in picture.stages[:-1]]
     images.append(picture.image)
     answers = probabilities(Network.of(checkpoint), np.stack(images))
     return Preparation(
@@ -80,14 +80,3 @@ def follow_picture(
             for stage, seen, found in zip(picture.stages, images, answers, strict=True)
         ),
     )
-
-
-def _resize(stage: Stage, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    _, height, width = shape
-    planes = [
-        Image.fromarray(plane).resize((width, height), Image.Resampling.LANCZOS)
-        for plane in stage.image
-    ]
-    return np.stack([np.asarray(plane, np.uint8) for plane in planes])

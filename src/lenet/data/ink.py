@@ -6,6 +6,7 @@ anti-aliasing, and then put into 28x28 with its centre of mass in the middle.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,9 @@ EVEN = 8.0
 RIM, FAINT, CERTAIN = 0.01, 0.15, 0.45
 """Parts of the darkest ink.  What is fainter than `FAINT` is ground, but for the rim of a stroke,
 which may be as faint as `RIM`; a speck whose darkest pixel is fainter than `CERTAIN` is dirt."""
+
+TOUCHING = np.ones((3, 3), int)
+"""Pixels belong to one piece if they touch each other, at a corner too."""
 
 Pixels = NDArray[np.uint8]
 
@@ -78,7 +82,7 @@ def lighten(grey: Pixels) -> tuple[Pixels, bool]:
 def _ground_plane(values: NDArray[np.float32]) -> NDArray[np.float32] | float:
     """What the edge's pixels lie on, ink that touches it left out: a level, or a plane."""
     edge = _edge_of(values)
-    level = float(np.median(edge))
+    level = _median(edge)
     if np.ptp(edge) <= EVEN:
         return level
     y, x = np.mgrid[0 : values.shape[0], 0 : values.shape[1]].astype(np.float32)
@@ -86,11 +90,17 @@ def _ground_plane(values: NDArray[np.float32]) -> NDArray[np.float32] | float:
     guess = np.full(edge.shape, level, np.float32)
     for _ in range(3):
         off = np.abs(edge - guess)
-        near = off <= max(EVEN, 2.0 * float(np.median(off)))
+        near = off <= max(EVEN, 2.0 * _median(off))
         plane, *_ = np.linalg.lstsq(at[near], edge[near], rcond=None)
         guess = at @ plane
     fitted: NDArray[np.float32] = plane[0] + plane[1] * y + plane[2] * x
     return fitted
+
+
+def _median(values: NDArray[np.float32]) -> float:
+    """As `np.median`, which takes longer to look at a few numbers than to sort them."""
+    ranked, middle = np.sort(values), len(values) // 2
+    return float((ranked[(len(values) - 1) // 2] + ranked[middle]) / 2)
 
 
 def _edge_of(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -105,11 +115,14 @@ def crop(light: Pixels) -> Pixels:
     """
     from scipy import ndimage
 
-    pieces, count = ndimage.label(light > 255 * FAINT, np.ones((3, 3), int))
-    darkest = ndimage.maximum(light, pieces, np.arange(1, count + 1))
-    ink = np.concatenate([[False], np.asarray(darkest) >= 255 * CERTAIN])
+    # Whole levels, or every byte would first become a float.
+    pieces, count = ndimage.label(light > int(255 * FAINT), TOUCHING)
+    darkest = np.zeros(count + 1, np.uint8)
+    np.maximum.at(darkest, pieces.ravel(), light.ravel())
+    ink = darkest >= 255 * CERTAIN
+    ink[0] = False
     # The faint rim of a stroke belongs to it.
-    mask = ndimage.binary_dilation(ink[pieces], np.ones((3, 3), bool)) & (light > 255 * RIM)
+    mask = _thicken(ink[pieces]) & (light > int(255 * RIM))
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     box = light[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     if max(box.shape) < LEAST_SIDE:
@@ -119,6 +132,17 @@ def crop(light: Pixels) -> Pixels:
         )
     kept = np.where(mask, light, 0)
     return kept[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _thicken(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """`mask` and every pixel that touches it, at a corner too."""
+    wide = mask.copy()
+    wide[:, 1:] |= mask[:, :-1]
+    wide[:, :-1] |= mask[:, 1:]
+    high = wide.copy()
+    high[1:] |= wide[:-1]
+    high[:-1] |= wide[1:]
+    return high
 
 
 def fit(cropped: Pixels, side: int) -> Pixels:
@@ -145,8 +169,8 @@ def place(fitted: Pixels, height: int, width: int, centre: str) -> Pixels:
         total = mass.sum()
         top = height / 2 - float((mass.sum(axis=1) @ np.arange(rows)) / total)
         left = width / 2 - float((mass.sum(axis=0) @ np.arange(columns)) / total)
-    row = int(np.clip(np.floor(top + 0.5), 0, height - rows))
-    column = int(np.clip(np.floor(left + 0.5), 0, width - columns))
+    row = min(max(math.floor(top + 0.5), 0), height - rows)
+    column = min(max(math.floor(left + 0.5), 0), width - columns)
     image = np.zeros((height, width), np.uint8)
     image[row : row + rows, column : column + columns] = fitted
     return image

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,18 +57,21 @@ class Stage:
 class Picture:
     """A picture as given, and as the network gets it.
 
-    `given` is uint8 (channels, height, width) of any size; `image` and `plain` are uint8 in the
-    network's shape, `plain` being the whole picture resized and nothing else.  `stages` lead from
-    `given` to `image`.  `inverted` is True where dark ink on light ground was turned around.
-    `notes` say what was found and done.
+    `given` is uint8 (channels, height, width) of any size, `image` is uint8 in the network's shape.
+    `stages` lead from `given` to `image`.  `inverted` is True where dark ink on light ground was
+    turned around.  `notes` say what was found and done.
     """
 
     given: Pixels
     image: Pixels
-    plain: Pixels
     stages: tuple[Stage, ...]
     inverted: bool
     notes: tuple[str, ...] = ()
+
+    @property
+    def plain(self) -> Pixels:
+        """The whole picture in the network's shape, resized and nothing else."""
+        return resized(self.given, *self.image.shape[1:])
 
 
 def read_picture(
@@ -97,10 +101,7 @@ def prepare(image: Pixels, shape: tuple[int, ...], convention: Convention, place
     Raises:
         FormatError: if the convention asks for ink and there is none.
     """
-    from PIL import Image
-
-    opened = Image.fromarray(image[0] if len(image) == 1 else np.moveaxis(image, 0, -1))
-    flat = opened.convert("L" if shape[0] == 1 else "RGB")
+    flat = _to_picture(image).convert("L" if shape[0] == 1 else "RGB")
     return _make(flat, [], shape, convention, place)
 
 
@@ -113,7 +114,6 @@ def _make(
 ) -> Picture:
     given = to_array(flat)
     _, height, width = shape
-    plain = _resize(flat, height, width)
     if convention.kind == "ink" and shape[0] == 1:
         try:
             ink = find_ink(given[0], convention, height, width)
@@ -126,10 +126,8 @@ def _make(
             Stage("fitted", ink.fitted[None]),
             Stage("centred", ink.image[None]),
         )
-        return Picture(
-            given, ink.image[None], plain, stages, ink.inverted, (*notes, _polarity(ink))
-        )
-    return _fit(flat, given, plain, convention, notes)
+        return Picture(given, ink.image[None], stages, ink.inverted, (*notes, _polarity(ink)))
+    return _fit(flat, given, height, width, convention, notes)
 
 
 def _open(source: Path | bytes, place: str, mode: str) -> tuple[Image.Image, list[str]]:
@@ -154,9 +152,10 @@ def _open(source: Path | bytes, place: str, mode: str) -> tuple[Image.Image, lis
                 # Only JPEG can: it is decoded at a fraction of its size.
                 opened.draft(None, (LONGEST_SIDE, LONGEST_SIDE))
                 opened.load()
+                upright: Image.Image = opened
                 if opened.getexif().get(ORIENTATION, 1) != 1:
                     notes.append("turned upright (EXIF)")
-                upright = ImageOps.exif_transpose(opened)
+                    upright = ImageOps.exif_transpose(opened)
                 return _flatten(_to_8_bits(_reduce(upright)), mode, notes), notes
     except UnidentifiedImageError as error:
         raise FormatError(f"{place}: not a picture in a format that is known") from error
@@ -170,6 +169,7 @@ def _open(source: Path | bytes, place: str, mode: str) -> tuple[Image.Image, lis
         raise FormatError(f"{place}: this picture cannot be read: {error}") from error
 
 
+@cache
 def _known_formats() -> list[str]:
     """Those of `FORMATS` that this Pillow was built with."""
     from PIL import Image
@@ -225,11 +225,15 @@ def _flatten(picture: Image.Image, mode: str, notes: list[str]) -> Image.Image:
 
 
 def _fit(
-    flat: Image.Image, given: Pixels, plain: Pixels, convention: Convention, notes: list[str]
+    flat: Image.Image,
+    given: Pixels,
+    height: int,
+    width: int,
+    convention: Convention,
+    notes: list[str],
 ) -> Picture:
     from PIL import Image, ImageOps
 
-    _, height, width = plain.shape
     inverted = convention.light_ink and len(given) == 1 and _is_light(given[0])
     turned = ImageOps.invert(flat) if inverted else flat
     if convention.kind == "stretch":
@@ -243,7 +247,7 @@ def _fit(
     if inverted:
         stages.insert(1, Stage("turned around", to_array(turned)))
         notes = [*notes, "a light ground, turned around"]
-    return Picture(given, image, plain, tuple(stages), inverted, tuple(notes))
+    return Picture(given, image, tuple(stages), inverted, tuple(notes))
 
 
 def _polarity(ink: Ink) -> str:
@@ -254,6 +258,18 @@ def _resize(picture: Image.Image, height: int, width: int) -> Pixels:
     from PIL import Image
 
     return to_array(picture.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def resized(image: Pixels, height: int, width: int) -> Pixels:
+    """An image uint8 (1 or 3 channels, height, width) in another size, anti-aliased."""
+    return _resize(_to_picture(image), height, width)
+
+
+def _to_picture(image: Pixels) -> Image.Image:
+    """uint8 (1 or 3 channels, height, width) as a picture of mode L or RGB."""
+    from PIL import Image
+
+    return Image.fromarray(image[0] if len(image) == 1 else np.moveaxis(image, 0, -1))
 
 
 def to_array(picture: Image.Image) -> Pixels:
