@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lenet import data
-from lenet.data import catalog, digest, library, location
+from lenet.data import catalog, digest, download, location
 from lenet.errors import DataNotFoundError, DigestError, FormatError
 
 PAYLOADS = [b"first", b"second!", b"third", b"4"]
@@ -110,7 +110,7 @@ def test_a_download_that_was_damaged_later_is_fetched_again(entry, tmp_path, mon
     fill(tmp_path / "cache" / "small")
     (tmp_path / "cache" / "small" / "file0").write_bytes(b"FIRST")
     fetched = []
-    monkeypatch.setattr(library, "fetch", lambda entry, folder, *_, **__: fetched.append(folder))
+    monkeypatch.setattr(download, "fetch", lambda entry, folder, *_, **__: fetched.append(folder))
     with pytest.warns(UserWarning, match="fetching small again: .*file0: its SHA-256 is"):
         data.get("small")
     assert fetched == [tmp_path / "cache" / "small"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import warnings
 from typing import Annotated, Any
@@ -69,6 +68,3 @@ def main() -> None:
             raise
         print(f"lenet: error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    finally:
-        # What is left the system takes back at once; to look for cycles in it would take 0.1 s.
-        gc.freeze()
