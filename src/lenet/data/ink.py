@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +83,7 @@ def lighten(grey: Pixels) -> tuple[Pixels, bool]:
 def _ground_plane(values: NDArray[np.float32]) -> NDArray[np.float32] | float:
     """What the edge's pixels lie on, ink that touches it left out: a level, or a plane."""
     edge = _edge_of(values)
-    level = _median(edge)
+    level = median(edge)
     if np.ptp(edge) <= EVEN:
         return level
     y, x = np.mgrid[0 : values.shape[0], 0 : values.shape[1]].astype(np.float32)
@@ -90,17 +91,17 @@ def _ground_plane(values: NDArray[np.float32]) -> NDArray[np.float32] | float:
     guess = np.full(edge.shape, level, np.float32)
     for _ in range(3):
         off = np.abs(edge - guess)
-        near = off <= max(EVEN, 2.0 * _median(off))
+        near = off <= max(EVEN, 2.0 * median(off))
         plane, *_ = np.linalg.lstsq(at[near], edge[near], rcond=None)
         guess = at @ plane
     fitted: NDArray[np.float32] = plane[0] + plane[1] * y + plane[2] * x
     return fitted
 
 
-def _median(values: NDArray[np.float32]) -> float:
+def median(values: NDArray[Any]) -> float:
     """As `np.median`, which takes longer to look at a few numbers than to sort them."""
-    ranked, middle = np.sort(values), len(values) // 2
-    return float((ranked[(len(values) - 1) // 2] + ranked[middle]) / 2)
+    ranked = np.sort(values)
+    return (float(ranked[(len(ranked) - 1) // 2]) + float(ranked[len(ranked) // 2])) / 2
 
 
 def _edge_of(values: NDArray[np.float32]) -> NDArray[np.float32]:

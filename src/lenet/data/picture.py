@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet.data.convention import Convention
-from lenet.data.ink import Ink, find_ink
+from lenet.data.ink import Ink, find_ink, median
 from lenet.errors import FormatError
 
 if TYPE_CHECKING:
@@ -284,10 +284,10 @@ def _edge(grey: Pixels) -> Pixels:
 
 def _is_light(grey: Pixels) -> bool:
     """Whether the ground, taken from the picture's edge, is lighter than half."""
-    return float(np.median(_edge(grey))) > 127.5
+    return median(_edge(grey)) > 127.5
 
 
 def _ground(picture: Image.Image) -> int | tuple[int, ...]:
     """The colour to fill up with where the picture is not as wide as it is high."""
-    colours = [int(np.median(_edge(channel))) for channel in to_array(picture)]
+    colours = [int(median(_edge(channel))) for channel in to_array(picture)]
     return colours[0] if len(colours) == 1 else tuple(colours)
