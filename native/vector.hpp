@@ -46,29 +46,29 @@ constexpr int block_columns = 5, planar_block = 6, filter_squares = 2;
 constexpr int group = tiles * lanes; // images that go through the dense layers together
 
 // Which lanes of two vectors interleave their lower and upper halves; the same within every four
-// lanes; and which put halves, and quarters, of both beside each other.
+// lanes; and which put their halves, and every second of their quarters, beside each other.
 template <int...> struct int_list {};
 #if LENET_LANES == 16
 using Low = int_list<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>;
 using High = int_list<8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31>;
-using QuarterLow = int_list<0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29>;
-using QuarterHigh = int_list<2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31>;
-using HalvesLow = int_list<0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23>;
-using HalvesHigh = int_list<8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31>;
-using QuartersLow = int_list<0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27>;
-using QuartersHigh = int_list<4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31>;
+using FoursLow = int_list<0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29>;
+using FoursHigh = int_list<2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31>;
+using LowerHalves = int_list<0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23>;
+using UpperHalves = int_list<8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31>;
+using EvenQuarters = int_list<0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27>;
+using OddQuarters = int_list<4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31>;
 #elif LENET_LANES == 8
 using Low = int_list<0, 8, 1, 9, 2, 10, 3, 11>;
 using High = int_list<4, 12, 5, 13, 6, 14, 7, 15>;
-using QuarterLow = int_list<0, 8, 1, 9, 4, 12, 5, 13>;
-using QuarterHigh = int_list<2, 10, 3, 11, 6, 14, 7, 15>;
-using HalvesLow = int_list<0, 1, 2, 3, 8, 9, 10, 11>;
-using HalvesHigh = int_list<4, 5, 6, 7, 12, 13, 14, 15>;
+using FoursLow = int_list<0, 8, 1, 9, 4, 12, 5, 13>;
+using FoursHigh = int_list<2, 10, 3, 11, 6, 14, 7, 15>;
+using LowerHalves = int_list<0, 1, 2, 3, 8, 9, 10, 11>;
+using UpperHalves = int_list<4, 5, 6, 7, 12, 13, 14, 15>;
 #else
 using Low = int_list<0, 4, 1, 5>;
 using High = int_list<2, 6, 3, 7>;
-using QuarterLow = Low;
-using QuarterHigh = High;
+using FoursLow = Low;
+using FoursHigh = High;
 #endif
 
 typedef std::uint8_t Bytes __attribute__((vector_size(16)));
@@ -160,16 +160,16 @@ template <int count> inline V lane_sums(const V* values) {
     V sum[lanes / 4];
 #pragma GCC unroll 4
     for (int g = 0; g < lanes / 4; ++g) {
-        const V even = merge(value(4 * g), value(4 * g + 2), QuarterLow{}, QuarterHigh{});
-        const V odd = merge(value(4 * g + 1), value(4 * g + 3), QuarterLow{}, QuarterHigh{});
-        sum[g] = 4 * g < count ? merge(even, odd, QuarterLow{}, QuarterHigh{}) : V{};
+        const V even = merge(value(4 * g), value(4 * g + 2), FoursLow{}, FoursHigh{});
+        const V odd = merge(value(4 * g + 1), value(4 * g + 3), FoursLow{}, FoursHigh{});
+        sum[g] = 4 * g < count ? merge(even, odd, FoursLow{}, FoursHigh{}) : V{};
     }
 #if LENET_LANES == 16
-    sum[0] = merge(sum[0], sum[1], HalvesLow{}, HalvesHigh{});
-    sum[2] = merge(sum[2], sum[3], HalvesLow{}, HalvesHigh{});
-    return merge(sum[0], sum[2], QuartersLow{}, QuartersHigh{});
+    sum[0] = merge(sum[0], sum[1], LowerHalves{}, UpperHalves{});
+    sum[2] = merge(sum[2], sum[3], LowerHalves{}, UpperHalves{});
+    return merge(sum[0], sum[2], EvenQuarters{}, OddQuarters{});
 #elif LENET_LANES == 8
-    return merge(sum[0], sum[1], HalvesLow{}, HalvesHigh{});
+    return merge(sum[0], sum[1], LowerHalves{}, UpperHalves{});
 #else
     return sum[0];
 #endif

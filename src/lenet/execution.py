@@ -114,9 +114,11 @@ def _here(
 def _alone(function: Callable[[Any], Any], items: Sequence[Any], index: int) -> Outcome:
     for _ in range(MOST_DEATHS):
         try:
-            return next(_in_processes(function, items, [index], 2, []))
+            # Two, for a pool of one would be this process.
+            (outcome,) = _in_processes(function, items, [index], 2, [])
         except _LostProcessError:
             continue
+        return outcome
     return Outcome(index, error=f"its process died {MOST_DEATHS} times in a row")
 
 
