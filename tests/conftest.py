@@ -47,7 +47,7 @@ def fashion_mnist():
     return "fashion-mnist"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def mnist_folder():
     """A folder that holds the real MNIST."""
     folder = Path(os.environ.get("LENET_DATA_DIR", "/nonexistent"))

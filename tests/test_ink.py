@@ -167,14 +167,14 @@ def score_disguised(run, count):
 
 
 @pytest.fixture(scope="module")
-def mnist_run(tmp_path_factory):
+def mnist_run(mnist_folder, tmp_path_factory):
     import lenet
 
     out = tmp_path_factory.mktemp("ink") / "mnist"
-    return lenet.train(data="mnist", epochs=10, out=out)
+    return lenet.train(data="mnist", data_dir=mnist_folder, epochs=10, out=out)
 
 
-def test_digits_in_disguise_are_read_nearly_as_well(mnist_folder, mnist_run):
+def test_digits_in_disguise_are_read_nearly_as_well(mnist_run):
     found = score_disguised(mnist_run, 1000)
     assert found["raw"] > 0.97
     assert found["prepared"] >= found["raw"] - 0.01
@@ -182,7 +182,7 @@ def test_digits_in_disguise_are_read_nearly_as_well(mnist_folder, mnist_run):
 
 
 @pytest.mark.soak
-def test_10000_digits_in_disguise_lose_at_most_half_a_point(mnist_folder, mnist_run):
+def test_10000_digits_in_disguise_lose_at_most_half_a_point(mnist_run):
     found = score_disguised(mnist_run, 10_000)
     print("\n" + ", ".join(f"{name} {value:.4f}" for name, value in found.items()))
     assert found["prepared"] >= found["raw"] - 0.005
