@@ -22,8 +22,8 @@ from bench import (
     timing,
     training,
 )
-from lenet import machine
 from lenet.engines import native
+from lenet.system import machine
 
 PACKAGES = ("torch", "onnxruntime", "jax", "numpy", "lenet")
 PARTS = ("training", "peak", "inference", "process", "display", "growth", "predict")

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import lenet
-from lenet import receipt
-from lenet.display import Display, QuietDisplay, TerminalDisplay
+from lenet.runs import receipt
+from lenet.show.live import Display, QuietDisplay, TerminalDisplay
 
 EPOCHS = 3
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bench import training
-from lenet import zoo
+from lenet.network import zoo
 
 BATCHES = (1, 4, 16, 64, 256, 1024, 4096)
 SIDES = (28, 32, 40, 48, 56, 64)

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet import data, zoo
+from lenet import data
 from lenet.engines.base import Engine
 from lenet.engines.native import NativeEngine
-from lenet.initialiser import initial_weights
-from lenet.recipe import Recipe
-from lenet.spec import Spec
+from lenet.network import zoo
+from lenet.network.initialiser import initial_weights
+from lenet.network.spec import Spec
+from lenet.recipe.recipe import Recipe
 
 RECIPE = Recipe()
 SPEC = zoo.build("lenet5")

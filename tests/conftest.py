@@ -58,12 +58,32 @@ def mnist_folder():
 @pytest.fixture(scope="session")
 def digits_run(tmp_path_factory):
     """A finished run of three epochs on the bundled digits, with validation images."""
-    import lenet
-
     out = tmp_path_factory.mktemp("runs") / "digits"
-    return lenet.train(
+    return train_run(
         data="digits", out=out, epochs=3, batch_size=32, learning_rate=0.3, validation=200
     )
+
+
+@pytest.fixture(scope="session")
+def digits_model(digits_run):
+    """The same as a model at hand."""
+    import lenet
+
+    return lenet.load(digits_run.path)
+
+
+def train_run(*arguments, **options):
+    """`lenet.train`, for tests that ask about the run's folder."""
+    import lenet
+
+    return lenet.train(*arguments, **options).run
+
+
+def resume_run(*arguments, **options):
+    """`lenet.resume`, likewise."""
+    import lenet
+
+    return lenet.resume(*arguments, **options).run
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from conftest import need_module
 from PIL import Image
 
 from lenet import data
-from lenet.data.arrays import is_array_file, label_indices, open_images
-from lenet.data.convention import MNIST
+from lenet.data.files import is_array_file, label_indices, open_images
+from lenet.data.pictures.convention import MNIST
 from lenet.errors import FormatError
 
 

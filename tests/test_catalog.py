@@ -1,6 +1,6 @@
 import re
 
-from lenet.data.catalog import CATALOG
+from lenet.data.published.catalog import CATALOG
 
 
 def test_the_rows_are_these():

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lenet import checkpoint as checkpoints
-from lenet import zoo
-from lenet.checkpoint import Best, Checkpoint, DataSource, Position
 from lenet.engines.base import EngineState
 from lenet.errors import CheckpointError
-from lenet.initialiser import initial_weights
-from lenet.recipe import Recipe
+from lenet.network import zoo
+from lenet.network.initialiser import initial_weights
+from lenet.recipe.recipe import Recipe
+from lenet.runs import checkpoint as checkpoints
+from lenet.runs.checkpoint import Best, Checkpoint, DataSource, Position
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 from lenet import data
 from lenet.data import transforms
 from lenet.data.dataset import Split, stratified_split
-from lenet.data.digest import record_digest
-from lenet.data.digits import enlarge
+from lenet.data.published.digest import record_digest
+from lenet.data.published.digits import enlarge
 from lenet.errors import DataError, UsageError
 
 

@@ -12,10 +12,10 @@ import pyte
 import pytest
 from conftest import start_lenet
 
-from lenet.display import GuardedDisplay, LineDisplay, Plan, describe_row, open_display
-from lenet.display.chart import line_chart
-from lenet.display.notebook import SERIES
-from lenet.display.terminal import Canvas
+from lenet.show.chart import line_chart
+from lenet.show.live import GuardedDisplay, LineDisplay, Plan, describe_row, open_display
+from lenet.show.live.notebook import SERIES
+from lenet.show.live.terminal import Canvas
 
 ROW = {
     "epoch": 2, "progress": 2.0, "train_loss": 0.2874, "train_accuracy": 0.8921,

@@ -17,9 +17,9 @@ import pytest
 from conftest import need
 
 from lenet.data import catalog
-from lenet.data.catalog import Archive, DataFile, Entry
-from lenet.data.download import fetch
-from lenet.data.limits import Limits
+from lenet.data.published.catalog import Archive, DataFile, Entry
+from lenet.data.published.download import fetch
+from lenet.data.published.limits import Limits
 from lenet.errors import DataError, DownloadError
 
 PAYLOAD = bytes(range(256)) * 2000
@@ -269,9 +269,9 @@ def test_files_in_an_archive_are_taken_out_and_the_archive_is_kept(tmp_path, mir
 FETCH = """
 import sys
 from pathlib import Path
-from lenet.data.catalog import DataFile, Entry
-from lenet.data.download import fetch
-from lenet.data.limits import Limits
+from lenet.data.published.catalog import DataFile, Entry
+from lenet.data.published.download import fetch
+from lenet.data.published.limits import Limits
 mirror, size, digest, folder = sys.argv[1:]
 entry = Entry("small", "", "", "", ("a",), (DataFile("images", int(size), digest),), (mirror,))
 print("begun", flush=True)

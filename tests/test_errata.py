@@ -4,14 +4,14 @@ import time
 
 import numpy as np
 import pytest
-from conftest import need_torch
+from conftest import need_torch, train_run
 
-import lenet
-from lenet import data, zoo
+from lenet import data
 from lenet.engines import open_engine
-from lenet.initialiser import initial_weights
-from lenet.prediction import evaluate
-from lenet.recipe import Recipe
+from lenet.network import zoo
+from lenet.network.initialiser import initial_weights
+from lenet.prediction.evaluation import evaluate
+from lenet.recipe.recipe import Recipe
 
 RECIPE = Recipe(epochs=3, batch_size=64, learning_rate=0.3)
 
@@ -23,12 +23,12 @@ def open_one(recipe=RECIPE):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return lenet.train(data="digits", recipe=RECIPE, out=tmp_path_factory.mktemp("errata") / "run")
+    return train_run(data="digits", recipe=RECIPE, out=tmp_path_factory.mktemp("errata") / "run")
 
 
 def test_1_metrics_cover_one_epoch(run):
     """Train the same three epochs by hand and average the last one alone."""
-    from lenet import rng
+    from lenet.system import rng
 
     engine, train = open_one(), data.load("digits").train
     placed = engine.place(train.images, train.labels)
@@ -63,11 +63,11 @@ class SlowEngine:
 
 
 def test_3_the_clock_covers_the_loop_and_waits_for_the_engine(tmp_path, monkeypatch):
-    from lenet import session
+    from lenet.training import session
 
     real = session.open_engine
     monkeypatch.setattr(session, "open_engine", lambda *a, **k: SlowEngine(real(*a, **k)))
-    run = lenet.train(data="digits", recipe=RECIPE, out=tmp_path / "run")
+    run = train_run(data="digits", recipe=RECIPE, out=tmp_path / "run")
     assert run.receipt()["sessions"][0]["training_seconds"] > 3 * 5 * 0.05
 
 
@@ -106,27 +106,27 @@ def test_5_evaluation_builds_no_gradients(monkeypatch):
 
 @pytest.mark.parametrize("batch_size", [5000, 1437, 800, 400])
 def test_6_fewer_than_five_steps_an_epoch_work(tmp_path, batch_size):
-    run = lenet.train(data="digits", epochs=1, batch_size=batch_size, out=tmp_path / "run")
+    run = train_run(data="digits", epochs=1, batch_size=batch_size, out=tmp_path / "run")
     steps = -(-1437 // batch_size)
     assert [row["step"] for row in run.history()] == list(range(1, steps + 1))
 
 
 def test_7_a_run_is_seeded_and_saved(run, tmp_path):
-    again = lenet.train(data="digits", recipe=RECIPE, out=tmp_path / "again")
+    again = train_run(data="digits", recipe=RECIPE, out=tmp_path / "again")
     paths = [item.checkpoint_paths()[0] for item in (run, again)]
     assert paths[0].read_bytes() == paths[1].read_bytes()
     assert run.curves_path.stat().st_size > 10_000
 
 
 def test_8_the_best_epoch_is_chosen_on_validation_images(tmp_path):
-    run = lenet.train(
+    run = train_run(
         data="digits", epochs=6, batch_size=64, learning_rate=0.5, validation=300,
         out=tmp_path / "run",
     )  # fmt: skip
     rows = run.epochs()
     best = max(rows, key=lambda row: row["validation_accuracy"])
     assert run.checkpoint("best").best.epoch == best["epoch"]
-    with_no_validation = lenet.train(data="digits", epochs=1, out=tmp_path / "none")
+    with_no_validation = train_run(data="digits", epochs=1, out=tmp_path / "none")
     assert not with_no_validation.best_path.exists()
 
 

@@ -3,11 +3,11 @@ import pytest
 from conftest import run_lenet
 from PIL import Image
 
-from lenet.data.convention import CLOTHES
-from lenet.data.picture import read_picture
+from lenet.data.pictures.convention import CLOTHES
+from lenet.data.pictures.picture import read_picture
 from lenet.errors import FormatError, UsageError
-from lenet.explanation import explain_run
-from lenet.prediction import open_network
+from lenet.prediction.evaluation import open_network
+from lenet.prediction.explanation import explain_run
 
 
 @pytest.fixture
@@ -82,10 +82,10 @@ def test_the_command_line_draws_it(digits_run, picture, tmp_path):
     assert 0.1 < (grey < 250).mean() < 0.9
 
 
-def test_a_run_explains_plots_and_scores(digits_run, tmp_path):
-    decision = digits_run.explain("test:3")
+def test_a_run_explains_plots_and_scores(digits_model, tmp_path):
+    decision = digits_model.explain("test:3")
     assert decision.save(tmp_path / "decision.png").stat().st_size > 20_000
     assert decision._repr_png_().startswith(b"\x89PNG")
-    assert digits_run.plot()._repr_html_().count("<polyline") == 4
-    assert digits_run.evaluate("validation").count == 200
-    assert digits_run.report(tmp_path / "report.html").stat().st_size > 20_000
+    assert digits_model.plot()._repr_html_().count("<polyline") == 4
+    assert digits_model.evaluate("validation").count == 200
+    assert digits_model.report(tmp_path / "report.html").stat().st_size > 20_000

@@ -3,8 +3,8 @@ import pytest
 from conftest import run_lenet
 
 from lenet import data
-from lenet.data.convention import AS_GIVEN
-from lenet.data.picture import read_picture
+from lenet.data.pictures.convention import AS_GIVEN
+from lenet.data.pictures.picture import read_picture
 from lenet.errors import UsageError
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lenet.data.idx import read_idx, read_stream
+from lenet.data.files.idx import read_idx, read_stream
 from lenet.errors import FormatError
 
 
@@ -65,7 +65,7 @@ def test_hostile_files_are_refused_under_python_O_too_and_without_memory(tmp_pat
 import resource, sys
 from pathlib import Path
 import numpy
-from lenet.data.idx import read_idx
+from lenet.data.files.idx import read_idx
 from lenet.errors import FormatError
 used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20), used + (64 << 20)))

@@ -24,14 +24,20 @@ def test_the_command_line_starts_without_numbers_or_pictures():
 
 
 def test_a_training_needs_no_plotting_before_its_end():
-    assert "matplotlib" not in modules_after("import lenet.session")
-    assert "torch" not in modules_after("import lenet.session")
+    assert "matplotlib" not in modules_after("import lenet.training.session")
+    assert "torch" not in modules_after("import lenet.training.session")
 
 
 def test_a_training_starts_without_what_only_others_need():
-    code = "import lenet.session, sys; print(*sys.modules)"
+    code = "import lenet.training.session, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    others = {"httpx", "lenet.bulk", "lenet.report", "lenet.data.download", "lenet.data.own"}
+    others = {
+        "httpx",
+        "lenet.prediction.bulk",
+        "lenet.show.report",
+        "lenet.data.published.download",
+        "lenet.data.own",
+    }
     assert not set(done.stdout.split()) & others
 
 

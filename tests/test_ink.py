@@ -4,14 +4,15 @@ import io
 
 import numpy as np
 import pytest
+from conftest import train_run
 from PIL import Image, ImageDraw
 
 from lenet import data
-from lenet.data.convention import EMNIST, MNIST, Convention
-from lenet.data.ink import crop, find_ink, fit, lighten, place
-from lenet.data.picture import read_picture
+from lenet.data.pictures.convention import EMNIST, MNIST, Convention
+from lenet.data.pictures.ink import crop, find_ink, fit, lighten, place
+from lenet.data.pictures.picture import read_picture
 from lenet.errors import FormatError, UsageError
-from lenet.prediction import open_network
+from lenet.prediction.evaluation import open_network
 
 SHAPE = (1, 28, 28)
 
@@ -168,10 +169,9 @@ def score_disguised(run, count):
 
 @pytest.fixture(scope="module")
 def mnist_run(mnist_folder, tmp_path_factory):
-    import lenet
 
     out = tmp_path_factory.mktemp("ink") / "mnist"
-    return lenet.train(data="mnist", data_dir=mnist_folder, epochs=10, out=out)
+    return train_run(data="mnist", data_dir=mnist_folder, epochs=10, out=out)
 
 
 def test_digits_in_disguise_are_read_nearly_as_well(mnist_run):

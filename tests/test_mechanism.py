@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from lenet import data, zoo
+from lenet import data
 from lenet.engines import open_engine
-from lenet.initialiser import initial_weights
-from lenet.recipe import Recipe
+from lenet.network import zoo
+from lenet.network.initialiser import initial_weights
+from lenet.recipe.recipe import Recipe
 from lenet.studies.mechanism import Recorder, relative_slope
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from conftest import need_torch
 
-from lenet import metrics
+from lenet.prediction import metrics
 
 LOGITS = np.array([[2.0, 0.0, -1.0], [0.0, 1.0, 0.5], [3.0, 2.9, 0.0]], np.float32)
 LABELS = np.array([0, 2, 0])

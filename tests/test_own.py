@@ -10,7 +10,7 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import need_module, run_lenet
+from conftest import need_module, resume_run, run_lenet, train_run
 from glyphs import LETTERS, draw_folder
 from PIL import Image
 from test_arrays import idx, write_csv, write_parquet
@@ -18,10 +18,11 @@ from test_docs import ROOT, shell_commands
 from test_session import Press, content
 
 import lenet
-from lenet import data, machine
+from lenet import data
 from lenet.data import Reading, own
 from lenet.errors import DataError, DataNotFoundError, RunError, UsageError
-from lenet.prediction import evaluate_run
+from lenet.prediction.evaluation import evaluate_run
+from lenet.system import machine
 
 RECIPE = {"epochs": 12, "batch_size": 32, "learning_rate": 0.5}
 FLAGS = ["--epochs", 12, "--batch-size", 32, "--learning-rate", 0.5]
@@ -65,7 +66,7 @@ def load_quietly(path, **options):
 
 def test_26_classes_of_a_folder_are_learnt(trained):
     run, text = trained
-    found = run.evaluate()
+    found = lenet.load(run.path).evaluate()
     assert found.count == 26 * 6
     assert found.accuracy > 0.9
     assert "letters: 26 classes of 36 images; 780 train, 156 test; ink in 20x20" in text
@@ -94,7 +95,7 @@ def test_a_later_picture_is_made_as_those_of_the_training(trained, letters):
         page = Image.new("L", (300, 200), 255)
         page.paste(Image.open(letters / letter / "001.jpg").convert("L"), (180, 40))
         page.save(run.path / "new.png")
-        found = run.explain(run.path / "new.png")
+        found = lenet.load(run.path).explain(run.path / "new.png")
         assert found.image.shape == (1, 28, 28)
         right += found.class_names[found.prediction] == letter
     assert right >= 23
@@ -123,35 +124,35 @@ def test_it_is_found_again_from_any_folder(trained, tmp_path):
 
 
 def test_where_it_was_moved_to_can_be_said(few, tmp_path):
-    run = lenet.train(data=few, out=tmp_path / "run", **SHORT)
-    before = run.evaluate().loss
+    run = train_run(data=few, out=tmp_path / "run", **SHORT)
+    before = lenet.load(run.path).evaluate().loss
     (tmp_path / "elsewhere").mkdir()
     few.rename(tmp_path / "elsewhere" / "few")
     with pytest.raises(
         DataNotFoundError, match=r"few: this data is not there any more; .*--data-d"
     ):
-        run.evaluate()
+        lenet.load(run.path).evaluate()
     for folder in (tmp_path / "elsewhere", tmp_path / "elsewhere" / "few"):
-        assert run.evaluate(data_dir=folder).loss == before
+        assert lenet.load(run.path).evaluate(data_dir=folder).loss == before
 
 
 def test_a_stopped_run_goes_on_to_the_same_bytes(few, tmp_path):
-    whole = lenet.train(data=few, out=tmp_path / "whole", **SHORT)
+    whole = train_run(data=few, out=tmp_path / "whole", **SHORT)
     with pytest.raises(lenet.LenetError, match="stopped after step 1 of epoch 2"):
-        lenet.train(data=few, out=tmp_path / "cut", display=Press(signal.SIGINT, 2, 1), **SHORT)
+        train_run(data=few, out=tmp_path / "cut", display=Press(signal.SIGINT, 2, 1), **SHORT)
     code, _, err = run_lenet("train", "--resume", tmp_path / "cut", "--size", 32)
     assert code == 2
     assert "leave out --size, --channels, --resize, --split-seed" in err
-    assert content(lenet.resume(tmp_path / "cut")) == content(whole)
+    assert content(resume_run(tmp_path / "cut")) == content(whole)
 
 
 def test_data_that_changed_is_not_gone_on_with(few, letters, tmp_path):
-    run = lenet.train(data=few, out=tmp_path / "run", **SHORT)
+    run = train_run(data=few, out=tmp_path / "run", **SHORT)
     shutil.copy(letters / "А" / "020.png", few / "А")
     with pytest.raises(RunError, match="trained on few with other files than those found now"):
-        lenet.resume(run.path)
+        resume_run(run.path)
     with pytest.warns(UserWarning, match="few is not what it was when this network was trained"):
-        run.evaluate()
+        lenet.load(run.path).evaluate()
 
 
 def test_the_test_images_depend_on_the_pixels_and_the_split_seed_alone(few, tmp_path):
@@ -180,7 +181,7 @@ def test_the_size_and_the_way_of_resizing_do_not_choose_the_test_images(tmp_path
 
 
 def test_the_recipes_seed_does_not_choose_the_test_images(few, tmp_path):
-    runs = [lenet.train(data=few, out=tmp_path / str(seed), seed=seed, **SHORT) for seed in (1, 2)]
+    runs = [train_run(data=few, out=tmp_path / str(seed), seed=seed, **SHORT) for seed in (1, 2)]
     digests = [run.checkpoint().data.digests for run in runs]
     assert digests[0] == digests[1]
 
@@ -238,11 +239,11 @@ def test_given_splits_are_kept(few, tmp_path):
     assert dataset.survey.counts == {
         "train": (10,) * 3, "validation": (1,) * 3, "test": (1,) * 3
     }  # fmt: skip
-    run = lenet.train(data=few, out=tmp_path / "run", **SHORT)
+    run = train_run(data=few, out=tmp_path / "run", **SHORT)
     assert run.best_path.exists()
-    assert run.evaluate("validation").count == 3
+    assert lenet.load(run.path).evaluate("validation").count == 3
     with pytest.raises(UsageError, match="few comes with 3 validation images; leave it out"):
-        lenet.train(data=few, out=tmp_path / "other", validation=2, **SHORT)
+        train_run(data=few, out=tmp_path / "other", validation=2, **SHORT)
 
 
 def test_a_test_split_is_cut_where_only_validation_is_given(few):
@@ -448,10 +449,10 @@ def test_the_size_the_colour_and_the_way_of_resizing_are_chosen(few):
 def test_colour_trains_into_a_folder_with_a_sane_name(few, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     few.rename("my few")
-    run = lenet.train(data="my few/", reading=Reading(channels=3), **SHORT)
+    run = train_run(data="my few/", reading=Reading(channels=3), **SHORT)
     assert re.fullmatch(r"\d{8}-\d{6}-lenet5-my-few-s0", run.name)
     assert run.checkpoint().spec.input_shape == (3, 28, 28)
-    assert run.explain("my few/А/000.png").given.shape[0] == 3
+    assert lenet.load(run.path).explain("my few/А/000.png").given.shape[0] == 3
 
 
 @pytest.mark.parametrize(
@@ -522,8 +523,8 @@ def test_a_file_of_images_trains_resumes_and_is_scored(tmp_path, digits):
     code, out, err = run_lenet("train", "--data", path, "--epochs", 1, "--out", tmp_path / "run")
     assert code == 0, err
     assert "mine: 10 classes of " in out
-    assert lenet.open_run(tmp_path / "run").evaluate().count == 21
-    assert lenet.resume(tmp_path / "run").path == tmp_path / "run"
+    assert lenet.load(tmp_path / "run").evaluate().count == 21
+    assert resume_run(tmp_path / "run").path == tmp_path / "run"
 
 
 def test_stored_images_are_resized_by_choice_only(tmp_path, digits):
@@ -616,13 +617,15 @@ def test_other_pictures_of_some_classes_are_all_scored(trained, letters, tmp_pat
         evaluate_run(run.path, tmp_path / "other", picture=tmp_path / "a.png")
 
 
-def test_a_network_of_digits_is_scored_on_a_folder_of_digits(digits_run, tmp_path, digits):
+def test_a_network_of_digits_is_scored_on_a_folder_of_digits(
+    digits_run, digits_model, tmp_path, digits
+):
     folder = make_folder(tmp_path, *digits)
     result = evaluate_run(digits_run.path, folder, picture=tmp_path / "a.png")
     assert result.evaluation.count == 120
     csv_file = make_csv(tmp_path, *digits)
     again = evaluate_run(digits_run.path, csv_file, picture=tmp_path / "a.png")
-    own_split = digits_run.evaluate()
+    own_split = digits_model.evaluate()
     assert abs(again.evaluation.accuracy - own_split.accuracy) < 0.1
 
 
@@ -643,7 +646,7 @@ def test_a_study_takes_own_data(few, tmp_path):
 
 def test_runs_are_compared_on_the_same_test_images_only(few, tmp_path):
     runs = [
-        lenet.train(data=few, out=tmp_path / str(index), reading=reading, **SHORT).path
+        train_run(data=few, out=tmp_path / str(index), reading=reading, **SHORT).path
         for index, reading in enumerate([Reading(), Reading(size=32), Reading(split_seed=1)])
     ]
     lenet.write_report(runs[:2], tmp_path / "a.html")

@@ -13,12 +13,12 @@ from conftest import need_native, need_torch
 torch = need_torch()
 need_native()
 
-from lenet import zoo
 from lenet.engines.eager import EagerEngine, build_module
 from lenet.engines.native import NativeEngine, instruction_sets
-from lenet.initialiser import connection_masks, initial_weights
-from lenet.recipe import Recipe
-from lenet.spec import Convolution, Dense, Pooling, Spec
+from lenet.network import zoo
+from lenet.network.initialiser import connection_masks, initial_weights
+from lenet.network.spec import Convolution, Dense, Pooling, Spec
+from lenet.recipe.recipe import Recipe
 
 TABLE = tuple((k % 6, (k + 1) % 6, (k + 2) % 6) for k in range(16))
 NETWORKS = {

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lenet.data.convention import AS_GIVEN, CLOTHES, MNIST, Convention
-from lenet.data.picture import FORMATS, LONGEST_SIDE, read_picture
+from lenet.data.pictures.convention import AS_GIVEN, CLOTHES, MNIST, Convention
+from lenet.data.pictures.picture import FORMATS, LONGEST_SIDE, read_picture
 from lenet.errors import FormatError
 
 SHAPE = (1, 28, 28)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lenet import plots
+from lenet.show import figures as plots
 
 HISTORY = [
     {"epoch": 1, "progress": 0.5, "train_loss": 1.2, "train_accuracy": 0.5},
@@ -103,8 +103,8 @@ def test_the_words_of_the_confusion_are_there_and_do_not_overlap(tmp_path, drawn
         assert any(word in text for text in words), word
 
 
-def test_the_words_of_a_decision_are_there_and_do_not_overlap(tmp_path, drawn, digits_run):
-    digits_run.explain("test:3").save(tmp_path / "decision.png")
+def test_the_words_of_a_decision_are_there_and_do_not_overlap(tmp_path, drawn, digits_model):
+    digits_model.explain("test:3").save(tmp_path / "decision.png")
     expected = [
         "digits, test image 3", "as given", "as seen, 28x28", "what mattered", "probability",
         "C1: 6 maps, 28x28", "C3: 16 maps, 10x10", "F6: 84 units",

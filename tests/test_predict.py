@@ -15,17 +15,17 @@ from pathlib import Path
 import hostile
 import numpy as np
 import pytest
-from conftest import need, need_module, run_lenet, start_lenet
+from conftest import need, need_module, run_lenet, start_lenet, train_run
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from lenet import bulk, trained
-from lenet.bulk import attempt, formats, inputs
-from lenet.bulk.attempt import Attempt
-from lenet.bulk.network import BATCH, Prepared, answer, probabilities
-from lenet.bulk.rows import MOST_FRUITLESS, read_rows
 from lenet.errors import FormatError, PartialError, UsageError
-from lenet.execution import Outcome
+from lenet.prediction import bulk
+from lenet.prediction.bulk import attempt, formats, inputs
+from lenet.prediction.bulk.attempt import Attempt
+from lenet.prediction.bulk.rows import MOST_FRUITLESS, read_rows
+from lenet.prediction.network import BATCH, Prepared, answer, probabilities
+from lenet.system.tasks import Outcome
 
 PICTURES = 240
 
@@ -85,7 +85,7 @@ def test_one_picture_is_answered_in_a_table(digits_run, pictures):
     shown = re.fullmatch(
         rf"{pictures}/001.png +(\d) +(0\.\d{{4}}) +(\d) +(0\.\d{{4}}) +dark.*", row
     )
-    found = trained.open_run(digits_run.path).predict(pictures / "001.png", top=2)
+    found = lenet.load(digits_run.path).predict(pictures / "001.png", top=2)
     assert shown.groups() == (
         found.classes[0], f"{found.probabilities[0]:.4f}",
         found.classes[1], f"{found.probabilities[1]:.4f}",
@@ -266,7 +266,7 @@ def test_the_digest_of_the_list_changes_with_a_file(tmp_path):
 # Files of images
 
 
-def test_images_in_the_networks_shape_are_taken_as_they_are(digits_run, tmp_path):
+def test_images_in_the_networks_shape_are_taken_as_they_are(digits_run, digits_model, tmp_path):
     from lenet import data
 
     test = data.load("digits").test
@@ -278,7 +278,7 @@ def test_images_in_the_networks_shape_are_taken_as_they_are(digits_run, tmp_path
         f"{tmp_path}/test.npy#{index}" for index in range(len(test))
     ]
     right = sum(int(row["class"]) == label for row, label in zip(rows, test.labels, strict=True))
-    assert right == len(test) - digits_run.evaluate().misses
+    assert right == len(test) - digits_model.evaluate().misses
 
 
 def test_images_of_another_shape_are_prepared_as_pictures(digits_run, pictures, tmp_path):
@@ -288,7 +288,7 @@ def test_images_of_another_shape_are_prepared_as_pictures(digits_run, pictures, 
     code, out, _ = predict(digits_run.path, tmp_path / "large.npy", "--format", "csv")
     assert code == 0
     found = list(csv.DictReader(io.StringIO(out)))
-    run = trained.open_run(digits_run.path)
+    run = lenet.load(digits_run.path)
     answers = run.predict([pictures / name for name in names])
     assert [float(row["probability"]) for row in found] == [each.probability for each in answers]
     assert [row["notes"] for row in found] == ["; ".join(each.notes) for each in answers]
@@ -334,7 +334,7 @@ class BrokenFile:
 
 def test_a_file_that_breaks_off_is_given_up_after_a_few_rows(monkeypatch):
     images = BrokenFile(300)
-    monkeypatch.setattr("lenet.bulk.rows._open", lambda path, network: images)
+    monkeypatch.setattr("lenet.prediction.bulk.rows._open", lambda path, network: images)
     found = list(read_rows(Path("x"), None, 0, 1000))
     assert [row for row, _ in found] == list(range(1000))
     assert sum(isinstance(each, FormatError) for _, each in found) == 700
@@ -417,9 +417,8 @@ def test_a_second_start_repeats_nothing_and_does_what_is_missing(
 def test_other_inputs_another_network_or_format_are_refused_with_the_cure(
     digits_run, pictures, whole, tmp_path
 ):
-    import lenet
 
-    other = lenet.train(data="digits", out=tmp_path / "run", epochs=1, seed=9)
+    other = train_run(data="digits", out=tmp_path / "run", epochs=1, seed=9)
     cases = [
         (digits_run.path, pictures / "b", [], "the inputs have changed since"),
         (other.path, pictures, [], "another network, or a later checkpoint of it, began here"),
@@ -442,7 +441,7 @@ def test_a_file_starts_over_where_a_folder_refuses(digits_run, pictures, tmp_pat
         yield Outcome(0, function(items[0]))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lenet.bulk.running.run_tasks", stop)
+    monkeypatch.setattr("lenet.prediction.bulk.running.run_tasks", stop)
     with pytest.raises(KeyboardInterrupt):
         bulk.predict(digits_run.path, [str(pictures)], out, shard_rows=10)
     assert [path.name for path in tmp_path.iterdir()] == [".x.csv.partial"]
@@ -494,7 +493,7 @@ def test_a_shard_that_cannot_be_done_is_said_and_the_others_are_kept(
             else:
                 yield Outcome(index, function(item))
 
-    monkeypatch.setattr("lenet.bulk.running.run_tasks", lose_one)
+    monkeypatch.setattr("lenet.prediction.bulk.running.run_tasks", lose_one)
     outcome = bulk.predict(digits_run.path, [str(pictures)], tmp_path / "out", shard_rows=10)
     with pytest.raises(
         PartialError, match=r"1 shards could not be done.*number 2: its process died"
@@ -605,8 +604,8 @@ def test_20_kills_at_random_moments_change_no_byte(digits_run, many, undisturbed
 KILLER = """
 import os, signal, time
 from PIL import ImageFile
-import lenet.bulk.attempt
-lenet.bulk.attempt.MOST_SECONDS = 2.0
+import lenet.prediction.bulk.attempt
+lenet.prediction.bulk.attempt.MOST_SECONDS = 2.0
 load = ImageFile.ImageFile.load
 def load_or_die(self):
     if self.size == (13, 17):
@@ -754,7 +753,7 @@ def test_a_cluster_that_loses_a_node_gives_the_same_bytes(
 
 
 def test_python_gets_an_answer_for_one_picture_and_a_list_for_several(digits_run, pictures):
-    run = trained.open_run(digits_run.path)
+    run = lenet.load(digits_run.path)
     path = pictures / "001.png"
     one = run.predict(path)
     assert (one.class_name, one.probability) == (one.classes[0], one.probabilities[0])
@@ -769,7 +768,7 @@ def test_python_gets_an_answer_for_one_picture_and_a_list_for_several(digits_run
 
 
 def test_python_hears_of_what_is_no_picture(digits_run, pictures, tmp_path):
-    run = trained.open_run(digits_run.path)
+    run = lenet.load(digits_run.path)
     with pytest.raises(FormatError, match=r"notes.txt: not a picture in a format that is known"):
         run.predict([pictures / "001.png", pictures / "notes.txt"])
     with pytest.raises(FormatError, match=r"gone.png: cannot be opened: No such file"):

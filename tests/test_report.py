@@ -4,14 +4,14 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import need, run_lenet
+from conftest import need, run_lenet, train_run
 
 import lenet
-from lenet import metrics
 from lenet.errors import UsageError
-from lenet.report import write_report
-from lenet.report.content import find_mistakes
-from lenet.report.drawing import draw_network
+from lenet.prediction import metrics
+from lenet.show.report import write_report
+from lenet.show.report.content import find_mistakes
+from lenet.show.report.drawing import draw_network
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -19,7 +19,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 @pytest.fixture(scope="module")
 def second_run(tmp_path_factory):
     out = tmp_path_factory.mktemp("second") / "run"
-    return lenet.train(
+    return train_run(
         data="digits", out=out, epochs=3, batch_size=32, learning_rate=0.05, validation=200, seed=1,
         model="lenet5-relu",
     )  # fmt: skip
@@ -40,8 +40,8 @@ def test_the_report_stands_alone(page):
     assert len(text) < 2_000_000
 
 
-def test_the_report_says_what_evaluate_says(page, digits_run):
-    scores = digits_run.evaluate()
+def test_the_report_says_what_evaluate_says(page, digits_model):
+    scores = digits_model.evaluate()
     text = page.read_text()
     low, high = scores.accuracy_interval
     assert f'<div class="big">{scores.accuracy:.1%}</div>' in text
@@ -50,8 +50,8 @@ def test_the_report_says_what_evaluate_says(page, digits_run):
 
 
 def test_class_names_cannot_become_markup(digits_run, tmp_path):
-    from lenet import report
-    from lenet.report.content import gather
+    from lenet.show import report
+    from lenet.show.report.content import gather
 
     part = gather(digits_run.path)
     names = part.checkpoint.data.class_names
@@ -61,7 +61,7 @@ def test_class_names_cannot_become_markup(digits_run, tmp_path):
 
 
 def test_runs_on_different_data_are_not_compared(digits_run, tmp_path, mnist_folder):
-    lenet.train(data="mnist", data_dir=mnist_folder, out=tmp_path / "run", epochs=1)
+    train_run(data="mnist", data_dir=mnist_folder, out=tmp_path / "run", epochs=1)
     with pytest.raises(UsageError, match="trained on digits, mnist: only runs on the same data"):
         write_report([digits_run.path, tmp_path / "run"], data_dir=mnist_folder)
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from lenet import rng
+from lenet.system import rng
 
 
 def test_a_permutation_holds_every_index_once():

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from lenet import zoo
-from lenet.checkpoint import Best, Checkpoint, DataSource, Position
 from lenet.engines.base import EngineState
 from lenet.errors import CheckpointError, RunError
-from lenet.initialiser import initial_weights
-from lenet.recipe import Recipe
-from lenet.run import create_run, default_folder, open_run
+from lenet.network import zoo
+from lenet.network.initialiser import initial_weights
+from lenet.recipe.recipe import Recipe
+from lenet.runs.checkpoint import Best, Checkpoint, DataSource, Position
+from lenet.runs.run import create_run, default_folder, open_run
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_rewinding_drops_what_came_after_the_checkpoint(run):
 def test_a_run_that_another_process_trains_is_refused(run):
     code = f"""
 import sys
-from lenet.run import open_run
+from lenet.runs.run import open_run
 from pathlib import Path
 with open_run(Path({str(run.path)!r})).lock():
     print("locked", flush=True)

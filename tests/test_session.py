@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import need_torch, run_lenet, start_lenet
+from conftest import need_torch, resume_run, run_lenet, start_lenet, train_run
 
 import lenet
 from lenet.errors import DivergenceError, RecipeError, RunError
@@ -53,7 +53,7 @@ def test_five_points_an_epoch(digits_run):
 
 def test_a_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
     runs = [
-        lenet.train(out=tmp_path / str(index), seed=seed, **QUICK)
+        train_run(out=tmp_path / str(index), seed=seed, **QUICK)
         for index, seed in enumerate([5, 5, 6])
     ]
     assert content(runs[0]) == content(runs[1])
@@ -71,10 +71,10 @@ def test_a_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
 )
 def test_ctrl_c_in_the_middle_of_an_epoch_and_resume_end_with_the_same_bytes(tmp_path, changes):
     recipe = {**QUICK, **changes}
-    whole = lenet.train(out=tmp_path / "whole", **recipe)
+    whole = train_run(out=tmp_path / "whole", **recipe)
     with pytest.raises(lenet.LenetError, match="stopped after step 7 of epoch 2; go on with"):
-        lenet.train(out=tmp_path / "cut", display=Press(signal.SIGINT, 2, 7), **recipe)
-    cut = lenet.resume(tmp_path / "cut")
+        train_run(out=tmp_path / "cut", display=Press(signal.SIGINT, 2, 7), **recipe)
+    cut = resume_run(tmp_path / "cut")
     assert content(cut) == content(whole)
     assert [session["from"]["step"] for session in cut.receipt()["sessions"]] == [0, 7]
 
@@ -97,29 +97,29 @@ class Press:
 
 
 def test_checkpoints_within_an_epoch_change_no_result(tmp_path):
-    plain = lenet.train(out=tmp_path / "plain", **QUICK)
-    often = lenet.train(out=tmp_path / "often", checkpoint_every=7, **QUICK)
+    plain = train_run(out=tmp_path / "plain", **QUICK)
+    often = train_run(out=tmp_path / "often", checkpoint_every=7, **QUICK)
     assert content(plain) == content(often)
 
 
 def test_what_a_killed_process_left_half_written_is_cleared_away(tmp_path):
-    run = lenet.train(out=tmp_path / "run", **QUICK)
+    run = train_run(out=tmp_path / "run", **QUICK)
     left = [run.path / ".receipt.json.1.partial", run.path / "checkpoints" / ".x.1.partial"]
     for path in left:
         path.write_text("half")
-    lenet.resume(run.path)
+    resume_run(run.path)
     assert not any(path.exists() for path in left)
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path):
-    run = lenet.train(out=tmp_path / "run", **QUICK)
+    run = train_run(out=tmp_path / "run", **QUICK)
     before = content(run)
-    assert content(lenet.resume(run.path)) == before
+    assert content(resume_run(run.path)) == before
 
 
 def test_divergence_names_the_step_and_keeps_the_last_good_checkpoint(tmp_path):
     with pytest.raises(DivergenceError, match=r"at step \d+ of epoch 1: the training diverged"):
-        lenet.train(
+        train_run(
             model="lenet5-relu", data="digits", learning_rate=1e6, out=tmp_path / "run", epochs=1
         )
     kept = lenet.open_run(tmp_path / "run").checkpoint()
@@ -128,7 +128,7 @@ def test_divergence_names_the_step_and_keeps_the_last_good_checkpoint(tmp_path):
 
 def test_the_whole_train_split_cannot_be_held_out(tmp_path):
     with pytest.raises(RecipeError, match=r"validation = 5000: digits has only .* train images"):
-        lenet.train(data="digits", validation=5000, out=tmp_path / "run")
+        train_run(data="digits", validation=5000, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -136,7 +136,7 @@ def test_a_folder_is_refused_before_any_step(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.txt").write_text("mine")
     with pytest.raises(RunError, match="already there"):
-        lenet.train(out=tmp_path / "run", **QUICK)
+        train_run(out=tmp_path / "run", **QUICK)
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
 
 
@@ -216,7 +216,7 @@ def test_the_textbooks_network_trains_on_the_real_mnist(tmp_path, mnist_folder):
 def test_load_module_gives_the_same_logits_as_the_engine(digits_run):
     torch = need_torch()
 
-    from lenet.prediction import open_network
+    from lenet.prediction.evaluation import open_network
 
     images = lenet_digits().test.images[:50]
     engine = open_network(digits_run.checkpoint())

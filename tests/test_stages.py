@@ -5,10 +5,11 @@ from conftest import run_lenet
 from PIL import Image, ImageDraw
 from test_plots import assert_readable, drawn, ink  # noqa: F401
 
-from lenet import data, trained
+import lenet
+from lenet import data
 from lenet.errors import FormatError
-from lenet.plots.picture import draw_preparation
-from lenet.stages import follow_picture
+from lenet.prediction.stages import follow_picture
+from lenet.show.figures.preparation import draw_preparation
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_each_stage_has_its_answer_from_resized_to_prepared(digits_run, drawing)
     for each in found.stages:
         assert each.seen.shape == shape
         assert each.probabilities.sum() == pytest.approx(1.0)
-    answer = trained.open_run(digits_run.path).predict(drawing)
+    answer = lenet.load(digits_run.path).predict(drawing)
     assert answer.class_name == found.class_names[found.prepared.prediction]
     assert answer.probability == pytest.approx(found.prepared.probabilities.max(), abs=1e-6)
 

@@ -14,11 +14,11 @@ from conftest import need_module, run_lenet, start_lenet
 
 from lenet import studies
 from lenet.errors import DivergenceError, StudyError
-from lenet.execution import run_tasks
-from lenet.recipe import Recipe
+from lenet.recipe.recipe import Recipe
 from lenet.studies.measurement import Order, measure
 from lenet.studies.statistics import compare
 from lenet.studies.study import Task, parse
+from lenet.system.tasks import run_tasks
 
 QUICK = """
 title = "A quick study"
@@ -269,7 +269,7 @@ def test_a_failed_run_ends_with_exit_3_and_is_tried_again(study_file, tmp_path, 
     folder = studies.StudyFolder(tmp_path)
 
     def tasks_with_one_error(function, items, **_):
-        from lenet.execution import Outcome
+        from lenet.system.tasks import Outcome
 
         yield Outcome(0, error="no memory")
 

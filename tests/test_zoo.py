@@ -1,7 +1,7 @@
 import pytest
 
-from lenet import zoo
 from lenet.errors import SpecError, UsageError
+from lenet.network import zoo
 
 
 @pytest.mark.parametrize("name", zoo.ZOO)

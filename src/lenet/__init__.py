@@ -1,7 +1,8 @@
 """LeNet, finished: trained in seconds, proven, explained, shipped.
 
-    run = lenet.train(epochs=10)            # the note's network on Fashion-MNIST
-    module = lenet.load_module(run.path)    # a plain torch.nn.Module
+    model = lenet.train(epochs=10)          # the note's network on Fashion-MNIST
+    model.predict("picture.png")            # what it shows, and how sure that is
+    lenet.load("runs/first").summary()      # a trained network from its folder
 
 `import lenet` imports nothing heavy; each name below is loaded when it is first used.
 """
@@ -11,44 +12,96 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from lenet.errors import LenetError
-    from lenet.estimator import LeNetClassifier
-    from lenet.prediction import load_module
-    from lenet.recipe import Recipe
-    from lenet.report import write_report
-    from lenet.run import Run
-    from lenet.session import resume, train
-    from lenet.spec import Spec
-    from lenet.trained import TrainedRun, open_run
-    from lenet.zoo import build
+from lenet.system.version import VERSION as __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from lenet.data import Dataset, Reading
+    from lenet.errors import (
+        CheckpointError,
+        DataError,
+        DataNotFoundError,
+        DigestError,
+        DivergenceError,
+        DownloadError,
+        EngineError,
+        FormatError,
+        InputError,
+        InterruptedRunError,
+        LenetError,
+        MissingExtraError,
+        PartialError,
+        RecipeError,
+        RunError,
+        SpecError,
+        StudyError,
+        UsageError,
+    )
+    from lenet.estimator import LeNetClassifier
+    from lenet.model import Model, load, resume, train
+    from lenet.network import Convolution, Dense, Pooling, Spec
+    from lenet.network.zoo import build
+    from lenet.prediction.module import load_module
+    from lenet.recipe import Recipe
+    from lenet.runs.run import Run, open_run
+    from lenet.show.report import write_report
+    from lenet.training.rate_finder import find_rate
+
 
 _HOMES = {
-    "LeNetClassifier": "lenet.estimator",
-    "LenetError": "lenet.errors",
-    "Recipe": "lenet.recipe",
-    "Run": "lenet.run",
-    "Spec": "lenet.spec",
-    "TrainedRun": "lenet.trained",
-    "write_report": "lenet.report",
-    "build": "lenet.zoo",
-    "load_module": "lenet.prediction",
-    "open_run": "lenet.trained",
-    "resume": "lenet.session",
-    "train": "lenet.session",
-}
+    "lenet.data": ("Dataset", "Reading"),
+    "lenet.errors": (
+        "CheckpointError", "DataError", "DataNotFoundError", "DigestError", "DivergenceError",
+        "DownloadError", "EngineError", "FormatError", "InputError", "InterruptedRunError",
+        "LenetError", "MissingExtraError", "PartialError", "RecipeError", "RunError", "SpecError",
+        "StudyError", "UsageError",
+    ),
+    "lenet.estimator": ("LeNetClassifier",),
+    "lenet.model": ("Model", "load", "resume", "train"),
+    "lenet.network": ("Convolution", "Dense", "Pooling", "Spec"),
+    "lenet.network.zoo": ("build",),
+    "lenet.prediction.module": ("load_module",),
+    "lenet.recipe": ("Recipe",),
+    "lenet.runs.run": ("Run", "open_run"),
+    "lenet.show.report": ("write_report",),
+    "lenet.training.rate_finder": ("find_rate",),
+}  # fmt: skip
+"""By room, the names that are public; `lenet.data.load` and its kin are public in their room."""
+
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "CheckpointError",
+    "Convolution",
+    "DataError",
+    "DataNotFoundError",
+    "Dataset",
+    "Dense",
+    "DigestError",
+    "DivergenceError",
+    "DownloadError",
+    "EngineError",
+    "FormatError",
+    "InputError",
+    "InterruptedRunError",
     "LeNetClassifier",
     "LenetError",
+    "MissingExtraError",
+    "Model",
+    "PartialError",
+    "Pooling",
+    "Reading",
     "Recipe",
+    "RecipeError",
     "Run",
+    "RunError",
     "Spec",
-    "TrainedRun",
+    "SpecError",
+    "StudyError",
+    "UsageError",
     "__version__",
     "build",
+    "find_rate",
+    "load",
     "load_module",
     "open_run",
     "resume",
@@ -58,9 +111,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name in ("data", "errors"):
+        return import_module(f"lenet.{name}")
+    if name not in _HOME_OF:
         raise AttributeError(f"module 'lenet' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_HOME_OF[name]), name)
 
 
 def __dir__() -> list[str]:

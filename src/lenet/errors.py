@@ -5,7 +5,8 @@
     │   ├── RecipeError
     │   ├── SpecError
     │   ├── StudyError
-    │   └── InputError            also a ValueError
+    │   ├── InputError            also a ValueError
+    │   └── MissingExtraError     also an ImportError
     ├── PartialError              exit 3   the work is done, but some inputs could not be used
     ├── DivergenceError           exit 4   the loss is not finite, or the network is dead
     ├── DataError                 exit 5   a data set that is missing, damaged or refused
@@ -15,8 +16,9 @@
     │   └── FormatError
     ├── RunError                  exit 6   a run's folder that cannot be used
     │   └── CheckpointError
-    ├── EngineError               exit 7   an engine or device that is not available
-    └── InterruptedRunError       exit 130 or 143
+    └── EngineError               exit 7   an engine or device that is not available
+
+    InterruptedRunError           exit 130 or 143; a KeyboardInterrupt
 
 A message names the value, the place and the cure.  The command line prints it without a traceback
 and exits with `exit_code`; exit 1 without a `LenetError` is a bug in lenet.
@@ -48,7 +50,17 @@ class StudyError(UsageError):
 
 
 class InputError(UsageError, ValueError):
-    """What the scikit-learn classifier was given; its callers expect a `ValueError`."""
+    """Arrays, pictures or parameters that were given in Python; callers expect a `ValueError`."""
+
+
+class MissingExtraError(UsageError, ImportError):
+    """A feature needs a package that comes with an extra of lenet, and is not installed."""
+
+    def __init__(self, feature: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs {package}, which is missing; install it with: "
+            f"pip install 'lenet[{extra}]'"
+        )
 
 
 class PartialError(LenetError):
@@ -108,8 +120,11 @@ class EngineError(LenetError):
     exit_code = 7
 
 
-class InterruptedRunError(LenetError):
-    """Ctrl-C or SIGTERM stopped a run after its checkpoint was written."""
+class InterruptedRunError(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM stopped a run after its checkpoint was written.
+
+    No `Exception`, so that it also ends a sweep that goes on after errors.
+    """
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)

@@ -1,4 +1,8 @@
-"""The command line: flags to one call, no logic.  Heavy modules load inside the commands."""
+"""The command line: flags to one call, and the words that a command prints, each beside it.
+
+It may know every room; it is the only one that knows the command-line library.  Heavy modules load
+inside the commands, so that a command loads what it needs alone.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +12,30 @@ from typing import Annotated, Any
 
 import typer
 
-from lenet import __version__
-from lenet.cli import data, prediction, runs, study, training
-from lenet.cli.options import DataDir, say
-from lenet.errors import LenetError
+from lenet.cli import data, machine, prediction, runs, study, training
+from lenet.cli.printing import say
+from lenet.errors import InterruptedRunError, LenetError
+from lenet.system.version import VERSION
 
 app = typer.Typer(
     name="lenet",
     help="LeNet: train it, see it, use it.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(data.app, name="data")
 app.add_typer(study.app, name="study")
-for command in (training.train, runs.evaluate, runs.report, runs.explain, prediction.predict):
+for command in (
+    training.train,
+    prediction.predict,
+    runs.evaluate,
+    runs.explain,
+    runs.report,
+    machine.models,
+    machine.doctor,
+):
     app.command()(command)
+app.command("runs")(runs.list_all)
 app.command("lr-find")(training.lr_find)
 
 
@@ -35,24 +47,8 @@ def _root(
     if not debug:
         warnings.showwarning = _show_warning
     if version:
-        say(f"lenet {__version__}")
+        say(f"lenet {VERSION}")
         raise typer.Exit
-
-
-@app.command()
-def models() -> None:
-    """List the networks with their sizes."""
-    from lenet import tables
-
-    say(tables.models())
-
-
-@app.command()
-def doctor(data_dir: DataDir = None) -> None:
-    """Say what this machine has: versions, engines, devices, threads, cache, data sets."""
-    from lenet import tables
-
-    say(tables.doctor(data_dir))
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -63,7 +59,7 @@ def main() -> None:
     """Entry point: a `LenetError` becomes one line on stderr and its exit code."""
     try:
         app(prog_name="lenet")
-    except LenetError as error:
+    except (LenetError, InterruptedRunError) as error:
         if "--debug" in sys.argv[1:]:
             raise
         print(f"lenet: error: {error}", file=sys.stderr)

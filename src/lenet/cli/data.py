@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lenet.cli.options import Channels, DataDir, Resize, Size, SplitSeed, say
+from lenet.cli.options import (
+    Channels,
+    DataDir,
+    ExportedSplit,
+    Resize,
+    ResizeName,
+    Size,
+    SplitSeed,
+    complete_data,
+)
+from lenet.cli.printing import say, table
+
+if TYPE_CHECKING:
+    from lenet.data import Dataset, Verification
 
 app = typer.Typer(no_args_is_help=True, help="Find, fetch, check and look at data sets.")
 
@@ -15,21 +29,21 @@ app = typer.Typer(no_args_is_help=True, help="Find, fetch, check and look at dat
 @app.command("list")
 def list_sets(data_dir: DataDir = None) -> None:
     """List the data sets and where each one is."""
-    from lenet import tables
-
-    say(tables.data_sets(data_dir))
+    say(describe_sets(data_dir))
 
 
 @app.command("get")
 def get(
-    name: Annotated[str, typer.Argument(help="Data set; see `lenet data list`.")],
+    name: Annotated[
+        str, typer.Argument(help="Data set; see `lenet data list`.", autocompletion=complete_data)
+    ],
     data_dir: DataDir = None,
     force: Annotated[bool, typer.Option("--force", help="Fetch even what is there.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Fetch a data set from its publisher's mirrors, unless it is here already."""
     from lenet import data
-    from lenet.display import DownloadBars
+    from lenet.show.live import DownloadBars
 
     bars = DownloadBars()
     try:
@@ -42,42 +56,52 @@ def get(
 
 @app.command("verify")
 def verify(
-    name: Annotated[str, typer.Argument(help="Data set; see `lenet data list`.")],
+    name: Annotated[
+        str, typer.Argument(help="Data set; see `lenet data list`.", autocompletion=complete_data)
+    ],
     data_dir: DataDir = None,
 ) -> None:
     """Hash every file of a data set again and compare with the published digests."""
-    from lenet import data, tables
+    from lenet import data
 
-    say(tables.verification(name, data.verify(name, data_dir)))
+    say(_verification(name, data.verify(name, data_dir)))
 
 
 @app.command("show")
 def show(
-    name: Annotated[str, typer.Argument(help="Data set, or a folder or file of your own data.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Data set, or a folder or file of your own data.", autocompletion=complete_data
+        ),
+    ],
     data_dir: DataDir = None,
     size: Size = None,
     channels: Channels = None,
-    resize: Resize = "fit",
+    resize: Resize = ResizeName.fit,
     split_seed: SplitSeed = 0,
     out: Annotated[
         Path | None, typer.Option(help="Picture to write; by default NAME.png here.")
     ] = None,
 ) -> None:
     """Save a contact sheet, examples of every class; and count what is in your own data."""
-    from lenet import data, plots, tables
+    from lenet import data
+    from lenet.show.figures import contact_sheet
 
     dataset = data.load(name, data_dir, reading=data.Reading(size, channels, resize, split_seed))
     picture = out or Path(f"{dataset.name}.png")
     train = dataset.train
-    plots.contact_sheet(train.images, train.labels, dataset.class_names, dataset.name, picture)
-    say(f"{tables.own_data(dataset)}picture: {picture}")
+    contact_sheet(train.images, train.labels, dataset.class_names, dataset.name, picture)
+    say(f"{_own_data(dataset)}picture: {picture}")
 
 
 @app.command("export")
 def export(
-    name: Annotated[str, typer.Argument(help="Data set; see `lenet data list`.")],
+    name: Annotated[
+        str, typer.Argument(help="Data set; see `lenet data list`.", autocompletion=complete_data)
+    ],
     folder: Annotated[Path, typer.Argument(help="New folder for the pictures.")],
-    split: Annotated[str, typer.Option(help="train or test.")] = "test",
+    split: Annotated[ExportedSplit, typer.Option(help="Which images.")] = ExportedSplit.test,
     count: Annotated[int | None, typer.Option(min=1, help="The first N; by default all.")] = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -86,3 +110,56 @@ def export(
 
     written = data.export(data.load(name, data_dir), split, folder, count)
     say(f"{written} pictures are in {folder}")
+
+
+def describe_sets(data_dir: Path | None = None) -> str:
+    """Every row of the catalog, and where it is on this machine."""
+    from lenet import data
+
+    rows = []
+    for name, entry in data.CATALOG.items():
+        location = data.locate(name, data_dir)
+        where = "not here; fetched when it is used" if location is None else str(location.folder)
+        where = "bundled" if entry.is_bundled else where
+        rows.append([name, str(len(entry.class_names)), entry.title, where])
+    return table(["name", "classes", "what it is", "where"], rows, " r")
+
+
+def _verification(name: str, rows: Sequence[Verification]) -> str:
+    """Each file's SHA-256, and whether it is the published one."""
+    if not rows:
+        return f"{name} comes with lenet: there are no files to verify"
+    shown = [
+        [
+            str(row.path),
+            row.sha256,
+            "as published"
+            if row.expected == f"sha256:{row.sha256}"
+            else f"out of the published {row.expected}",
+        ]
+        for row in rows
+    ]
+    return table(["file", "SHA-256 of the payload", "verdict"], shown)
+
+
+def _own_data(dataset: Dataset) -> str:
+    """Classes by split, how images and splits were made, copies, and what cannot be used."""
+    survey = dataset.survey
+    if survey is None:
+        return ""
+    columns = list(zip(*survey.counts.values(), strict=True))
+    rows = [
+        [name, *(f"{count:,}" for count in counts)]
+        for name, counts in zip(dataset.class_names, columns, strict=True)
+    ]
+    rows.append(["all", *(f"{sum(counts):,}" for counts in survey.counts.values())])
+    lines = [
+        table(["class", *survey.counts], rows, " " + "r" * len(survey.counts)),
+        "",
+        f"images: {survey.prepared}",
+        f"splits: {survey.division}",
+        f"same pixels again: {survey.copies:,} in a split, {survey.shared:,} across splits, "
+        f"{survey.disputed:,} in two classes",
+    ]
+    lines += [f"left out: {row.path}: {row.reason}" for row in survey.left_out]
+    return "\n".join([*lines, "", ""])

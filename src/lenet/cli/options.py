@@ -1,9 +1,13 @@
-"""Flags that several commands share, and how a command speaks."""
+"""Flags that several commands share.
+
+The choices are written out here, so that `lenet --help` loads no numbers; a test holds them against
+the rooms that own them.
+"""
 
 from __future__ import annotations
 
-import os
-import sys
+from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,10 +15,125 @@ import typer
 
 MACHINE = "Machine"
 OWN_DATA = "Your own data"
-Model = Annotated[str, typer.Option(help="Network; see `lenet models`.")]
+
+
+class EngineName(StrEnum):
+    """What `--engine` may be."""
+
+    auto = "auto"
+    native = "native"
+    eager = "eager"
+
+
+class SplitName(StrEnum):
+    """What `--split` may be."""
+
+    train = "train"
+    validation = "validation"
+    test = "test"
+
+
+class ExportedSplit(StrEnum):
+    """What `--split` may be where a data set is exported."""
+
+    train = "train"
+    test = "test"
+
+
+class CheckpointName(StrEnum):
+    """What `--checkpoint` may be."""
+
+    last = "last"
+    best = "best"
+
+
+class ResizeName(StrEnum):
+    """What `--resize` may be."""
+
+    fit = "fit"
+    stretch = "stretch"
+    ink = "ink"
+
+
+class FormatName(StrEnum):
+    """What `--format` may be."""
+
+    table = "table"
+    csv = "csv"
+    jsonl = "jsonl"
+    parquet = "parquet"
+
+
+class OptimizerName(StrEnum):
+    """What `--optimizer` may be."""
+
+    sgd = "sgd"
+    adamw = "adamw"
+
+
+class ScheduleName(StrEnum):
+    """What `--schedule` may be."""
+
+    constant = "constant"
+    step = "step"
+    cosine = "cosine"
+    one_cycle = "one_cycle"
+
+
+class InitialiserName(StrEnum):
+    """What `--initialiser` may be."""
+
+    xavier_uniform = "xavier_uniform"
+    lecun_uniform = "lecun_uniform"
+    kaiming_uniform = "kaiming_uniform"
+
+
+def _complete(names: Callable[[], list[str]]) -> Callable[[str], list[str]]:
+    """Completion of a word out of `names`, which are looked up when they are asked for."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in names() if name.startswith(incomplete)]
+
+    return complete
+
+
+def _models() -> list[str]:
+    from lenet.network.zoo import ZOO
+
+    return list(ZOO)
+
+
+def _data_sets() -> list[str]:
+    from lenet.data.published.catalog import CATALOG
+
+    return list(CATALOG)
+
+
+def _studies() -> list[str]:
+    from lenet.studies import built_in
+
+    return list(built_in())
+
+
+def _runs() -> list[str]:
+    from lenet.runs.run import NEWEST, list_runs
+
+    return [NEWEST, *(str(run.path) for run in list_runs())]
+
+
+complete_data = _complete(_data_sets)
+complete_study = _complete(_studies)
+complete_run = _complete(_runs)
+
+Model = Annotated[
+    str, typer.Option(help="Network; see `lenet models`.", autocompletion=_complete(_models))
+]
 Data = Annotated[
     str,
-    typer.Option(help="Data set (see `lenet data list`), or a folder or file of your own data."),
+    typer.Option(
+        help="Data set (see `lenet data list`), or a folder or file of your own data.",
+        autocompletion=complete_data,
+    ),
 ]
 DataDir = Annotated[
     Path | None, typer.Option(help="Folder with the data set's files, looked at first.")
@@ -29,7 +148,7 @@ Channels = Annotated[
     int | None, typer.Option(help="1 for grey, 3 for colour.", rich_help_panel=OWN_DATA)
 ]
 Resize = Annotated[
-    str,
+    ResizeName,
     typer.Option(
         help="fit (proportions kept), stretch, or ink (found and centred, for characters).",
         rich_help_panel=OWN_DATA,
@@ -41,8 +160,10 @@ SplitSeed = Annotated[
                  rich_help_panel=OWN_DATA),
 ]  # fmt: skip
 Engine = Annotated[
-    str,
-    typer.Option(help="auto, native (compiled, CPU) or eager (PyTorch).", rich_help_panel=MACHINE),
+    EngineName,
+    typer.Option(
+        help="native is compiled, for the CPU; eager is PyTorch.", rich_help_panel=MACHINE
+    ),
 ]
 Device = Annotated[
     str,
@@ -51,16 +172,26 @@ Device = Annotated[
 Threads = Annotated[
     int | None, typer.Option(help="Threads; by default all cores.", rich_help_panel=MACHINE)
 ]
-RunFolder = Annotated[Path, typer.Argument(help="A run's folder.")]
-Which = Annotated[
-    str | None,
-    typer.Option(help="last or best (by validation); by default the best where there is one."),
+
+
+def find_run_folder(name: str) -> Path:
+    """The folder of the run that `name` means; says which one, where it is the newest."""
+    from lenet.cli.printing import remark
+    from lenet.runs.run import find_run
+
+    run = find_run(name)
+    if str(run.path) != str(Path(name)):
+        remark(f"{name}: {run.path}")
+    return run.path
+
+
+RunFolder = Annotated[
+    str,
+    typer.Argument(
+        help="A run's folder, or last for the newest in runs/.", autocompletion=complete_run
+    ),
 ]
-
-
-def say(text: str) -> None:
-    """Print to stdout; a reader that has closed the pipe has seen enough."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+Which = Annotated[
+    CheckpointName | None,
+    typer.Option(help="best is by validation; by default the best where there is one."),
+]

@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lenet.cli.options import MACHINE, Engine, RunFolder, Which, say
+from lenet.cli.options import (
+    MACHINE,
+    Engine,
+    EngineName,
+    FormatName,
+    RunFolder,
+    Which,
+    find_run_folder,
+)
+from lenet.cli.printing import remark, say, table
 from lenet.errors import UsageError
+
+if TYPE_CHECKING:
+    from lenet.prediction.bulk import Few, Inputs, Outcome
+    from lenet.prediction.stages import Preparation
+
+MOST_SHOWN = 200
+"""Rows of a table of answers; nobody reads more on a screen."""
 
 
 def predict(
@@ -30,8 +48,8 @@ def predict(
         ),
     ] = None,
     form: Annotated[
-        str | None,
-        typer.Option("--format", help="table (printed alone), csv, jsonl or parquet."),
+        FormatName | None,
+        typer.Option("--format", help="table is for the screen alone."),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Likeliest classes of each picture.")] = 1,
     stages: Annotated[
@@ -41,7 +59,7 @@ def predict(
         ),
     ] = False,
     checkpoint: Which = None,
-    engine: Engine = "auto",
+    engine: Engine = EngineName.auto,
     processes: Annotated[
         int | None, typer.Option(min=1, help="By default all cores.", rich_help_panel=MACHINE)
     ] = None,
@@ -57,10 +75,11 @@ def predict(
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
     """Say what pictures show: class and probability, for one picture or for millions."""
-    from lenet import bulk, tables
+    from lenet.prediction import bulk
 
+    folder = find_run_folder(run)
     if stages:
-        say(_draw_stages(run, paths, out, checkpoint))
+        say(_draw_stages(folder, paths, out, checkpoint))
         return
     with bulk.PredictionProgress(quiet) as progress:
         options: dict[str, Any] = {
@@ -70,21 +89,21 @@ def predict(
             "processes": processes,
             "cluster": cluster,
             "shard_rows": shard_rows,
-            "stdin": sys.stdin.buffer,
             "progress": progress,
         }
-        if out is not None:
-            outcome = bulk.predict(run, paths, out, kind=form, **options)
-            say(tables.bulk_summary(outcome))
+        inputs = bulk.Inputs(paths, sys.stdin.buffer)
+        if out is None:
+            found = _print_answers(folder, inputs, form or FormatName.table, options)
         else:
-            outcome = _print_answers(run, paths, form or "table", options)
-    outcome.check()
+            kind = None if form is None else str(form)
+            found = bulk.predict(folder, inputs, out, kind=kind, **options)
+            say(_summary(found))
+    found.check()
 
 
 def _draw_stages(run: Path, paths: list[str], out: Path | None, which: str | None) -> str:
-    from lenet import tables
-    from lenet.plots.picture import draw_preparation
-    from lenet.stages import follow_picture
+    from lenet.prediction.stages import follow_picture
+    from lenet.show.figures import draw_preparation
 
     if len(paths) > 1:
         raise UsageError(f"--stages draws one picture, not {len(paths)}; name one")
@@ -92,20 +111,88 @@ def _draw_stages(run: Path, paths: list[str], out: Path | None, which: str | Non
     found = follow_picture(run, sys.stdin.buffer.read() if is_stdin else paths[0], which=which)
     target = out or run / f"stages-{Path(found.name).stem}.png"
     draw_preparation(found, target)
-    return tables.preparation(found, target)
+    return _preparation(found, target)
 
 
-def _print_answers(run: Path, paths: list[str], form: str, options: dict[str, Any]) -> Any:
-    from lenet import bulk, tables
+def _print_answers(
+    run: Path, inputs: Inputs, form: FormatName, options: dict[str, Any]
+) -> Few | Outcome:
+    """A few at once; many through a folder of shards that is gone afterwards."""
+    from lenet.prediction import bulk
 
-    kind = "jsonl" if form == "table" else form
-    if kind == "parquet":
+    if form is FormatName.parquet:
         raise UsageError("--format parquet is no text to print; name a file with --out")
-    with bulk.predict_aside(run, paths, kind=kind, **options) as (outcome, folder):
-        if form == "table":
-            say(tables.answers(folder.rows(), folder.problems()))
+    kind = "jsonl" if form is FormatName.table else str(form)
+    if not any(options[name] for name in ("processes", "cluster", "shard_rows")):
+        few = bulk.answer_few(run, inputs, **{name: options[name] for name in DIRECT})
+        if few is not None:
+            _print_few(few, form, kind, options["top"])
+            return few
+    with bulk.predict_aside(run, inputs, kind=kind, **options) as (outcome, folder):
+        if form is FormatName.table:
+            say(_answers(folder.rows(), folder.problems()))
         else:
             folder.join(sys.stdout.buffer)
             for name, reason in folder.problems():
-                print(f"lenet: {name}: {reason}", file=sys.stderr)
+                remark(f"{name}: {reason}")
     return outcome
+
+
+DIRECT = ("top", "which", "engine")
+"""What matters where answers are printed at once."""
+
+
+def _print_few(few: Few, form: FormatName, kind: str, top: int) -> None:
+    from lenet.prediction.bulk import formats
+
+    if form is FormatName.table:
+        names = formats.columns(top)
+        rows = [dict(zip(names, formats.values(each), strict=True)) for each in few.answers]
+        say(_answers(rows, few.problems))
+        return
+    sys.stdout.buffer.write(formats.encode(few.answers, top, kind))
+    sys.stdout.buffer.flush()
+    for name, reason in few.problems:
+        remark(f"{formats.shown(name)}: {reason}")
+
+
+def _answers(rows: Iterable[Mapping[str, Any]], problems: Iterable[tuple[str, str]]) -> str:
+    """A line for each picture, and one for each that could not be used; the first `MOST_SHOWN`."""
+    found, bad = list(islice(rows, MOST_SHOWN + 1)), list(islice(problems, MOST_SHOWN + 1))
+    lines = []
+    if found:
+        names = [name for name in found[0] if name != "notes" or any(row[name] for row in found)]
+        shown = [[_cell(name, row[name]) for name in names] for row in found[:MOST_SHOWN]]
+        right = "".join("r" if "probability" in name else " " for name in names)
+        lines.append(table(names, shown, right))
+    lines += [f"{name}: {reason}" for name, reason in bad[:MOST_SHOWN]]
+    if len(found) > MOST_SHOWN or len(bad) > MOST_SHOWN:
+        lines.append(f"... and more than {MOST_SHOWN}; for all of them: --format csv, or --out")
+    return "\n".join(lines)
+
+
+def _cell(name: str, value: Any) -> str:
+    return f"{value:.4f}" if "probability" in name else str(value).replace("\n", " ")
+
+
+def _preparation(found: Preparation, picture: Path) -> str:
+    """The likeliest class after each stage of a picture's preparation, then where the figure is."""
+    rows = [
+        [
+            answer.stage.name,
+            "x".join(str(side) for side in answer.stage.image.shape[:0:-1]),
+            found.class_names[answer.prediction],
+            f"{answer.probabilities[answer.prediction]:.4f}",
+        ]
+        for answer in found.stages
+    ]
+    shown = table(["stage", "pixels", "class", "probability"], rows, "   r")
+    return f"{', '.join((found.name, *found.picture.notes))}\n\n{shown}\n\npicture: {picture}"
+
+
+def _summary(outcome: Outcome) -> str:
+    """How many were answered, and where it all is."""
+    lines = [f"{outcome.answers:,} images answered: {outcome.out}"]
+    if outcome.problems:
+        lines.append(f"{outcome.problems:,} inputs could not be used: {outcome.errors}")
+    return "\n".join(lines)

@@ -1,33 +1,62 @@
-"""Commands that ask something of a trained run."""
+"""Commands that ask something of trained runs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lenet.cli.options import DataDir, Device, Engine, RunFolder, Threads, Which, say
+from lenet.cli.options import (
+    DataDir,
+    Device,
+    Engine,
+    EngineName,
+    RunFolder,
+    SplitName,
+    Threads,
+    Which,
+    complete_data,
+    complete_run,
+    find_run_folder,
+)
+from lenet.cli.printing import say, table
+
+if TYPE_CHECKING:
+    from lenet.prediction.evaluation import Result
+    from lenet.prediction.explanation import Explanation
+    from lenet.prediction.metrics import Evaluation
+    from lenet.runs.run import Run
+
+WIDEST_MATRIX = 25
+"""Classes whose confusion matrix is printed; of more, the most frequent confusions are."""
+
+MOST_CONFUSIONS = 20
 
 
 def evaluate(
     run: RunFolder,
-    data: Annotated[str | None, typer.Option(help="By default the run's own.")] = None,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    data: Annotated[
+        str | None,
+        typer.Option(help="By default the run's own.", autocompletion=complete_data),
+    ] = None,
+    split: Annotated[SplitName, typer.Option(help="Which images.")] = SplitName.test,
     data_dir: DataDir = None,
     checkpoint: Which = None,
     picture: Annotated[
         Path | None, typer.Option(help="Confusion picture; by default in the run's folder.")
     ] = None,
-    engine: Engine = "auto",
+    engine: Engine = EngineName.auto,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
     """Score a trained network: accuracy with its interval, per-class scores, confusion matrix."""
-    from lenet import prediction, tables
+    from lenet.prediction import evaluation
 
-    result = prediction.evaluate_run(
-        run,
+    folder = find_run_folder(run)
+    result = evaluation.evaluate_run(
+        folder,
         data,
         split,
         data_dir=data_dir,
@@ -35,24 +64,39 @@ def evaluate(
         engine=engine,
         device=device,
         threads=threads,
-        picture=picture,
     )
-    say(tables.evaluation(result))
-    prediction.check_inputs(result)
+    say(_evaluation(result))
+    target = picture or folder / f"confusion-{result.data}-{split}.png"
+    _draw_confusion(result, folder.name, target)
+    say(f"\npicture: {target}")
+    evaluation.check_inputs(result)
+
+
+def _draw_confusion(result: Result, name: str, target: Path) -> None:
+    from lenet.show.figures import draw_confusion
+
+    title = f"{name}: {result.data}, {result.split} split"
+    draw_confusion(result.evaluation.confusion, result.class_names, title, target)
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs' folders.")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN...", help="Runs' folders; last is the newest.", autocompletion=complete_run
+        ),
+    ],
     out: Annotated[
         Path | None, typer.Option(help="The page; by default report.html in the first run.")
     ] = None,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    split: Annotated[SplitName, typer.Option(help="Which images.")] = SplitName.test,
     data_dir: DataDir = None,
 ) -> None:
     """Write one HTML file: curves, scores, worst mistakes, every layer; several runs compared."""
-    from lenet import report as reports
+    from lenet.show.report import write_report
 
-    say(f"report: {reports.write_report(runs, out, data_dir=data_dir, split=split)}")
+    folders = [find_run_folder(run) for run in runs]
+    say(f"report: {write_report(folders, out, data_dir=data_dir, split=split)}")
 
 
 def explain(
@@ -65,10 +109,110 @@ def explain(
     ] = None,
 ) -> None:
     """Draw one decision: the picture, what mattered in it, every layer's maps, the answer."""
-    from lenet import explanation, plots, tables
+    from lenet.prediction.explanation import explain_run
+    from lenet.show.figures import draw_decision
 
-    found = explanation.explain_run(run, picture, data_dir=data_dir, which=checkpoint)
+    folder = find_run_folder(run)
+    found = explain_run(folder, picture, data_dir=data_dir, which=checkpoint)
     name = Path(picture.replace(":", "-")).stem
-    target = out or run / f"explain-{name}.png"
-    plots.draw_decision(found, target)
-    say(tables.decision(found, target))
+    target = out or folder / f"explain-{name}.png"
+    draw_decision(found, target)
+    say(_decision(found, target))
+
+
+def list_all(
+    folder: Annotated[Path | None, typer.Argument(help="Where to look; by default runs/.")] = None,
+) -> None:
+    """List the runs in a folder, newest first: data, model, score, when."""
+    from lenet.runs.run import RUNS, list_runs
+
+    place = folder or RUNS
+    runs = list_runs(place)
+    if not runs:
+        say(f"no run is in {place}/")
+        return
+    headings = ["run", "data", "model", "epochs", "train loss", "validation", "test", "when"]
+    say(table(headings, [_run_row(run) for run in runs], "   rrrr"))
+
+
+def _run_row(run: Run) -> list[str]:
+    facts, epochs = run.receipt(), run.epochs()
+    last = epochs[-1] if epochs else {}
+    scores = (last.get(name) for name in ("train_loss", "validation_accuracy", "test_accuracy"))
+    started = facts["sessions"][-1]["started"] if facts["sessions"] else ""
+    return [
+        run.name,
+        facts["data"]["name"],
+        facts["model"],
+        str(len(epochs)),
+        *("-" if score is None else f"{score:.3f}" for score in scores),
+        started.replace("T", " ").removesuffix("+00:00"),
+    ]
+
+
+def _evaluation(result: Result) -> str:
+    """Accuracy with its interval, per-class scores, and the confusion matrix."""
+    scores = result.evaluation
+    low, high = scores.accuracy_interval
+    head = (
+        f"{result.data}, {result.split} split, {scores.count:,} images: "
+        f"accuracy {scores.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}), "
+        f"loss {scores.loss:.4f}, {scores.misses:,} misses"
+    )
+    classes = _class_table(result.class_names, scores)
+    few = len(result.class_names) <= WIDEST_MATRIX
+    confusion = (_confusion_table if few else _confusion_list)(result.class_names, scores)
+    return f"{head}\n\n{classes}\n\n{confusion}"
+
+
+def _class_table(names: Sequence[str], scores: Evaluation) -> str:
+    counts = scores.confusion.sum(axis=1)
+    rows = [
+        [name, f"{count:,}", _fraction(precision), _fraction(recall), _fraction(f1)]
+        for name, count, precision, recall, f1 in zip(
+            names, counts, scores.precision, scores.recall, scores.f1, strict=True
+        )
+    ]
+    return table(["class", "images", "precision", "recall", "f1"], rows, " rrrr")
+
+
+def _confusion_table(names: Sequence[str], scores: Evaluation) -> str:
+    headings = ["label \\ prediction", *(str(index) for index in range(len(names)))]
+    rows = [
+        [f"{index} {name}", *(str(count) if count else "." for count in scores.confusion[index])]
+        for index, name in enumerate(names)
+    ]
+    return table(headings, rows, " " + "r" * len(names))
+
+
+def _confusion_list(names: Sequence[str], scores: Evaluation) -> str:
+    """The most frequent mistakes, where the matrix would be wider than a screen."""
+    import numpy as np
+
+    wrong = scores.confusion.copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_CONFUSIONS]
+    rows = []
+    for label, prediction in zip(*np.unravel_index(order, wrong.shape), strict=True):
+        if wrong[label, prediction]:
+            rows.append([names[label], names[prediction], f"{wrong[label, prediction]:,}"])
+    return table(["label", "read as", "images"], rows, "  r")
+
+
+def _fraction(value: float) -> str:
+    return "-" if value != value else f"{value:.3f}"
+
+
+def _decision(found: Explanation, picture: Path, most: int = 5) -> str:
+    """The likeliest classes of one picture, then where the figure is."""
+    order = found.probabilities.argsort()[::-1][:most]
+    rows = [
+        [
+            found.class_names[index],
+            f"{found.probabilities[index]:.4f}",
+            f"{found.logits[index]:.2f}",
+        ]
+        for index in order
+    ]
+    answers = table(["class", "probability", "logit"], rows, " rr")
+    return f"{found.title}\n\n{answers}\n\npicture: {picture}"

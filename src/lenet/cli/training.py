@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,20 +13,34 @@ from lenet.cli.options import (
     DataDir,
     Device,
     Engine,
+    EngineName,
+    InitialiserName,
     Model,
+    OptimizerName,
     Resize,
+    ResizeName,
+    ScheduleName,
     Size,
     SplitSeed,
     Threads,
-    say,
+    complete_run,
 )
+from lenet.cli.printing import say
 from lenet.errors import UsageError
+from lenet.recipe import Recipe
+
+if TYPE_CHECKING:
+    from lenet.runs.run import Run
+    from lenet.training.rate_finder import RangeTest
 
 RECIPE = "Recipe (each overrides the recipe file)"
 
 
-def _recipe_option(text: str) -> Any:
-    return typer.Option(help=text, rich_help_panel=RECIPE, show_default=False)
+def _recipe_option(name: str, text: str) -> Any:
+    """A flag for a field of the recipe, whose default the help shows."""
+    default = getattr(Recipe(), name)
+    shown = {True: "yes", False: "no"}[default] if isinstance(default, bool) else str(default)
+    return typer.Option(help=text, rich_help_panel=RECIPE, show_default=shown)
 
 
 def train(
@@ -35,53 +49,73 @@ def train(
     data_dir: DataDir = None,
     size: Size = None,
     channels: Channels = None,
-    resize: Resize = "fit",
+    resize: Resize = ResizeName.fit,
     split_seed: SplitSeed = 0,
     recipe: Annotated[Path | None, typer.Option(help="Recipe file (TOML).")] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; by default in runs/.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            help="Go on with the run in this folder, or with the last one.",
+            autocompletion=complete_run,
+        ),
+    ] = None,
     checkpoint_every: Annotated[
         int, typer.Option(min=0, help="Also write a checkpoint each N steps of an epoch.")
     ] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show only the result.")] = False,
-    epochs: Annotated[int | None, _recipe_option("Passes over the train split.")] = None,
-    batch_size: Annotated[int | None, _recipe_option("Images in a step.")] = None,
-    learning_rate: Annotated[float | None, _recipe_option("Peak of the schedule.")] = None,
-    seed: Annotated[int | None, _recipe_option("Fixes everything that is random.")] = None,
+    epochs: Annotated[int | None, _recipe_option("epochs", "Passes over the train split.")] = None,
+    batch_size: Annotated[int | None, _recipe_option("batch_size", "Images in a step.")] = None,
+    learning_rate: Annotated[
+        float | None, _recipe_option("learning_rate", "Peak of the schedule.")
+    ] = None,
+    seed: Annotated[int | None, _recipe_option("seed", "Fixes everything that is random.")] = None,
     validation: Annotated[
-        int | None, _recipe_option("Train images to hold out for choosing.")
+        int | None, _recipe_option("validation", "Train images to hold out for choosing.")
     ] = None,
     initialiser: Annotated[
-        str | None, _recipe_option("xavier_uniform, lecun_uniform or kaiming_uniform.")
+        InitialiserName | None, _recipe_option("initialiser", "Of the weights.")
     ] = None,
-    optimizer: Annotated[str | None, _recipe_option("sgd or adamw.")] = None,
-    momentum: Annotated[float | None, _recipe_option("For sgd.")] = None,
-    nesterov: Annotated[bool | None, _recipe_option("For sgd with momentum.")] = None,
+    optimizer: Annotated[
+        OptimizerName | None, _recipe_option("optimizer", "What makes a step of a gradient.")
+    ] = None,
+    momentum: Annotated[float | None, _recipe_option("momentum", "For sgd.")] = None,
+    nesterov: Annotated[bool | None, _recipe_option("nesterov", "For sgd with momentum.")] = None,
     weight_decay: Annotated[
-        float | None, _recipe_option("L2 for sgd, decoupled for adamw.")
+        float | None, _recipe_option("weight_decay", "L2 for sgd, decoupled for adamw.")
     ] = None,
-    beta1: Annotated[float | None, _recipe_option("For adamw.")] = None,
-    beta2: Annotated[float | None, _recipe_option("For adamw.")] = None,
-    epsilon: Annotated[float | None, _recipe_option("For adamw.")] = None,
-    schedule: Annotated[str | None, _recipe_option("constant, step, cosine or one_cycle.")] = None,
-    step_epochs: Annotated[int | None, _recipe_option("For step: epochs in a block.")] = None,
-    step_factor: Annotated[float | None, _recipe_option("For step: factor after a block.")] = None,
+    beta1: Annotated[float | None, _recipe_option("beta1", "For adamw.")] = None,
+    beta2: Annotated[float | None, _recipe_option("beta2", "For adamw.")] = None,
+    epsilon: Annotated[float | None, _recipe_option("epsilon", "For adamw.")] = None,
+    schedule: Annotated[
+        ScheduleName | None, _recipe_option("schedule", "How the learning rate changes.")
+    ] = None,
+    step_epochs: Annotated[
+        int | None, _recipe_option("step_epochs", "For step: epochs in a block.")
+    ] = None,
+    step_factor: Annotated[
+        float | None, _recipe_option("step_factor", "For step: factor after a block.")
+    ] = None,
     warmup_fraction: Annotated[
-        float | None, _recipe_option("For one_cycle: part of the steps before the peak.")
+        float | None,
+        _recipe_option("warmup_fraction", "For one_cycle: part of the steps before the peak."),
     ] = None,
-    label_smoothing: Annotated[float | None, _recipe_option("0 for none.")] = None,
-    engine: Engine = "auto",
+    label_smoothing: Annotated[
+        float | None, _recipe_option("label_smoothing", "0 for none.")
+    ] = None,
+    engine: Engine = EngineName.auto,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
     """Train a network, by default the note's on Fashion-MNIST, on any data; or resume a run."""
     flags = locals()
-    from lenet import recipe as recipes
-    from lenet import session, tables
+    from lenet.cli.options import find_run_folder
     from lenet.data import Reading
-    from lenet.display import open_display
+    from lenet.show.live import open_display
+    from lenet.show.watching import watch_with
+    from lenet.training import session
 
-    names = recipes.Recipe.__dataclass_fields__
+    display, names = open_display(quiet), Recipe.__dataclass_fields__
     changes = {name: flags[name] for name in names if flags[name] is not None}
     options: dict[str, Any] = {
         "data_dir": data_dir,
@@ -89,17 +123,18 @@ def train(
         "device": device,
         "threads": threads,
         "checkpoint_every": checkpoint_every,
-        "display": open_display(quiet),
+        "watcher": watch_with(display),
+        "progress": display.download,
     }
     reading = Reading(size, channels, resize, split_seed)
     if resume is not None:
         _refuse_with_resume(changes, recipe, out, reading != Reading())
-        run = session.resume(resume, **options)
+        run = session.resume(find_run_folder(resume), **options)
     else:
-        base = recipes.Recipe.read(recipe) if recipe else recipes.Recipe()
+        base = Recipe.read(recipe) if recipe else Recipe()
         base = base.with_changes(changes, "flags")
         run = session.train(model, data, base, out=out, reading=reading, **options)
-    say(tables.summary(run))
+    say(_summary(run))
     session.check_inputs(run)
 
 
@@ -109,7 +144,7 @@ def lr_find(
     data_dir: DataDir = None,
     size: Size = None,
     channels: Channels = None,
-    resize: Resize = "fit",
+    resize: Resize = ResizeName.fit,
     recipe: Annotated[Path | None, typer.Option(help="Recipe file (TOML).")] = None,
     lowest: Annotated[float, typer.Option(help="The first step's learning rate.")] = 1e-3,
     highest: Annotated[float, typer.Option(help="The last step's learning rate.")] = 10.0,
@@ -119,12 +154,11 @@ def lr_find(
     threads: Threads = None,
 ) -> None:
     """Find a learning rate: loss against a rate that grows from step to step, and a suggestion."""
-    from lenet import rate_finder, tables
-    from lenet import recipe as recipes
     from lenet.data import Reading
-    from lenet.plots import study as figures
+    from lenet.show.figures import draw_range_test
+    from lenet.training import rate_finder
 
-    base = recipes.Recipe.read(recipe) if recipe else recipes.Recipe()
+    base = Recipe.read(recipe) if recipe else Recipe()
     found = rate_finder.find_rate(
         model,
         data,
@@ -136,8 +170,8 @@ def lr_find(
         data_dir=data_dir,
         threads=threads,
     )
-    figures.draw_range_test(found, out)
-    say(tables.range_test(found, out))
+    draw_range_test(found, out)
+    say(_range_test(found, out))
 
 
 def _refuse_with_resume(
@@ -150,3 +184,49 @@ def _refuse_with_resume(
         raise UsageError(
             f"--resume goes on with the run's own recipe and folder; leave out {', '.join(named)}"
         )
+
+
+def _summary(run: Run) -> str:
+    """The note's two lines, then where the run and its picture are."""
+    from lenet.runs import receipt
+    from lenet.show.live import describe_row
+
+    facts, epochs = run.receipt(), run.epochs()
+    session = facts["sessions"][-1]
+    speed = receipt.examples_per_second(facts)
+    own = [_own_data(facts["data"])] if "survey" in facts["data"] else []
+    where = f"{session['device']} ({session['engine']} engine, {session['threads']} threads)"
+    return "\n".join(
+        [
+            *own,
+            describe_row(epochs[-1]),
+            f"{speed:.1f} examples/sec on {where}",
+            f"run: {run.path}",
+            f"picture: {run.curves_path}",
+        ]
+    )
+
+
+def _own_data(facts: dict[str, Any]) -> str:
+    """What a run was trained on, in one line."""
+    survey = facts["survey"]
+    counts = survey["counts"]
+    sizes = [sum(classes) for classes in zip(*counts.values(), strict=True)]
+    each = f"{min(sizes):,}" + (f" to {max(sizes):,}" if min(sizes) < max(sizes) else "")
+    splits = ", ".join(f"{sum(classes):,} {name}" for name, classes in counts.items())
+    return f"{facts['name']}: {len(sizes)} classes of {each} images; {splits}; {survey['prepared']}"
+
+
+def _range_test(test: RangeTest, picture: Path) -> str:
+    """The suggested learning rate, and why."""
+    from lenet.training.rate_finder import MARGIN
+
+    return "\n".join(
+        [
+            f"suggested learning rate: {test.suggestion:.2g}",
+            f"the smoothed loss is lowest ({test.losses.min():.3f}) at {test.best:.2g}, after "
+            f"{int(test.losses.argmin()) + 1} of {len(test.losses)} steps; the suggestion is a "
+            f"{1 / MARGIN:g} of that rate",
+            f"picture: {picture}",
+        ]
+    )

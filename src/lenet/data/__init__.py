@@ -1,12 +1,17 @@
-"""Data sets: which there are, where they are, and what is in them."""
+"""Data sets: which there are, where they are, and what is in them.
 
-from lenet.data.catalog import CATALOG, Entry
-from lenet.data.convention import Convention
+Kept here: `published` (data sets by name), `own` (the user's own), `files` (files of many images),
+`pictures` (from a picture to pixels), and what they have in common.  It may know the ground, and
+nothing of networks and engines.
+"""
+
 from lenet.data.dataset import Dataset, Split, hold_out, training_splits
-from lenet.data.digest import cache_folder
 from lenet.data.export import export
-from lenet.data.library import get, is_own, load, load_again, load_like
-from lenet.data.location import Location, Verification, locate, verify
+from lenet.data.library import Source, get, is_own, load, load_again, load_like
+from lenet.data.pictures.convention import Convention
+from lenet.data.published.catalog import CATALOG, Entry
+from lenet.data.published.digest import cache_folder
+from lenet.data.published.location import Location, Verification, locate, verify
 from lenet.data.reading import Origin, Reading
 from lenet.data.survey import Survey
 
@@ -18,6 +23,7 @@ __all__ = [
     "Location",
     "Origin",
     "Reading",
+    "Source",
     "Split",
     "Survey",
     "Verification",

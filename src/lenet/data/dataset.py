@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet import rng
-from lenet.data.convention import AS_GIVEN, Convention
+from lenet.data.pictures.convention import AS_GIVEN, Convention
 from lenet.data.reading import Origin
 from lenet.data.survey import Survey
 from lenet.errors import UsageError
+from lenet.system import rng
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.data.catalog import CATALOG, Entry, find
-from lenet.data.convention import Convention
 from lenet.data.dataset import Dataset, Split
-from lenet.data.digest import cache_folder
-from lenet.data.digits import load_digits
-from lenet.data.idx import read_idx
-from lenet.data.limits import Limits, Progress
-from lenet.data.location import Location, check_digests, locate
+from lenet.data.files.idx import read_idx
+from lenet.data.pictures.convention import Convention
+from lenet.data.progress import Progress
+from lenet.data.published.catalog import CATALOG, Entry, find
+from lenet.data.published.digest import cache_folder
+from lenet.data.published.digits import load_digits
+from lenet.data.published.limits import Limits
+from lenet.data.published.location import Location, check_digests, locate
 from lenet.data.reading import Origin, Reading
 from lenet.errors import DataNotFoundError, DigestError, FormatError, UsageError
 
@@ -43,7 +45,7 @@ def get(
     location = locate(name, data_dir)
     if location is not None and not force and not _is_spoilt(entry, location):
         return location
-    from lenet.data.download import fetch
+    from lenet.data.published.download import fetch
 
     folder = (data_dir or cache_folder()) / name
     fetch(entry, folder, progress, limits, force=force)
@@ -65,24 +67,35 @@ def _is_spoilt(entry: Entry, location: Location) -> bool:
     return False
 
 
+Source = str | Path | Dataset | tuple[Any, Any]
+"""A name of the catalog, the path of own data, a data set at hand, or (images, labels)."""
+
+
 def load(
-    name: str | Path,
+    source: Source,
     data_dir: str | Path | None = None,
     *,
     progress: Progress | None = None,
     reading: Reading | None = None,
 ) -> Dataset:
-    """The data set in memory: one of the catalog, or own data by its path.
+    """The data set in memory: one of the catalog, own data by its path, or arrays at hand.
 
     Every file of the catalog is checked against its published digest.  A name of the catalog is
-    not taken for a folder of that name; `./NAME` is the folder.  `reading` says how own data is
-    read.
+    not taken for a folder of that name; `./NAME` is the folder.  Arrays are (images, labels):
+    images uint8 or fractions, (n, height, width), (n, channels, height, width) or with the channels
+    last; labels (n,) whole numbers or texts.  `reading` says how own data and arrays are read.
 
     Raises:
         UsageError: if no data set has that name, or `reading` is given for one of the catalog.
         DataError: if it cannot be found, fetched, verified or read.
     """
-    name = str(name)
+    if isinstance(source, Dataset):
+        return source
+    if isinstance(source, tuple):
+        from lenet.data.own import read_arrays
+
+        return _warned(read_arrays(*_pair(source), reading))
+    name = str(source)
     if is_own(name):
         from lenet.data.own import read_own
 
@@ -144,16 +157,24 @@ def load_again(
     )
 
 
+def _pair(arrays: tuple[Any, ...]) -> tuple[Any, Any]:
+    if len(arrays) != 2:
+        raise UsageError(f"data is a tuple of {len(arrays)}; arrays are given as (images, labels)")
+    return arrays
+
+
 def load_like(
-    path: str | Path,
+    source: str | Path | tuple[Any, Any],
     shape: tuple[int, int, int],
     convention: Convention,
     class_names: tuple[str, ...],
 ) -> Dataset:
-    """Own data for a network that was trained on other data; see `read_like`."""
-    from lenet.data.own import read_like
+    """Own data, or arrays, for a network that was trained on other data; see `read_like`."""
+    from lenet.data.own import read_arrays_like, read_like
 
-    return _warned(read_like(path, shape, convention, class_names))
+    if isinstance(source, tuple):
+        return _warned(read_arrays_like(*_pair(source), shape, convention, class_names))
+    return _warned(read_like(source, shape, convention, class_names))
 
 
 def _warned(dataset: Dataset) -> Dataset:

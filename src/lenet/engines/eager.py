@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -12,9 +14,10 @@ from torch import Tensor, nn
 
 from lenet.engines.base import EngineState, StepMetrics, Weights
 from lenet.errors import EngineError
-from lenet.initialiser import connection_masks
-from lenet.recipe import Recipe
-from lenet.spec import LEAKY_RELU_SLOPE, SCALED_TANH, Convolution, Dense, Layer, Pooling, Spec
+from lenet.network import Layer, Shape, Spec
+from lenet.network.initialiser import connection_masks
+from lenet.network.layers import LEAKY_RELU_SLOPE, SCALED_TANH
+from lenet.recipe.recipe import Recipe
 
 EVALUATION_BATCH = 2048
 
@@ -108,6 +111,7 @@ class _Pending:
     images: list[int] = field(default_factory=list)
 
 
+@final
 class EagerEngine:
     """`Engine` on PyTorch's eager mode; the same bytes for the same device and thread count."""
 
@@ -276,22 +280,38 @@ def _activation(name: str) -> list[nn.Module]:
     return [] if name == "identity" else [modules[name]]
 
 
-def _modules(layer: Layer, shape: tuple[int, ...], first_dense: bool) -> list[nn.Module]:
-    if isinstance(layer, Pooling):
-        pool = nn.AvgPool2d if layer.kind == "average" else nn.MaxPool2d
-        return [pool(kernel_size=layer.size, stride=layer.size)]
-    if isinstance(layer, Convolution):
-        convolution = nn.Conv2d(
-            shape[0], layer.outputs, kernel_size=layer.kernel, padding=layer.padding
-        )
-        return [convolution, *_activation(layer.activation)]
-    dense = nn.Linear(int(np.prod(shape)), layer.outputs)
+def _convolution(layer: Layer, shape: Shape) -> nn.Module:
+    return nn.Conv2d(shape[0], layer.outputs, kernel_size=layer.window, padding=layer.padding)
+
+
+def _dense(layer: Layer, shape: Shape) -> nn.Module:
+    return nn.Linear(math.prod(shape), layer.outputs)
+
+
+def _average(layer: Layer, shape: Shape) -> nn.Module:
+    return nn.AvgPool2d(kernel_size=layer.window, stride=layer.window)
+
+
+def _maximum(layer: Layer, shape: Shape) -> nn.Module:
+    return nn.MaxPool2d(kernel_size=layer.window, stride=layer.window)
+
+
+_MODULES: dict[str, Callable[[Layer, Shape], nn.Module]] = {
+    "convolution": _convolution,
+    "average": _average,
+    "max": _maximum,
+    "dense": _dense,
+}
+"""By a layer's operation."""
+
+
+def _modules(layer: Layer, shape: Shape, first_dense: bool) -> list[nn.Module]:
     flatten: list[nn.Module] = [nn.Flatten()] if first_dense else []
-    return [*flatten, dense, *_activation(layer.activation)]
+    return [*flatten, _MODULES[layer.operation](layer, shape), *_activation(layer.activation)]
 
 
 def _is_first_dense(spec: Spec, layer: Layer) -> bool:
-    return layer is next(other for other in spec.layers if isinstance(other, Dense))
+    return layer is next(other for other in spec.layers if other.operation == "dense")
 
 
 def _parameters(module: LeNet, spec: Spec) -> dict[str, nn.Parameter]:

@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 
 from lenet.engines.base import EngineState, StepMetrics, Weights
 from lenet.errors import EngineError
-from lenet.initialiser import connection_masks
-from lenet.machine import cores
-from lenet.recipe import Recipe
-from lenet.spec import Convolution, Dense, Layer, Pooling, Spec
+from lenet.network import Layer, Spec
+from lenet.network.initialiser import connection_masks
+from lenet.recipe.recipe import Recipe
+from lenet.system.machine import cores
 
 KINDS = {"convolution": 0, "average": 1, "max": 2, "dense": 3}
 ACTIVATIONS = {
     "identity": 0, "relu": 1, "leaky_relu": 2, "sigmoid": 3, "tanh": 4, "scaled_tanh": 5,
 }  # fmt: skip
-"""The numbers of `lenet::Kind` and `lenet::Activation` in native/network.hpp."""
+"""By a layer's operation and activation the numbers of `lenet::Kind` and `lenet::Activation` in
+native/network.hpp."""
 
 MAXIMUM_LAYERS, MAXIMUM_SIZE, MAXIMUM_PARAMETERS, MAXIMUM_OUTPUTS = 32, 64, 1 << 26, 1 << 16
 """Far beyond any LeNet; the compiled part counts in 32 bits and asks for its memory at once."""
@@ -209,12 +210,15 @@ def build_network(spec: Spec) -> Any:
     seen_dense = False
     for layer, counts in zip(spec.layers, spec.counts(), strict=True):
         place = f"the native engine cannot do layer {layer.name}"
-        if seen_dense and not isinstance(layer, Dense):
+        is_dense = layer.operation == "dense"
+        if layer.operation not in KINDS:
+            raise EngineError(f"{place}: it has no kernel for it; {EAGER_CURE}")
+        if seen_dense and not is_dense:
             raise EngineError(f"{place}: it comes after a dense layer; {EAGER_CURE}")
-        fits = max(counts.output_shape) <= MAXIMUM_OUTPUTS and _size(layer) <= MAXIMUM_SIZE
+        fits = max(counts.output_shape) <= MAXIMUM_OUTPUTS and layer.window <= MAXIMUM_SIZE
         if not fits or counts.parameters > MAXIMUM_PARAMETERS:
             raise EngineError(f"{place}: it is too large; {EAGER_CURE}")
-        seen_dense = isinstance(layer, Dense)
+        seen_dense = is_dense
     if len(spec.layers) > MAXIMUM_LAYERS:
         raise EngineError(f"the native engine does {MAXIMUM_LAYERS} layers at most; {EAGER_CURE}")
     return _load().build_network(
@@ -227,24 +231,14 @@ def build_network(spec: Spec) -> Any:
     )
 
 
-def _size(layer: Layer) -> int:
-    if isinstance(layer, Convolution):
-        return layer.kernel
-    return layer.size if isinstance(layer, Pooling) else 0
-
-
 def _whole_numbers(labels: NDArray[Any]) -> NDArray[np.int64]:
     return np.ascontiguousarray(labels).astype(np.int64, casting="safe", copy=False)
 
 
 def _row(layer: Layer) -> tuple[int, int, int, int, int]:
     """Kind, activation, size, padding and outputs."""
-    if isinstance(layer, Pooling):
-        return KINDS[layer.kind], ACTIVATIONS["identity"], layer.size, 0, 0
-    activation = ACTIVATIONS[layer.activation]
-    if isinstance(layer, Convolution):
-        return KINDS["convolution"], activation, layer.kernel, layer.padding, layer.outputs
-    return KINDS["dense"], activation, 0, 0, layer.outputs
+    kind, activation = KINDS[layer.operation], ACTIVATIONS[layer.activation]
+    return kind, activation, layer.window, layer.padding, layer.outputs
 
 
 def _mask(spec: Spec) -> NDArray[np.float32]:

@@ -6,17 +6,16 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
-import joblib
 import numpy as np
-from joblib.parallel import get_active_backend
 from numpy.typing import NDArray
 
-from lenet import metrics
 from lenet.engines.base import Engine, EngineState
 from lenet.errors import DivergenceError
 from lenet.estimator.rows import Rows, epoch_order
+from lenet.prediction import metrics
 from lenet.recipe import Recipe
-from lenet.schedule import epoch_steps
+from lenet.recipe.schedule import epoch_steps
+from lenet.training.epoch import LossNotFiniteError, Pass
 
 FEWEST_IMAGES = 5
 """The native engine answers up to four images one by one, which rounds differently."""
@@ -79,6 +78,9 @@ def thread_count(n_jobs: int | None) -> int:
     joblib tells its worker processes their share of the cores in `OMP_NUM_THREADS`; where it
     tells nothing, a worker has one core.
     """
+    import joblib
+    from joblib.parallel import get_active_backend
+
     threads = int(joblib.effective_n_jobs(n_jobs))
     backend, _ = get_active_backend()
     if backend.nesting_level == 0:
@@ -90,13 +92,10 @@ def thread_count(n_jobs: int | None) -> int:
 def _train_epoch(engine: Engine, placed: Any, recipe: Recipe, rows: Rows, epoch: int) -> float:
     """One pass over the rows; its mean loss."""
     order = epoch_order(rows.weights, recipe.seed, epoch)
-    for _, images, rate in epoch_steps(recipe, order, epoch):
-        engine.step(placed, images, rate)
-    steps = engine.step_metrics()
-    bad = np.flatnonzero(~np.isfinite(steps.loss))
-    if len(bad):
-        raise _diverged(f"the loss is {steps.loss[bad[0]]}", recipe, epoch, int(bad[0]) + 1)
-    return float(np.average(steps.loss, weights=steps.images))
+    try:
+        return Pass(engine, placed, epoch_steps(recipe, order, epoch)).to_end().mean_loss
+    except LossNotFiniteError as error:
+        raise _diverged(f"the loss is {error.loss}", recipe, epoch, error.step) from error
 
 
 def _finite_state(engine: Engine, recipe: Recipe, epoch: int) -> EngineState:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet.errors import InputError
-from lenet.spec import Shape
+from lenet.network import Shape
 
 SMALLEST_SIDE = 24
 """The layers need 12; but filters of 5x5 see too much at once of so few pixels, and learn less."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet import rng
 from lenet.data import Split
 from lenet.data.dataset import stratified_choice
+from lenet.system import rng
 
 
 @dataclass(frozen=True, slots=True)

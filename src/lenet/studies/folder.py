@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from lenet.errors import StudyError
-from lenet.files import clear_partials, write_whole
 from lenet.studies.measurement import Result
 from lenet.studies.study import Study, Task, parse
+from lenet.system.files import write_whole
+from lenet.system.locks import hold_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +78,19 @@ class StudyFolder:
             return {}
         return {row["key"]: row["error"] for row in rows}
 
-    def lock(self) -> FileLock:
-        """Make the folder if need be, and hold it for this process.
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Make the folder if need be, and hold it for this process while the block runs.
 
         Raises:
             StudyError: if another process runs a study in it, or it cannot be written.
         """
-        lock = FileLock(self.path / ".lock")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise StudyError(f"{self.path}: another process runs a study here") from error
         except OSError as error:
             raise StudyError(f"{self.path}: cannot write in it: {error.strerror}") from error
-        clear_partials(self.path)
-        return lock
+        with hold_folder(self.path, StudyError, "another process runs a study here"):
+            yield
 
     def _place(self, task: Task) -> Path:
         return self.path / "runs" / f"{task.key}.json"

@@ -13,18 +13,16 @@ from typing import Any
 import numpy as np
 
 from lenet import data as data_sets
-from lenet import receipt, zoo
-from lenet.checkpoint import Checkpoint, DataSource, Position
 from lenet.data import Dataset
-from lenet.engines import open_engine
 from lenet.errors import DivergenceError
-from lenet.initialiser import initial_weights
-from lenet.interruption import Interruption
-from lenet.prediction import evaluate
-from lenet.run import create_run
+from lenet.prediction.evaluation import evaluate
+from lenet.runs import receipt
+from lenet.runs.run import create_run
 from lenet.studies.mechanism import PROBE_IMAGES, Recorder
 from lenet.studies.study import Task
-from lenet.training import Training, run_epochs
+from lenet.system.signals import Interruption
+from lenet.training.loop import Training, run_epochs
+from lenet.training.setup import hold_out_images, set_up
 
 Result = dict[str, Any]
 
@@ -52,7 +50,7 @@ def measure(order: Order) -> Result:
     divergence: dict[str, Any] | None = None
     with TemporaryDirectory(prefix="lenet-study-") as folder:
         training, recorder = _prepare(task, dataset, Path(folder) / "run")
-        recorder.begin()
+        recorder.start(training.plan())
         try:
             run_epochs(training, Interruption())
         except DivergenceError as error:
@@ -80,23 +78,15 @@ def _load(name: str, data_dir: str | None) -> Dataset:
 
 
 def _prepare(task: Task, dataset: Dataset, folder: Path) -> tuple[Training, Recorder]:
-    recipe = task.recipe
-    channels, height, width = dataset.train.images.shape[1:]
-    spec = zoo.build(
-        task.model,
-        channels=channels,
-        height=height,
-        width=width,
-        classes=len(dataset.class_names),
-        changes=dict(task.changes),
+    ready = set_up(
+        task.model, dataset, task.recipe, changes=dict(task.changes), device="cpu", threads=1
     )
-    engine = open_engine(spec, recipe, initial_weights(spec, recipe), device="cpu", threads=1)
-    source = DataSource.of(dataset)
-    first = Checkpoint(spec, recipe, source, engine.state(), Position())
-    train, validation = data_sets.training_splits(dataset, recipe.validation, recipe.seed)
+    engine, first = ready.engine, ready.first_checkpoint()
+    train, validation = hold_out_images(dataset, task.recipe)
     nothing = dataset.test.at(np.zeros(0, np.int64))
-    steps = math.ceil(len(train) / recipe.batch_size)
-    recorder = Recorder(engine, spec, train.at(np.arange(min(PROBE_IMAGES, len(train)))), steps)
+    steps = math.ceil(len(train) / task.recipe.batch_size)
+    probe = train.at(np.arange(min(PROBE_IMAGES, len(train))))
+    recorder = Recorder(engine, ready.spec, probe, steps)
     run = create_run(folder, first, receipt.first_receipt(first, dataset.survey))
     receipt.begin_session(run, engine, first.position)
     return Training(run, engine, first, train, validation, nothing, recorder), recorder

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lenet.data import Split
-from lenet.display import QuietDisplay
 from lenet.engines.base import Engine
-from lenet.spec import LEAKY_RELU_SLOPE, SCALED_TANH, Convolution, Dense, Spec
+from lenet.network import Spec
+from lenet.network.layers import LEAKY_RELU_SLOPE, SCALED_TANH
+from lenet.training.watcher import Plan, Watcher
 
 PROBE_IMAGES = 512
 """The first ones of the train split; the same for every arm and seed with the same hold-out."""
@@ -21,8 +22,9 @@ FLAT = 0.05
 """A unit is saturated on an image where its slope is below this share of its largest slope."""
 
 
+@final
 @dataclass(slots=True)
-class Recorder(QuietDisplay):
+class Recorder(Watcher):
     """Looks at the network before training, after 1, 2, 4, 8 ... updates and after every epoch.
 
     Each look is a row: `updates`; `loss` (nats) and `gradient_norm` by layer (Euclidean, weights
@@ -38,13 +40,13 @@ class Recorder(QuietDisplay):
     rows: list[dict[str, Any]] = field(default_factory=list)
     _placed: Any = None
 
-    def begin(self) -> None:
+    def start(self, plan: Plan) -> None:
         """Look at the network as it is before the first step."""
         self._placed = self.engine.place(self.probe.images, self.probe.labels)
         self._look(0)
 
     def step(self, epoch: int, step: int) -> None:
-        """See `Display.step`."""
+        """See `Watcher.step`."""
         updates = (epoch - 1) * self.steps_per_epoch + step
         if step == self.steps_per_epoch or updates & (updates - 1) == 0:
             self._look(updates)
@@ -54,7 +56,6 @@ class Recorder(QuietDisplay):
             return
         loss, gradient = self.engine.gradient(self._placed, np.arange(len(self.probe)))
         hidden = self.spec.layers[-2]
-        assert isinstance(hidden, Convolution | Dense)
         outputs = self.engine.activations(self._placed)[hidden.name]
         flat = relative_slope(outputs, hidden.activation) < FLAT
         self.rows.append(

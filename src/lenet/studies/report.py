@@ -11,13 +11,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from lenet import __version__, receipt
-from lenet.files import write_whole
-from lenet.plots import study as figures
+from lenet.runs import receipt
+from lenet.studies import figures
 from lenet.studies.analysis import Analysis, Cell, Table, analyse
 from lenet.studies.folder import StudyFolder
 from lenet.studies.measurement import Result
+from lenet.studies.statistics import check_scipy
 from lenet.studies.words import format_difference, format_interval, format_score, verdict
+from lenet.system.files import write_whole
+from lenet.system.version import VERSION
 
 
 def write_report(folder: StudyFolder) -> Path:
@@ -28,6 +30,7 @@ def write_report(folder: StudyFolder) -> Path:
     Raises:
         StudyError: if no study ran there, or no seed is complete.
     """
+    check_scipy()
     study = folder.study()
     analysis = analyse(study, folder.results(study))
     write_whole(folder.path / "runs.csv", _csv(_run_rows(analysis)))
@@ -136,7 +139,7 @@ def _render(analysis: Analysis, pictures: dict[str, Path], folder: StudyFolder) 
         sessions=sessions,
         hours=sum(session["seconds"] for session in sessions) / 3600,
         runs=sum(session["runs"] for session in sessions),
-        version=__version__,
+        version=VERSION,
     )
 
 

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lenet import data as data_sets
-from lenet import receipt
 from lenet.errors import PartialError, StudyError
-from lenet.execution import run_tasks
+from lenet.runs import receipt
 from lenet.studies.folder import StudyFolder
 from lenet.studies.measurement import Order, Result, measure
+from lenet.studies.statistics import check_scipy
 from lenet.studies.study import Study, Task
+from lenet.system.tasks import run_tasks
 
 Watch = Callable[[Task, Result], None]
 """Called with each run as it ends."""
@@ -33,6 +34,7 @@ def run_study(
         PartialError: after the last run, if some could not be done; they can be tried again.
         LenetError: if the data is not to be had, or as `run_tasks`.
     """
+    check_scipy()
     folder = StudyFolder(Path(path))
     with folder.lock():
         folder.begin(study)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lenet.errors import MissingExtraError
 
 RESAMPLES = 9_999
 """Of the bootstrap, and of the permutation test where it cannot try all; 2^13 is still all."""
@@ -71,6 +74,16 @@ def mean_interval(values: NDArray[np.float64], seed: int = 0) -> tuple[float, fl
         return (float(values[0]), float(values[0]))
     low, high = _bootstrap(values, "BCa", seed)
     return _bootstrap(values, "percentile", seed) if np.isnan([low, high]).any() else (low, high)
+
+
+def check_scipy() -> None:
+    """Say what is missing before hours of runs are spent.
+
+    Raises:
+        MissingExtraError: without SciPy.
+    """
+    if importlib.util.find_spec("scipy") is None:
+        raise MissingExtraError("a study's statistics", "SciPy", "studies")
 
 
 def _bootstrap(values: NDArray[np.float64], method: str, seed: int) -> tuple[float, float]:

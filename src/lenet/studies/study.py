@@ -14,9 +14,9 @@ from typing import Any
 import tomli_w
 
 from lenet import data as data_sets
-from lenet import zoo
 from lenet.errors import LenetError, StudyError
-from lenet.recipe import Recipe
+from lenet.network import zoo
+from lenet.recipe.recipe import Recipe
 
 FORMAT = 1
 """Of a run's result; part of every key, so that results of another format are not mixed in."""

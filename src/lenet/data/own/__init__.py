@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.data.arrays import is_array_file, label_indices
-from lenet.data.convention import Convention
 from lenet.data.dataset import Dataset, Split
-from lenet.data.limits import Progress
+from lenet.data.files import arrays_at_hand, is_array_file, label_indices
 from lenet.data.own.collection import Collection, Shape, Target, short_name
 from lenet.data.own.division import Indices, absent_classes, digest, divide, survey
 from lenet.data.own.folder import has_folders, read_folder
-from lenet.data.own.table import array_files, read_files
+from lenet.data.own.table import array_files, read_files, read_images
+from lenet.data.pictures.convention import Convention
+from lenet.data.progress import Progress
 from lenet.data.reading import SIDE, Origin, Reading
 from lenet.errors import DataError, DataNotFoundError
 
-__all__ = ["looks_like_path", "read_like", "read_own"]
+__all__ = ["looks_like_path", "read_arrays", "read_arrays_like", "read_like", "read_own"]
 
 
 def looks_like_path(name: str) -> bool:
@@ -38,7 +39,39 @@ def read_own(
     """
     reading = reading or Reading()
     place = Path(path).expanduser().absolute()
+    collection = _collect(place, _target(reading), progress)
+    return _to_train_on(collection, reading, place, Origin(str(place), reading))
 
+
+def read_arrays(images: Any, labels: Any, reading: Reading | None = None) -> Dataset:
+    """Images and labels at hand as a data set to train on, read and split as a file of them is.
+
+    Raises:
+        DataError: as `read_own`.
+    """
+    reading, given = reading or Reading(), arrays_at_hand(images, labels)
+    collection = read_images([given], given.path, _target(reading), None)
+    return _to_train_on(collection, reading, given.path, None)
+
+
+def read_arrays_like(
+    images: Any,
+    labels: Any,
+    shape: Shape,
+    convention: Convention,
+    class_names: tuple[str, ...],
+) -> Dataset:
+    """The same for a network that was trained on other data; see `read_like`.
+
+    Raises:
+        DataError: as `read_like`.
+    """
+    given = arrays_at_hand(images, labels)
+    collection = read_images([given], given.path, lambda _: (shape, convention, False), None)
+    return _to_score(collection, class_names, given.path, None)
+
+
+def _target(reading: Reading) -> Target:
     def target(stored: Shape) -> tuple[Shape, Convention, bool]:
         shape = (
             reading.channels or stored[0],
@@ -47,11 +80,16 @@ def read_own(
         )
         return shape, reading.convention(min(shape[1:])), reading.resize == "ink"
 
-    collection = _collect(place, target, progress)
+    return target
+
+
+def _to_train_on(
+    collection: Collection, reading: Reading, place: Path, origin: Origin | None
+) -> Dataset:
     labels = label_indices(collection.labels, collection.class_names, str(place))
     splits, words = divide(collection, labels, reading.split_seed, str(place))
     remarks = absent_classes(collection, labels, splits)
-    return _dataset(collection, labels, splits, words, Origin(str(place), reading), remarks)
+    return _dataset(collection, labels, splits, words, place, origin, remarks)
 
 
 def read_like(
@@ -71,6 +109,12 @@ def read_like(
     """
     place = Path(path).expanduser().absolute()
     collection = _collect(place, lambda _: (shape, convention, False), progress)
+    return _to_score(collection, class_names, place, Origin(str(place), Reading()))
+
+
+def _to_score(
+    collection: Collection, class_names: tuple[str, ...], place: Path, origin: Origin | None
+) -> Dataset:
     labels = label_indices(collection.labels, class_names, str(place))
     everything = np.arange(len(labels), dtype=np.int64)
     known = replace(collection, class_names=class_names)
@@ -78,7 +122,7 @@ def read_like(
     words = "all of it is the test split"
     if collection.splits is not None and (collection.splits == "test").any():
         splits, words = divide(known, labels, 0, str(place))
-    return _dataset(known, labels, splits, words, Origin(str(place), Reading()))
+    return _dataset(known, labels, splits, words, place, origin)
 
 
 def _collect(place: Path, target: Target, progress: Progress | None) -> Collection:
@@ -103,7 +147,8 @@ def _dataset(
     labels: NDArray[np.int64],
     splits: dict[str, Indices],
     division: str,
-    origin: Origin,
+    place: Path,
+    origin: Origin | None,
     remarks: tuple[str, ...] = (),
 ) -> Dataset:
     cut = {
@@ -111,7 +156,7 @@ def _dataset(
     }
     names = collection.class_names
     return Dataset(
-        short_name(Path(origin.path)),
+        short_name(place),
         cut["train"],
         cut["test"],
         names,

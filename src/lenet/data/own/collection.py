@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.data.arrays import SUFFIXES
-from lenet.data.convention import Convention
+from lenet.data.files import SUFFIXES
+from lenet.data.pictures.convention import Convention
 from lenet.data.survey import LeftOut
 from lenet.errors import DataError
 

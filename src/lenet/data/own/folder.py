@@ -12,9 +12,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet import machine
-from lenet.data.convention import Convention
-from lenet.data.limits import Progress
 from lenet.data.own.collection import (
     SPLIT_NAMES,
     Collection,
@@ -25,9 +22,12 @@ from lenet.data.own.collection import (
     digest_pixels,
     sort_classes,
 )
-from lenet.data.picture import SUFFIXES, read_picture
+from lenet.data.pictures.convention import Convention
+from lenet.data.pictures.picture import SUFFIXES, read_picture
+from lenet.data.progress import Progress
 from lenet.data.survey import LeftOut
 from lenet.errors import DataError, FormatError
+from lenet.system import machine
 
 WINDOW = 256
 """Pictures that are handed to the threads at once."""

@@ -11,10 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet import machine
-from lenet.data.arrays import Block, ImageFile, is_array_file, open_images
-from lenet.data.convention import Convention
-from lenet.data.limits import Progress
+from lenet.data.files import Block, ImageFile, is_array_file, open_images
 from lenet.data.own.collection import (
     SPLIT_NAMES,
     Collection,
@@ -26,9 +23,12 @@ from lenet.data.own.collection import (
     digest_pixels,
     sort_classes,
 )
-from lenet.data.picture import prepare
+from lenet.data.pictures.convention import Convention
+from lenet.data.pictures.picture import prepare
+from lenet.data.progress import Progress
 from lenet.data.reading import SIDE
 from lenet.errors import DataError
+from lenet.system import machine
 
 BLOCK = 1024
 """Images that are read at once."""
@@ -52,6 +52,18 @@ def read_files(
     """
     picture_shape, picture_convention, _ = target((1, SIDE, SIDE))
     files = [open_images(path, picture_shape, picture_convention) for path in paths]
+    return read_images(files, place, target, progress)
+
+
+def read_images(
+    files: Sequence[ImageFile], place: Path, target: Target, progress: Progress | None
+) -> Collection:
+    """The same of files that are open, or of arrays at hand.
+
+    Raises:
+        DataError: as `read_files`.
+    """
+    _, picture_convention, _ = target((1, SIDE, SIDE))
     splits = _splits(files, place)
     stored = _stored_shape(files, place)
     shape, convention, anew = target(stored)

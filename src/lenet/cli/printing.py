@@ -1,0 +1,38 @@
+"""How a command speaks: text to stdout, tables as columns."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterable, Sequence
+
+WIDTH = 160
+
+
+def say(text: str) -> None:
+    """Print to stdout; a reader that has closed the pipe has seen enough."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def remark(text: str) -> None:
+    """Print to stderr, for what is said beside the answer."""
+    print(f"lenet: {text}", file=sys.stderr, flush=True)
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: str = "") -> str:
+    """Columns of text; `right` holds one letter a column, `r` for those aligned to the right."""
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
+    for heading, side in zip(headings, right.ljust(len(headings)), strict=True):
+        drawn.add_column(heading, justify="right" if side == "r" else "left", no_wrap=True)
+    for row in rows:
+        drawn.add_row(*row)
+    stream = io.StringIO()
+    Console(file=stream, width=WIDTH, markup=False, highlight=False).print(drawn)
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())

@@ -1,0 +1,301 @@
+"""A picture from a file, made into what a network was trained on."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet.data.pictures.convention import Convention
+from lenet.data.pictures.ink import Ink, find_ink, median
+from lenet.errors import FormatError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MOST_PIXELS = 50_000_000
+"""More are refused before they are decoded: a small file can hold a huge picture."""
+
+LONGEST_SIDE = 1024
+"""A larger picture is first reduced by a whole number; networks read 28 pixels."""
+
+ORIENTATION = 0x0112
+"""The EXIF tag that says how a camera was held; 1 is upright."""
+
+FORMATS = (
+    "PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "TGA", "ICO", "JPEG2000", "AVIF",
+)  # fmt: skip
+"""Formats that are decoded, by what is in the file and not by its name.  Those that Pillow hands to
+another program (EPS) or fetches parts of are not among them."""
+
+SUFFIXES = frozenset(
+    {
+        ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm",
+        ".tga", ".ico", ".jp2", ".avif",
+    }
+)  # fmt: skip
+"""Names of files in a folder that are taken for pictures."""
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a picture was after one stage of its preparation: uint8 (channels, height, width)."""
+
+    name: str
+    image: Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture as given, and as the network gets it.
+
+    `given` is uint8 (channels, height, width) of any size, `image` is uint8 in the network's shape.
+    `stages` lead from `given` to `image`.  `inverted` is True where dark ink on light ground was
+    turned around.  `notes` say what was found and done.
+    """
+
+    given: Pixels
+    image: Pixels
+    stages: tuple[Stage, ...]
+    inverted: bool
+    notes: tuple[str, ...] = ()
+
+    @property
+    def plain(self) -> Pixels:
+        """The whole picture in the network's shape, resized and nothing else."""
+        return resized(self.given, *self.image.shape[1:])
+
+
+def read_picture(
+    source: Path | bytes | Image.Image,
+    shape: tuple[int, ...],
+    convention: Convention,
+    name: str | None = None,
+) -> Picture:
+    """Read a file, its bytes, or a picture of Pillow's, and prepare it for a network of `shape`.
+
+    The picture is turned upright (EXIF), laid over white where it is transparent (over black where
+    what is painted is light), and made grey if one channel is wanted; of an animation the first
+    frame is taken.  Then follows what the convention says.
+
+    Raises:
+        FormatError: if there is no picture that can be read, it has too many pixels, or the
+            convention asks for ink and there is none.
+    """
+    place = name or (str(source) if isinstance(source, Path) else "the picture")
+    flat, notes = _open(source, place, "L" if shape[0] == 1 else "RGB")
+    return _make(flat, notes, shape, convention, place)
+
+
+def prepare(image: Pixels, shape: tuple[int, ...], convention: Convention, place: str) -> Picture:
+    """An image uint8 (1 or 3 channels, height, width) made into `shape` as `convention` says.
+
+    Raises:
+        FormatError: if the convention asks for ink and there is none.
+    """
+    flat = _to_picture(image).convert("L" if shape[0] == 1 else "RGB")
+    return _make(flat, [], shape, convention, place)
+
+
+def _make(
+    flat: Image.Image,
+    notes: list[str],
+    shape: tuple[int, ...],
+    convention: Convention,
+    place: str,
+) -> Picture:
+    given = to_array(flat)
+    _, height, width = shape
+    if convention.kind == "ink" and shape[0] == 1:
+        try:
+            ink = find_ink(given[0], convention, height, width)
+        except FormatError as error:
+            raise FormatError(f"{place}: {error}") from error
+        stages = (
+            Stage("as given", given),
+            Stage("ink on its ground", ink.light[None]),
+            Stage("cropped", ink.cropped[None]),
+            Stage("fitted", ink.fitted[None]),
+            Stage("centred", ink.image[None]),
+        )
+        return Picture(given, ink.image[None], stages, ink.inverted, (*notes, _polarity(ink)))
+    return _fit(flat, given, height, width, convention, notes)
+
+
+def _open(
+    source: Path | bytes | Image.Image, place: str, mode: str
+) -> tuple[Image.Image, list[str]]:
+    """The picture in mode L or RGB, upright, without transparency, and not too large."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            # Of odd metadata: the pixels are what matters.
+            warnings.simplefilter("ignore")
+            if isinstance(source, Image.Image):
+                return _upright(source, place, mode)
+            stream = source if isinstance(source, Path) else io.BytesIO(source)
+            with Image.open(stream, formats=_known_formats()) as opened:
+                return _upright(opened, place, mode)
+    except UnidentifiedImageError as error:
+        raise FormatError(f"{place}: not a picture in a format that is known") from error
+    except Image.DecompressionBombError as error:
+        raise FormatError(f"{place}: far too many pixels: {error}") from error
+    except MemoryError as error:
+        raise FormatError(f"{place}: too large to be decoded") from error
+    except FormatError:
+        raise
+    except Exception as error:  # Pillow's decoders let many kinds through for damaged files
+        raise FormatError(f"{place}: this picture cannot be read: {error}") from error
+
+
+def _upright(opened: Image.Image, place: str, mode: str) -> tuple[Image.Image, list[str]]:
+    from PIL import ImageOps
+
+    if opened.width * opened.height > MOST_PIXELS:
+        raise FormatError(
+            f"{place}: {opened.width}x{opened.height} pixels are too many; "
+            f"make it smaller than {MOST_PIXELS:,}"
+        )
+    notes, frames = [], getattr(opened, "n_frames", 1)
+    if frames > 1:
+        notes.append(f"the first of {frames} frames")
+    # Only JPEG can: it is decoded at a fraction of its size.
+    opened.draft(None, (LONGEST_SIDE, LONGEST_SIDE))
+    opened.load()
+    if opened.getexif().get(ORIENTATION, 1) != 1:
+        notes.append("turned upright (EXIF)")
+        opened = ImageOps.exif_transpose(opened)
+    return _flatten(_to_8_bits(_reduce(opened)), mode, notes), notes
+
+
+@cache
+def _known_formats() -> list[str]:
+    """Those of `FORMATS` that this Pillow was built with."""
+    from PIL import Image
+
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _to_8_bits(picture: Image.Image) -> Image.Image:
+    """16-bit and floating greys scaled to 0 to 255; Pillow itself would cut them off at 255."""
+    from PIL import Image
+
+    if picture.mode not in ("I", "F") and not picture.mode.startswith("I;16"):
+        return picture
+    values = np.asarray(picture, np.float64)
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite(high - low):
+        raise ValueError("a pixel is not a finite number")
+    top = 1.0 if picture.mode == "F" and high <= 1.0 else 255.0 if high <= 255.0 else 65535.0
+    if low < 0.0 or high > top:
+        values, top = values - low, high - low
+    return Image.fromarray((values * (255.0 / top)).round().astype(np.uint8))
+
+
+def _reduce(picture: Image.Image) -> Image.Image:
+    factor = -(-max(picture.size) // LONGEST_SIDE)
+    if factor == 1:
+        return picture
+    wide = "RGBA" if picture.mode in ("P", "PA", "1") else "I" if "I;16" in picture.mode else None
+    return (picture.convert(wide) if wide else picture).reduce(factor)
+
+
+def _flatten(picture: Image.Image, mode: str, notes: list[str]) -> Image.Image:
+    """Without transparency, in mode L or RGB."""
+    from PIL import Image
+
+    if not picture.has_transparency_data:
+        return (
+            picture.convert("RGB").convert(mode)
+            if picture.mode == "CMYK"
+            else picture.convert(mode)
+        )
+    painted = picture.convert("RGBA")
+    grey = np.asarray(painted.convert("L"), np.float64)
+    alpha = np.asarray(painted.getchannel("A"), np.float64)
+    # Light paint on nothing, as a chalk drawing is saved, would vanish on white.
+    light = alpha.min() < 128 and alpha.sum() > 0 and (grey * alpha).sum() / alpha.sum() > 127.5
+    ground = "black" if light else "white"
+    if alpha.min() < 255:
+        notes.append(f"laid over {ground}")
+    flat = Image.alpha_composite(Image.new("RGBA", painted.size, ground), painted)
+    return flat.convert(mode)
+
+
+def _fit(
+    flat: Image.Image,
+    given: Pixels,
+    height: int,
+    width: int,
+    convention: Convention,
+    notes: list[str],
+) -> Picture:
+    from PIL import Image, ImageOps
+
+    inverted = convention.light_ink and len(given) == 1 and _is_light(given[0])
+    turned = ImageOps.invert(flat) if inverted else flat
+    if convention.kind == "stretch":
+        image = _resize(turned, height, width)
+    else:
+        fitted = ImageOps.pad(
+            turned, (width, height), Image.Resampling.LANCZOS, color=_ground(turned)
+        )
+        image = to_array(fitted)
+    stages = [Stage("as given", given), Stage("resized", image)]
+    if inverted:
+        stages.insert(1, Stage("turned around", to_array(turned)))
+        notes = [*notes, "a light ground, turned around"]
+    return Picture(given, image, tuple(stages), inverted, tuple(notes))
+
+
+def _polarity(ink: Ink) -> str:
+    return "dark ink on light ground, turned around" if ink.inverted else "light ink on dark ground"
+
+
+def _resize(picture: Image.Image, height: int, width: int) -> Pixels:
+    from PIL import Image
+
+    return to_array(picture.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def resized(image: Pixels, height: int, width: int) -> Pixels:
+    """An image uint8 (1 or 3 channels, height, width) in another size, anti-aliased."""
+    return _resize(_to_picture(image), height, width)
+
+
+def _to_picture(image: Pixels) -> Image.Image:
+    """uint8 (1 or 3 channels, height, width) as a picture of mode L or RGB."""
+    from PIL import Image
+
+    return Image.fromarray(image[0] if len(image) == 1 else np.moveaxis(image, 0, -1))
+
+
+def to_array(picture: Image.Image) -> Pixels:
+    """A picture of mode L or RGB as uint8 (channels, height, width)."""
+    pixels = np.asarray(picture, np.uint8)
+    return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
+
+
+def _edge(grey: Pixels) -> Pixels:
+    return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+
+
+def _is_light(grey: Pixels) -> bool:
+    """Whether the ground, taken from the picture's edge, is lighter than half."""
+    return median(_edge(grey)) > 127.5
+
+
+def _ground(picture: Image.Image) -> int | tuple[int, ...]:
+    """The colour to fill up with where the picture is not as wide as it is high."""
+    colours = [int(median(_edge(channel))) for channel in to_array(picture)]
+    return colours[0] if len(colours) == 1 else tuple(colours)

@@ -1,0 +1,399 @@
+"""A trained network at hand: `lenet.load`, `lenet.train`, and what can be asked of it.
+
+It may know everything from `show` and `export` down.  Figures, reports and bulk prediction are
+imported where they are asked for, since most calls need none of them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet.data import Convention, Reading, Source
+from lenet.engines.base import Engine
+from lenet.errors import RunError
+from lenet.network import Spec, zoo
+from lenet.prediction.evaluation import evaluate_network, open_network
+from lenet.prediction.inputs import (
+    Picture,
+    each_picture,
+    follow_any,
+    is_several,
+    prepare_any,
+    to_images,
+)
+from lenet.prediction.metrics import Evaluation, log_probabilities
+from lenet.prediction.network import Answer, check_top, rank
+from lenet.recipe import Recipe
+from lenet.runs import checkpoint as checkpoints
+from lenet.runs.checkpoint import Checkpoint
+from lenet.runs.run import Run, find_run
+from lenet.show.live import Display, in_notebook, open_display
+from lenet.show.watching import watch_with
+from lenet.training import session
+
+if TYPE_CHECKING:
+    from lenet.prediction.explanation import Explanation
+
+
+@final
+class Model:
+    """A trained network in memory: weights, classes, how its pictures were made, an open engine.
+
+    `run` is its folder on disk, or None where there is none.  `lenet.load` and `lenet.train` make
+    one.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, engine: Engine, run: Run | None = None) -> None:
+        self.checkpoint = checkpoint
+        self.run = run
+        self._engine = engine
+        self._shape = checkpoint.spec.input_shape
+
+    @property
+    def spec(self) -> Spec:
+        """The network as data."""
+        return self.checkpoint.spec
+
+    @property
+    def recipe(self) -> Recipe:
+        """Every number of its training."""
+        return self.checkpoint.recipe
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """By label."""
+        return self.checkpoint.data.class_names
+
+    @property
+    def convention(self) -> Convention:
+        """What is done to a picture before the network sees it."""
+        return self.checkpoint.data.convention
+
+    @property
+    def weights(self) -> Mapping[str, NDArray[np.float32]]:
+        """Name -> array, with the names and shapes of `Spec.weight_shapes`."""
+        return self.checkpoint.state.weights
+
+    def logits(self, images: Any) -> NDArray[np.float32]:
+        """(n, classes) for images in the network's shape; one image is a batch of one.
+
+        `images` are (n, channels, height, width), (n, height, width) or (height, width), uint8 from
+        0 to 255 or fractions from 0 to 1; channels may be last.
+
+        Raises:
+            InputError: on any other shape, range or type.
+        """
+        engine = self._engine
+        return engine.logits(engine.place(to_images(images, self._shape)))
+
+    def __call__(self, images: Any) -> NDArray[np.float64]:
+        """The probabilities of the classes, (n, classes); `images` as in `logits`.
+
+        Raises:
+            InputError: as `logits`.
+        """
+        return np.exp(log_probabilities(self.logits(images)))
+
+    def predict(self, pictures: Picture, top: int = 1) -> Answer | list[Answer]:
+        """What pictures show: an answer for one, a list for several.
+
+        A picture is a path, the bytes of a file, a picture of Pillow's, or an array of any size.
+        (n, height, width) is n pictures, (height, width, 3) and (height, width, 4) are one in
+        colour.  An array in the network's shape is taken as it is, all else is prepared as the
+        training data was.  Up to four images are answered one by one, for their latency, which
+        rounds the last digits otherwise than a batch does.  For files in bulk see `lenet predict`.
+
+        Raises:
+            FormatError: at the first picture that cannot be read.
+            InputError: if something is no picture.
+            UsageError: if `top` is out of range.
+        """
+        check_top(top, self.class_names)
+        if not is_several(pictures, self._shape):
+            return self._answer([pictures], top)[0]
+        return self._answer(each_picture(pictures), top)
+
+    def _answer(self, pictures: Any, top: int) -> list[Answer]:
+        prepared = [
+            prepare_any(picture, self._shape, self.convention, f"picture {index}")
+            for index, picture in enumerate(pictures)
+        ]
+        if not prepared:
+            return []
+        engine, images = self._engine, np.stack([each.image for each in prepared])
+        found = np.exp(log_probabilities(engine.logits(engine.place(images))))
+        return list(rank(found, prepared, self.class_names, top))
+
+    def evaluate(
+        self,
+        split: str = "test",
+        data: Source | None = None,
+        data_dir: str | Path | None = None,
+    ) -> Evaluation:
+        """Scores on a split of the data it was trained on, or of other data with the same classes.
+
+        Raises:
+            UsageError: if there is no such split, or the data does not fit.
+            DataError: if the data cannot be had.
+        """
+        found = evaluate_network(self._engine, self.checkpoint, data, split, data_dir=data_dir)
+        return found.evaluation
+
+    def explain(self, picture: Picture, data_dir: str | Path | None = None) -> Decision:
+        """One decision, layer by layer; `picture` is any single one, or `SPLIT:INDEX` as `test:17`.
+
+        Raises:
+            FormatError, InputError: as `predict`.
+            UsageError: if there is no such image.
+        """
+        from lenet.prediction.explanation import explain_example, explain_picture
+
+        engine, checkpoint = self._engine, self.checkpoint
+        if isinstance(picture, str):
+            split, colon, index = picture.partition(":")
+            if colon and split in ("train", "validation", "test"):
+                return Decision(explain_example(engine, checkpoint, split, index, data_dir))
+        name = Path(picture).name if isinstance(picture, str | Path) else "picture"
+        read = follow_any(picture, self._shape, self.convention, name)
+        return Decision(explain_picture(engine, checkpoint, read, name))
+
+    def plot(self) -> Chart:
+        """The note's figure: the curves of the training, as SVG that a notebook shows.
+
+        Raises:
+            RunError: if the network has no run.
+        """
+        from lenet.show.chart import NOTE_SERIES, line_chart
+
+        run = self._need_run("the curves of a training")
+        return Chart(line_chart(run.history(), NOTE_SERIES, self.recipe.epochs, run.name))
+
+    def report(self, out: str | Path | None = None, data_dir: str | Path | None = None) -> Path:
+        """Write its report as one HTML file, by default into its run's folder.
+
+        Raises:
+            RunError: if the network has no run.
+        """
+        from lenet.show.report import write_report
+
+        return write_report([self._need_run("a report").path], out, data_dir=data_dir)
+
+    def summary(self) -> Summary:
+        """A table of the layers: shapes, parameters, multiply-adds; a notebook shows it as one."""
+        return Summary(self.spec)
+
+    def __repr__(self) -> str:
+        data = self.checkpoint.data.name
+        where = "" if self.run is None else f", {self.run.path}"
+        return f"<lenet.Model {self.spec.name} on {data}, {len(self.class_names)} classes{where}>"
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
+
+    def _need_run(self, what: str) -> Run:
+        if self.run is None:
+            raise RunError(
+                f"{what} is made from a run's folder, and this network was loaded from a file "
+                "alone; load the folder"
+            )
+        return self.run
+
+
+@final
+class Chart(str):
+    """SVG text that a notebook shows as a picture."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return str(self)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An explanation, which a notebook shows as a picture."""
+
+    explanation: Explanation
+
+    @property
+    def class_name(self) -> str:
+        """The answer."""
+        return self.explanation.class_names[self.explanation.prediction]
+
+    @property
+    def probability(self) -> float:
+        """Of the answer."""
+        return float(self.explanation.probabilities[self.explanation.prediction])
+
+    def save(self, path: str | Path) -> Path:
+        """Draw it to `path` (PNG, or what the ending says)."""
+        from lenet.show.figures import draw_decision
+
+        draw_decision(self.explanation, Path(path))
+        return Path(path)
+
+    def _repr_png_(self) -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            return self.save(Path(folder) / "decision.png").read_bytes()
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The layers of a network as a table."""
+
+    spec: Spec
+
+    HEADINGS = ("layer", "what it is", "output", "parameters", "multiply-adds")
+
+    def rows(self) -> list[tuple[str, str, str, str, str]]:
+        """A row a layer, in the order of `HEADINGS`, and one for all."""
+        rows = [
+            (
+                row.name,
+                layer.describe(row.output_shape),
+                "x".join(map(str, row.output_shape)),
+                f"{row.parameters:,}",
+                f"{row.multiply_adds:,}",
+            )
+            for layer, row in zip(self.spec.layers, self.spec.counts(), strict=True)
+        ]
+        given = "x".join(map(str, self.spec.input_shape))
+        total = (f"{self.spec.parameters:,}", f"{self.spec.multiply_adds:,}")
+        return [("input", "pixels, 0 to 255", given, "", ""), *rows, ("all", "", "", *total)]
+
+    def __str__(self) -> str:
+        rows = [self.HEADINGS, *self.rows()]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(self.HEADINGS))]
+        lines = []
+        for row in rows:
+            left = "  ".join(
+                text.ljust(width) for text, width in zip(row[:3], widths, strict=False)
+            )
+            right = "  ".join(
+                text.rjust(width) for text, width in zip(row[3:], widths[3:], strict=True)
+            )
+            lines.append(f"{left}  {right}".rstrip())
+        return "\n".join([self.spec.name, *lines])
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{heading}</th>" for heading in self.HEADINGS)
+        body = "".join(
+            f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in self.rows()
+        )
+        return f"<table><caption>{escape(self.spec.name)}</caption><tr>{head}</tr>{body}</table>"
+
+
+def load(
+    path: str | Path,
+    which: str | None = None,
+    *,
+    engine: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+) -> Model:
+    """A trained network from a run's folder, or from a checkpoint's file.
+
+    `path` may be `last`, the newest run in `runs/`.  `which` is "last" or "best"; by default the
+    best where there is one.
+
+    Raises:
+        RunError: if nothing is there, or it cannot be read.
+        EngineError: if the engine or device is not available.
+    """
+    place = Path(path)
+    if place.is_file():
+        run, checkpoint = None, checkpoints.read(place)
+    else:
+        run = find_run(path)
+        checkpoint = run.checkpoint(which)
+    opened = open_network(checkpoint, engine=engine, device=device, threads=threads)
+    return Model(checkpoint, opened, run)
+
+
+def train(
+    model: str | Spec = zoo.DEFAULT_MODEL,
+    data: Source = "fashion-mnist",
+    recipe: Recipe | None = None,
+    *,
+    reading: Reading | None = None,
+    out: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    engine: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    checkpoint_every: int = 0,
+    display: Display | None = None,
+    **changes: Any,
+) -> Model:
+    """Train a network, and return it with its run at `model.run`.
+
+    See `lenet.training.session.train` for the arguments.  `display` shows the training while it
+    runs: by default the note's figure in a notebook, and nothing elsewhere.
+
+    Raises:
+        LenetError: any branch of the tree in `lenet.errors`; before the first step if it can.
+        InterruptedRunError: after Ctrl-C or SIGTERM, when the checkpoint is written.
+    """
+    shown = display or open_display(quiet=not in_notebook())
+    run = session.train(
+        model,
+        data,
+        recipe,
+        reading=reading,
+        out=out,
+        data_dir=data_dir,
+        engine=engine,
+        device=device,
+        threads=threads,
+        checkpoint_every=checkpoint_every,
+        watcher=watch_with(shown),
+        progress=shown.download,
+        **changes,
+    )
+    return load(run.path, engine=engine, device=device, threads=threads)
+
+
+def resume(
+    path: str | Path,
+    *,
+    data: Source | None = None,
+    data_dir: str | Path | None = None,
+    engine: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    checkpoint_every: int = 0,
+    display: Display | None = None,
+) -> Model:
+    """Go on with a run from its newest checkpoint, to the same bytes as without a stop.
+
+    See `lenet.training.session.resume` for the arguments.
+
+    Raises:
+        LenetError, InterruptedRunError: as `train`.
+    """
+    shown = display or open_display(quiet=not in_notebook())
+    run = session.resume(
+        path,
+        data=data,
+        data_dir=data_dir,
+        engine=engine,
+        device=device,
+        threads=threads,
+        checkpoint_every=checkpoint_every,
+        watcher=watch_with(shown),
+        progress=shown.download,
+    )
+    return load(run.path, engine=engine, device=device, threads=threads)

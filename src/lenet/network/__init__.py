@@ -1,0 +1,9 @@
+"""Networks as data: layers, specs, the zoo of named ones, and their initial weights.
+
+It may know recipes, for the initialiser; it knows no engine and no data set.
+"""
+
+from lenet.network.layers import Convolution, Dense, Layer, LayerCounts, Pooling, Shape
+from lenet.network.spec import Spec
+
+__all__ = ["Convolution", "Dense", "Layer", "LayerCounts", "Pooling", "Shape", "Spec"]

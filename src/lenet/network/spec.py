@@ -1,0 +1,122 @@
+"""A network as data: its layers in order, and the shapes and counts that follow from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, final
+
+from lenet.errors import SpecError
+from lenet.network import layers
+from lenet.network.layers import Layer, LayerCounts, Shape
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A network: input size, pixel scaling and layers.
+
+    A stored pixel p (0 to 255) enters the network as `p * pixel_scale + pixel_shift`.
+
+    Raises:
+        SpecError: if a layer does not fit, names repeat, or the last layer is not dense.
+
+    """
+
+    name: str
+    channels: int
+    height: int
+    width: int
+    layers: tuple[Layer, ...]
+    pixel_scale: float = 1.0 / 255.0
+    pixel_shift: float = 0.0
+
+    def __post_init__(self) -> None:
+        names = [layer.name for layer in self.layers]
+        if len(set(names)) != len(names):
+            raise SpecError(f"{self.name}: layer names repeat in {names}; give each layer its own")
+        if min(self.input_shape) < 1:
+            raise SpecError(f"{self.name}: input {self.input_shape} must be at least 1x1x1")
+        if not self.layers or self.layers[-1].operation != "dense":
+            raise SpecError(f"{self.name}: the last layer must be dense, one output per class")
+        if not (math.isfinite(self.pixel_scale) and math.isfinite(self.pixel_shift)):
+            raise SpecError(f"{self.name}: pixel_scale and pixel_shift must be finite numbers")
+        for layer, shape in self._walk():
+            layer.check(shape)
+            if min(layer.output_shape(shape)) < 1:
+                raise SpecError(
+                    f"layer {layer.name}: nothing is left of its input {shape}; "
+                    "use a larger picture"
+                )
+
+    @property
+    def input_shape(self) -> Shape:
+        """(channels, height, width) of one image."""
+        return (self.channels, self.height, self.width)
+
+    @property
+    def classes(self) -> int:
+        """Number of logits."""
+        return self.layers[-1].outputs
+
+    def _walk(self) -> Iterator[tuple[Layer, Shape]]:
+        """Each layer with the shape that enters it."""
+        shape = self.input_shape
+        for layer in self.layers:
+            yield layer, shape
+            shape = layer.output_shape(shape)
+
+    def counts(self) -> tuple[LayerCounts, ...]:
+        """Shapes and counts of each layer, in order."""
+        return tuple(layer.counts(shape) for layer, shape in self._walk())
+
+    def weight_shapes(self) -> dict[str, Shape]:
+        """Name -> shape of every array of weights, in the order of the layers.
+
+        `C1.weight` is (outputs, inputs, rows, columns), `F6.weight` is (outputs, inputs), and a
+        bias is (outputs,): the shapes of PyTorch's `state_dict`.
+        """
+        return {
+            f"{layer.name}.{name}": weight
+            for layer, shape in self._walk()
+            for name, weight in layer.weight_shapes(shape).items()
+        }
+
+    @property
+    def parameters(self) -> int:
+        """Number of trainable numbers."""
+        return sum(row.parameters for row in self.counts())
+
+    @property
+    def connections(self) -> int:
+        """Number of connections, in the sense of the 1998 paper."""
+        return sum(row.connections for row in self.counts())
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of one forward pass of one image (convolutions and dense layers)."""
+        return sum(row.multiply_adds for row in self.counts())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The network as plain JSON values; `from_dict` reads it back."""
+        head = {key: getattr(self, key) for key in _HEAD}
+        return {**head, "layers": [layers.to_dict(layer) for layer in self.layers]}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Spec:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            SpecError: on unknown or missing keys, or layers that do not fit.
+
+        """
+        try:
+            rows = tuple(layers.from_dict(layer) for layer in values["layers"])
+            rest = {key: value for key, value in values.items() if key != "layers"}
+            return cls(layers=rows, **rest)
+        except (KeyError, TypeError, ValueError) as error:
+            raise SpecError(f"not the description of a network: {error}") from error
+
+
+_HEAD = ("name", "channels", "height", "width", "pixel_scale", "pixel_shift")

@@ -1,0 +1,103 @@
+"""Which input a process was at when it died: kept where a killed process leaves it."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from lenet.data.pictures.convention import Convention
+from lenet.data.pictures.picture import read_picture
+from lenet.errors import FormatError
+
+MOST_SECONDS = 60.0
+"""A picture that takes longer is given up; the slowest real ones take a few."""
+
+
+class Attempt:
+    """One process's try at a shard.
+
+    The inputs at which earlier tries ended are `suspects`: one of them may have killed its process,
+    or it was killed by chance while it was there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._path = path
+        try:
+            before = np.frombuffer(path.read_bytes(), np.int64)
+        except (OSError, ValueError):
+            before = np.zeros(0, np.int64)
+        self.suspects = frozenset(before[before >= 0].tolist())
+        path.write_bytes(np.array([-1, *sorted(self.suspects)], np.int64).tobytes())
+        with open(path, "r+b") as file:
+            self._memory = mmap.mmap(file.fileno(), 0)
+
+    def at(self, row: int) -> None:
+        """The next thing that happens is the reading of input `row` of the shard."""
+        struct.pack_into("=q", self._memory, 0, row)
+
+    def end(self) -> None:
+        """The shard is done."""
+        self._memory.close()
+        self._path.unlink(missing_ok=True)
+
+
+@contextmanager
+def time_limit(is_ours: bool) -> Iterator[None]:
+    """Let the system end this process after `MOST_SECONDS`, whatever it is doing, if it `is_ours`.
+
+    A decoder may never come back to Python, so that nothing milder would do.
+    """
+    if not is_ours or not hasattr(signal, "setitimer"):
+        yield
+        return
+    signal.setitimer(signal.ITIMER_REAL, MOST_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+
+def try_apart(content: bytes, name: str, shape: tuple[int, ...], convention: Convention) -> None:
+    """Read a picture in a process of its own, to see whether it survives.
+
+    Raises:
+        FormatError: if it does not.
+    """
+    words = [sys.executable, "-m", __name__, json.dumps([shape, asdict(convention)])]
+    try:
+        done = subprocess.run(
+            words,
+            input=content,
+            timeout=MOST_SECONDS,
+            check=False,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise FormatError(f"{name}: reading it takes more than {MOST_SECONDS:g} s") from error
+    if done.returncode:
+        raise FormatError(f"{name}: reading it kills the process (exit {done.returncode})")
+
+
+def _main() -> None:
+    shape, convention = json.loads(sys.argv[1])
+    try:
+        read_picture(sys.stdin.buffer.read(), tuple(shape), Convention(**convention))
+    except FormatError:
+        os._exit(0)  # bad, but harmless
+
+
+if __name__ == "__main__":
+    _main()

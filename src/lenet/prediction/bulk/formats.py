@@ -1,0 +1,123 @@
+"""Answers as CSV, JSON lines or Parquet: the same columns in each."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, BinaryIO
+
+from lenet.errors import UsageError
+from lenet.prediction.network import Answer
+
+FORMATS = ("csv", "jsonl", "parquet")
+PARQUET_CURE = "install it with: pip install 'lenet[parquet]'"
+
+Row = dict[str, Any]
+"""An answer by column: the names of `columns`."""
+
+
+def columns(top: int) -> list[str]:
+    """`path`, `class`, `probability`, then `class_2`, `probability_2` and so on, then `notes`."""
+    ranks = ["", *(f"_{rank}" for rank in range(2, top + 1))]
+    return ["path", *(name + rank for rank in ranks for name in ("class", "probability")), "notes"]
+
+
+def shown(path: str) -> str:
+    r"""A path as text: a byte that is no UTF-8 becomes `\xNN`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def values(answer: Answer) -> list[Any]:
+    """An answer in the order of `columns`."""
+    pairs = zip(answer.classes, answer.probabilities, strict=True)
+    return [
+        shown(answer.name),
+        *(value for pair in pairs for value in pair),
+        "; ".join(answer.notes),
+    ]
+
+
+def encode(answers: Sequence[Answer], top: int, kind: str) -> bytes:
+    """A whole file with these answers, of `kind` csv, jsonl or parquet.
+
+    Raises:
+        UsageError: if pyarrow is needed and missing.
+    """
+    names, rows = columns(top), [values(answer) for answer in answers]
+    if kind == "csv":
+        return table_of(names, rows)
+    if kind == "jsonl":
+        lines = [json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) for row in rows]
+        return "".join(line + "\n" for line in lines).encode()
+    return _parquet(names, rows)
+
+
+def table_of(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    """CSV with a heading, quoted as RFC 4180 says; lines end in a line feed."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(rows)
+    return stream.getvalue().encode()
+
+
+def _parquet(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
+    arrow, parquet = open_arrow()
+    kinds = [arrow.float64() if "probability" in name else arrow.string() for name in names]
+    schema = arrow.schema(list(zip(names, kinds, strict=True)))
+    arrays = [arrow.array([row[index] for row in rows], kind) for index, kind in enumerate(kinds)]
+    stream = io.BytesIO()
+    parquet.write_table(arrow.table(arrays, schema=schema), stream)
+    return stream.getvalue()
+
+
+def open_arrow() -> tuple[ModuleType, ModuleType]:
+    """`pyarrow` and its Parquet part.
+
+    Raises:
+        UsageError: if it is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise UsageError(f"Parquet needs pyarrow, which is missing; {PARQUET_CURE}") from error
+    return pyarrow, pyarrow.parquet
+
+
+def join(shards: Sequence[Path], kind: str, file: BinaryIO) -> None:
+    """Write all `shards` to `file` as one file, holding one shard at a time."""
+    if kind == "parquet":
+        _, parquet = open_arrow()
+        with parquet.ParquetWriter(file, parquet.read_schema(shards[0])) as writer:
+            for shard in shards:
+                writer.write_table(parquet.read_table(shard))
+        return
+    for number, shard in enumerate(shards):
+        with open(shard, "rb") as source:
+            if kind == "csv" and number:
+                source.readline()  # the heading; no column's name holds a line feed
+            shutil.copyfileobj(source, file)
+
+
+def read(shard: Path, kind: str) -> Iterator[Row]:
+    """The rows of one file."""
+    if kind == "parquet":
+        _, parquet = open_arrow()
+        yield from parquet.read_table(shard).to_pylist()
+        return
+    with open(shard, encoding="utf-8", newline="") as file:
+        if kind == "jsonl":
+            yield from map(json.loads, file)
+            return
+        for row in csv.DictReader(file):
+            yield {
+                name: float(value) if "probability" in name else value
+                for name, value in row.items()
+            }

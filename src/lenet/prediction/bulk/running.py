@@ -1,0 +1,347 @@
+"""Many inputs answered in shards, on all cores or on a cluster, and gone on with after a stop."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from lenet.data.pictures.picture import SUFFIXES
+from lenet.errors import PartialError, UsageError
+from lenet.prediction.bulk import formats
+from lenet.prediction.bulk.folder import Manifest, PredictionFolder
+from lenet.prediction.bulk.inputs import Inputs, Listing, write_listing
+from lenet.prediction.bulk.progress import PredictionProgress
+from lenet.prediction.bulk.shard import Clock, Order, Problem, Shard, answer_pieces, answer_shard
+from lenet.prediction.network import Answer, Network, check_top
+from lenet.runs import receipt
+from lenet.runs.run import open_run
+from lenet.system import machine
+from lenet.system.files import PARTIAL
+from lenet.system.tasks import run_tasks
+
+FORMAT = 1
+
+NO_FOLDERS = frozenset({*SUFFIXES, ".json", ".tsv", ".txt", ".xlsx", ".gz"})
+"""Who names an --out like this wants a file, which would be a folder."""
+
+MOST_FEW = 100
+"""Images that are answered at once, where the answers are printed."""
+
+RECEIPT_SECONDS = 10.0
+"""Between two updates of the receipt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How many images were answered, how many inputs could not be used, and the first of them.
+
+    `failures` are shards that could not be done at all.  `errors` is where all problems are.
+    """
+
+    answers: int
+    problems: int
+    first: Problem | None
+    failures: tuple[str, ...]
+    out: Path
+    errors: Path
+
+    def check(self) -> None:
+        """Say what is missing.
+
+        Raises:
+            PartialError: if something is.
+        """
+        if self.failures:
+            raise PartialError(
+                f"{len(self.failures)} shards could not be done, the others are kept; the first "
+                f"one, {self.failures[0]}; run the same command again to try them again"
+            )
+        if self.first is not None:
+            total = self.answers + self.problems
+            name, reason = self.first
+            raise PartialError(
+                f"{self.problems:,} of {total:,} inputs could not be used, the others are done; "
+                f"the first one: {name}: {reason}; see {self.errors}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Orders(Sequence[Order]):
+    """An order for each shard that is missing, made when it is asked for."""
+
+    listing: Listing
+    numbers: list[int]
+    network: Network
+    kind: str
+    top: int
+    attempts: str
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: Any) -> Any:
+        number = self.numbers[index]
+        pieces, folder = self.listing[number], str(Path.cwd())
+        return Order(
+            number, pieces, self.network, self.kind, self.top, folder, os.getpid(), self.attempts
+        )
+
+
+def predict(
+    run: str | Path,
+    inputs: Sequence[str] | Inputs,
+    out: str | Path,
+    *,
+    kind: str | None = None,
+    top: int = 1,
+    which: str | None = None,
+    engine: str = "auto",
+    processes: int | None = None,
+    cluster: str | None = None,
+    shard_rows: int | None = None,
+    stdin: BinaryIO | None = None,
+    progress: PredictionProgress | None = None,
+) -> Outcome:
+    """Answer every input that `inputs` name, into the folder or file `out`.
+
+    A name that ends in .csv, .jsonl or .parquet is one file; its shards are in a hidden folder
+    beside it until all are done.  What an earlier call with the same inputs, network and format has
+    done is not done again.
+
+    Raises:
+        UsageError: if there is nothing to do, or `out` belongs to something else.
+        LenetError: as `open_run`, `Run.checkpoint`, `open_engine` and `run_tasks`.
+    """
+    checkpoint = open_run(run).checkpoint(which)
+    network = Network.of(checkpoint, engine)
+    target = Path(out)
+    is_file = target.suffix[1:] in formats.FORMATS
+    kind = _choose_kind(target, kind)
+    check_top(top, network.class_names)
+    _check_target(target, is_file)
+    folder = PredictionFolder(target.with_name(f".{target.name}{PARTIAL}") if is_file else target)
+    session = _Session(folder, network, kind, top, progress or PredictionProgress(quiet=True))
+    was_there = folder.path.exists()
+    try:
+        with folder.lock():
+            found = inputs if isinstance(inputs, Inputs) else Inputs(inputs, stdin)
+            listing = session.begin(found, shard_rows, starts_over=is_file)
+            failures = session.run(listing, processes, cluster)
+            outcome = session.end(listing, failures, target if is_file else None)
+    except BaseException:
+        if not was_there and not (folder.path / "manifest.json").exists():
+            shutil.rmtree(folder.path, ignore_errors=True)
+        raise
+    if is_file and not failures:
+        shutil.rmtree(folder.path)
+    return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Few:
+    """Answers to a few inputs, and the inputs that have none."""
+
+    answers: tuple[Answer, ...]
+    problems: tuple[Problem, ...]
+
+    def check(self) -> None:
+        """Say what is missing.
+
+        Raises:
+            PartialError: if something is.
+        """
+        if self.problems:
+            total, (name, reason) = len(self.answers) + len(self.problems), self.problems[0]
+            raise PartialError(
+                f"{len(self.problems):,} of {total:,} inputs could not be used, the others are "
+                f"done; the first one: {name}: {reason}"
+            )
+
+
+def answer_few(
+    run: str | Path,
+    inputs: Inputs,
+    *,
+    top: int = 1,
+    which: str | None = None,
+    engine: str = "auto",
+) -> Few | None:
+    """Answer the inputs at once where they are few, with nothing on disk.
+
+    None if they are more than `MOST_FEW` images, or one of them killed the process that read it:
+    then `predict_aside` is the way.
+
+    Raises:
+        UsageError: if there is nothing to do, or `top` is out of range.
+        LenetError: as `predict`.
+    """
+    network = Network.of(open_run(run).checkpoint(which), engine)
+    check_top(top, network.class_names)
+    pieces = inputs.few(MOST_FEW)
+    if pieces is None:
+        return None
+    if not pieces:
+        raise inputs.nothing()
+    order = Order(0, pieces, network, formats.FORMATS[0], top, str(Path.cwd()), os.getpid(), None)
+    answers, problems = answer_pieces(order, Clock())
+    return Few(tuple(answers), tuple(problems))
+
+
+@contextmanager
+def predict_aside(
+    run: str | Path, inputs: Inputs, **options: Any
+) -> Iterator[tuple[Outcome, PredictionFolder]]:
+    """The same into a folder that is gone after the block, for answers that are shown and not kept.
+
+    Raises:
+        LenetError: as `predict`.
+    """
+    with tempfile.TemporaryDirectory(prefix="lenet-") as scratch:
+        folder = PredictionFolder(Path(scratch) / "answers")
+        yield predict(run, inputs, folder.path, **options), folder
+
+
+def _check_target(target: Path, is_file: bool) -> None:
+    if is_file and target.is_dir():
+        raise UsageError(f"{target}: a folder with the name of a file; choose another --out")
+    if target.suffix.lower() in NO_FOLDERS and not target.is_dir():
+        raise UsageError(
+            f"--out {target}: lenet writes .csv, .jsonl and .parquet files, and folders"
+        )
+
+
+def _choose_kind(target: Path, kind: str | None) -> str:
+    suffix = target.suffix[1:]
+    chosen = kind or (suffix if suffix in formats.FORMATS else formats.FORMATS[0])
+    if chosen not in formats.FORMATS:
+        known = ", ".join(formats.FORMATS)
+        raise UsageError(f"--format {chosen}: into files lenet writes {known}")
+    if suffix in formats.FORMATS and chosen != suffix:
+        raise UsageError(f"--format {chosen} and --out {target} do not agree; leave out --format")
+    if chosen == "parquet":
+        formats.open_arrow()
+    return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """One call of `predict`, which holds the folder."""
+
+    folder: PredictionFolder
+    network: Network
+    kind: str
+    top: int
+    progress: PredictionProgress
+
+    def begin(
+        self,
+        inputs: Inputs,
+        shard_rows: int | None,
+        starts_over: bool,
+    ) -> Listing:
+        """List the inputs, and go on with the folder if it holds the same ones."""
+        aside = self.folder.path / f".inputs.jsonl.{os.getpid()}{PARTIAL}"
+        try:
+            listing = write_listing(inputs, aside, shard_rows)
+            if not listing.rows:
+                raise inputs.nothing()
+            self.folder.begin(self._manifest(listing), starts_over)
+            os.replace(aside, self.folder.inputs_path)
+        finally:
+            aside.unlink(missing_ok=True)
+        return listing.at(self.folder.inputs_path)
+
+    def _manifest(self, listing: Listing) -> Manifest:
+        return {
+            "format": FORMAT,
+            "inputs": {"images": listing.rows, "sha256": listing.digest},
+            "network": {
+                "name": self.network.spec.name,
+                "engine": self.network.engine,
+                "sha256": self.network.digest,
+            },
+            "output": {
+                "format": self.kind,
+                "top": self.top,
+                "shard_rows": listing.shard_rows,
+                "shards": len(listing),
+            },
+        }
+
+    def run(self, listing: Listing, processes: int | None, cluster: str | None) -> tuple[str, ...]:
+        """Do what is missing; what could not be done comes back in words."""
+        missing = self.folder.missing()
+        processes = min(processes or machine.cores(), max(1, len(missing)))
+        receipt = _Receipt(self.folder, cluster, processes)
+        done = listing.rows - sum(listing.count(number) for number in missing)
+        self.progress.begin(done, listing.rows, len(missing))
+        failures = []
+        orders = Orders(
+            listing, missing, self.network, self.kind, self.top, self._attempts(cluster)
+        )
+        for outcome in run_tasks(answer_shard, orders, processes=processes, cluster=cluster):
+            number = missing[outcome.index]
+            if outcome.error is not None:
+                failures.append(f"number {number}: {outcome.error}")
+                continue
+            self.folder.write(number, outcome.value)
+            receipt.add(outcome.value)
+            done += listing.count(number)
+            self.progress.update(done, listing.rows)
+        receipt.write()
+        return tuple(failures)
+
+    def _attempts(self, cluster: str | None) -> str:
+        """Where a process notes what it is at: on a cluster in a place that each machine has."""
+        if cluster is None:
+            return f"{self.folder.attempts_path.absolute()}/"
+        return f"{tempfile.gettempdir()}/lenet-{self.network.digest[:16]}-{os.getpid()}-"
+
+    def end(self, listing: Listing, failures: tuple[str, ...], target: Path | None) -> Outcome:
+        """Bring together what the shards left."""
+        folder, first, count = self.folder, next(self.folder.problems(), None), 0
+        errors = folder.errors_path
+        if not failures:
+            count = folder.write_errors()
+            folder.forget_attempts()
+            if target is not None:
+                folder.write_joined(target)
+                errors = target.with_suffix(".errors.csv")
+                errors.unlink(missing_ok=True)
+                if count:
+                    shutil.move(folder.errors_path, errors)
+        return Outcome(listing.rows - count, count, first, failures, target or folder.path, errors)
+
+
+class _Receipt:
+    """What this session took, beside the sessions before it."""
+
+    def __init__(self, folder: PredictionFolder, cluster: str | None, processes: int) -> None:
+        self._folder, self._before = folder, receipt.read_sessions(folder.path)
+        self._started = self._written = time.perf_counter()
+        self._facts: dict[str, Any] = {
+            **receipt.parallel_facts(cluster, processes),
+            "images": 0,
+            "seconds_by_part": {},
+        }
+
+    def add(self, shard: Shard) -> None:
+        """One more shard was done; its seconds are summed over all processes."""
+        self._facts["images"] += shard.answers + len(shard.problems)
+        parts = self._facts["seconds_by_part"]
+        for name, seconds in asdict(shard.clock).items():
+            parts[name] = parts.get(name, 0.0) + seconds
+        if time.perf_counter() - self._written > RECEIPT_SECONDS:
+            self.write()
+
+    def write(self) -> None:
+        self._written = time.perf_counter()
+        self._facts["seconds"] = round(self._written - self._started, 3)
+        receipt.write_sessions(self._folder.path, [*self._before, self._facts])

@@ -1,0 +1,177 @@
+"""One shard: its inputs read, prepared and answered; what a worker does, in any process."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet.errors import DataError, FormatError
+from lenet.prediction.bulk import formats
+from lenet.prediction.bulk.attempt import Attempt, time_limit, try_apart
+from lenet.prediction.bulk.inputs import Piece
+from lenet.prediction.bulk.rows import read_rows
+from lenet.prediction.network import BATCH, Answer, Network, Prepared, answer
+from lenet.prediction.reading import prepare_image, prepare_picture, read_regular
+
+Problem = tuple[str, str]
+"""The name of an input, and why it could not be used."""
+
+
+Row = tuple[int, NDArray[np.uint8] | DataError]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a worker needs for shard `number`; `folder` is what the inputs' names are relative to.
+
+    `driver` is the process that gave the order; `attempts` and the number are the name of the file
+    in which tries are noted, or None where nobody would read it.
+    """
+
+    number: int
+    pieces: tuple[Piece, ...]
+    network: Network
+    kind: str
+    top: int
+    folder: str
+    driver: int
+    attempts: str | None
+
+
+@dataclass(slots=True)
+class Clock:
+    """Seconds of each part of the work."""
+
+    reading: float = 0.0
+    preparation: float = 0.0
+    network: float = 0.0
+    writing: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A whole file of answers, and the inputs that are not in it."""
+
+    content: bytes
+    problems: tuple[Problem, ...]
+    answers: int
+    clock: Clock = field(default_factory=Clock)
+
+
+def answer_shard(order: Order) -> Shard:
+    """Do a shard; its content depends on the inputs, the network and the format alone."""
+    clock = Clock()
+    answers, problems = answer_pieces(order, clock)
+    started = time.perf_counter()
+    content = formats.encode(answers, order.top, order.kind)
+    clock.writing += time.perf_counter() - started
+    return Shard(content, tuple(problems), len(answers), clock)
+
+
+def answer_pieces(order: Order, clock: Clock) -> tuple[list[Answer], list[Problem]]:
+    """The answers to the inputs of a shard in their order, and the inputs that have none."""
+    attempt = None if order.attempts is None else Attempt(Path(f"{order.attempts}{order.number}"))
+    answers, problems = list[Answer](), list[Problem]()
+    batch: list[Prepared] = []
+    for prepared in _prepare(order, attempt, clock, problems):
+        batch.append(prepared)
+        if len(batch) == BATCH:
+            answers += _answer(order, batch, clock)
+            batch = []
+    answers += _answer(order, batch, clock)
+    if attempt is not None:
+        attempt.end()
+    return answers, problems
+
+
+def _answer(order: Order, batch: list[Prepared], clock: Clock) -> list[Answer]:
+    started = time.perf_counter()
+    answers = list(answer(order.network, batch, order.top))
+    clock.network += time.perf_counter() - started
+    return answers
+
+
+def _prepare(
+    order: Order, attempt: Attempt | None, clock: Clock, problems: list[Problem]
+) -> Iterator[Prepared]:
+    is_worker = os.getpid() != order.driver
+    row = 0
+    for piece in order.pieces:
+        if piece.start is not None:
+            yield from _rows(order, piece, clock, problems)
+        else:
+            is_suspect = False
+            if attempt is not None:
+                attempt.at(row)
+                is_suspect = row in attempt.suspects
+            try:
+                with time_limit(is_worker and not is_suspect):
+                    prepared = _picture(order, piece, clock, is_suspect)
+            except FormatError as error:
+                problems.append(_problem(piece.name, error))
+            else:
+                yield prepared
+        row += len(piece)
+
+
+def _picture(order: Order, piece: Piece, clock: Clock, is_suspect: bool) -> Prepared:
+    if piece.problem is not None:
+        raise FormatError(piece.problem)
+    started = time.perf_counter()
+    content = piece.content
+    if content is None:
+        content = read_regular(Path(order.folder, piece.name), piece.name)
+    read = time.perf_counter()
+    network = order.network
+    if is_suspect:
+        try_apart(content, piece.name, network.spec.input_shape, network.convention)
+    prepared = prepare_picture(content, network.spec.input_shape, network.convention, piece.name)
+    clock.reading += read - started
+    clock.preparation += time.perf_counter() - read
+    return prepared
+
+
+def _rows(order: Order, piece: Piece, clock: Clock, problems: list[Problem]) -> Iterator[Prepared]:
+    """Rows of an array file, a problem each where they cannot be read."""
+    start, stop = piece.start or 0, piece.stop or 0
+    place = Path(order.folder, piece.name)
+    shape, convention = order.network.spec.input_shape, order.network.convention
+    try:
+        rows = read_rows(place, order.network, start, stop)
+        for block in _clocked(rows, clock):
+            begun = time.perf_counter()
+            prepared = []
+            for row, found in block:
+                name = f"{piece.name}#{row}"
+                try:
+                    if isinstance(found, DataError):
+                        raise found
+                    prepared.append(prepare_image(found, shape, convention, name))
+                except DataError as error:
+                    problems.append(_problem(name, error))
+            clock.preparation += time.perf_counter() - begun
+            yield from prepared
+    except DataError as error:
+        problems.extend((f"{piece.name}#{row}", str(error)) for row in range(start, stop))
+
+
+def _clocked(rows: Iterator[Row], clock: Clock) -> Iterator[list[Row]]:
+    """`rows` in lists of a batch, the time to read them taken."""
+    while True:
+        begun = time.perf_counter()
+        block = list(islice(rows, BATCH))
+        clock.reading += time.perf_counter() - begun
+        if not block:
+            return
+        yield block
+
+
+def _problem(name: str, error: DataError) -> Problem:
+    return name, str(error).removeprefix(f"{name}: ")

@@ -1,0 +1,184 @@
+"""What a caller has at hand, told apart: images for the network, or pictures to prepare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet.data.pictures.convention import Convention
+from lenet.data.pictures.picture import Picture as PreparedPicture
+from lenet.data.pictures.picture import read_picture
+from lenet.errors import InputError
+from lenet.prediction.network import Prepared
+from lenet.prediction.reading import prepare_image, prepare_picture, read_regular
+
+Shape = tuple[int, ...]
+Pixels = NDArray[np.uint8]
+
+Picture = Any
+"""A path, the bytes of a file, an array, or a picture of Pillow's."""
+
+COLOURS = (3, 4)
+"""Channels of a colour picture, without and with transparency."""
+
+
+def to_images(images: Any, shape: Shape) -> Pixels:
+    """`images` as uint8 (n, channels, height, width), for a network of that input `shape`.
+
+    Takes (n, channels, height, width), (n, height, width) for one channel, (height, width), or,
+    with several channels, (channels, height, width) for one image; channels may be last.  Numbers
+    are uint8, whole numbers from 0 to 255, fractions from 0 to 1 (rounded to 256 levels), or bools.
+
+    Raises:
+        InputError: on any other shape, range or type.
+    """
+    array = np.asarray(images)
+    placed = _in_place(array, shape)
+    if placed is None:
+        channels, height, width = shape
+        wanted = f"(n, {channels}, {height}, {width})"
+        wanted += f", (n, {height}, {width}) or ({height}, {width})" if channels == 1 else ""
+        raise InputError(
+            f"an array of shape {array.shape}: this network takes {wanted}; pictures of other sizes "
+            "go through predict"
+        )
+    return _to_pixels(placed)
+
+
+def _in_place(array: NDArray[Any], shape: Shape) -> NDArray[Any] | None:
+    """The array as (n, channels, height, width), or None where it does not fit."""
+    given, last = array.shape, (*shape[1:], shape[0])
+    if given[1:] == shape:
+        return array
+    if given == shape[1:] and shape[0] == 1:
+        return array[None, None]
+    if given[1:] == shape[1:] and len(given) == 3 and shape[0] == 1:
+        return array[:, None]
+    if given[1:] == last:
+        return np.moveaxis(array, -1, 1)
+    if shape[0] > 1 and given == shape:
+        return array[None]
+    if given == last:
+        return np.moveaxis(array, -1, 0)[None]
+    return None
+
+
+def _to_pixels(array: NDArray[Any]) -> Pixels:
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8) * np.uint8(255)
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"an array of {array.dtype}: pixels are numbers; give uint8 or float")
+    if not array.size:
+        return array.astype(np.uint8)
+    low, high = float(array.min()), float(array.max())
+    fractions = array.dtype.kind == "f"
+    if not (low >= 0 and high <= (1 if fractions else 255)):  # NaN too
+        raise InputError(
+            f"pixels from {low:g} to {high:g}: give whole numbers from 0 to 255 (uint8), or "
+            "fractions from 0 to 1"
+        )
+    if fractions:
+        return np.rint(array.astype(np.float64) * 255.0).astype(np.uint8)
+    return array.astype(np.uint8)
+
+
+def is_several(given: Any, shape: Shape) -> bool:
+    """Whether `given` is several pictures: then the answer is a list.
+
+    An array of three dimensions is one picture if its channels are last, or if it is in the shape
+    of a network with several channels; otherwise it is that many pictures: `images[:3]` never
+    turns into a colour.
+    """
+    if isinstance(given, str | Path | bytes) or is_pillow(given):
+        return False
+    if not _is_array(given):
+        return True
+    found = np.shape(given)
+    if len(found) != 3:
+        return len(found) > 3
+    return found[-1] not in COLOURS and not (shape[0] > 1 and found == shape)
+
+
+def each_picture(given: Any) -> Iterable[Any]:
+    """The pictures of a list, a generator, or an array of several."""
+    if _is_array(given):
+        return list(np.asarray(given))
+    return given  # type: ignore[no-any-return]
+
+
+def prepare_any(given: Any, shape: Shape, convention: Convention, name: str) -> Prepared:
+    """One picture of any kind as a network of input `shape` gets it.
+
+    An array in the network's shape is taken as it is, all else is made as `convention` says.
+
+    Raises:
+        FormatError: if it is a picture that cannot be read.
+        InputError: if it is no picture.
+    """
+    if isinstance(given, str | Path):
+        return prepare_picture(read_regular(Path(given), str(given)), shape, convention, str(given))
+    if isinstance(given, bytes):
+        return prepare_picture(given, shape, convention, name)
+    if is_pillow(given):
+        picture = read_picture(given, shape, convention, name)
+        return Prepared(name, picture.image, picture.notes)
+    if not _is_array(given):
+        raise InputError(
+            f"{name} is a {type(given).__name__}: give a path, bytes, an array or a picture of "
+            "Pillow's"
+        )
+    array = np.asarray(given)
+    if array.ndim < 4 and (placed := _in_place(array, shape)) is not None and len(placed) == 1:
+        return Prepared(name, _to_pixels(placed)[0])
+    image = _one_image(array, name)
+    if len(image) in (2, 4):  # with transparency, which is Pillow's to lay over a ground
+        return prepare_any(_to_pillow(image), shape, convention, name)
+    return prepare_image(image, shape, convention, name)
+
+
+def follow_any(given: Any, shape: Shape, convention: Convention, name: str) -> PreparedPicture:
+    """The same with its stages, as far as there are any: an image for the network has one."""
+    if isinstance(given, str | Path):
+        return read_picture(read_regular(Path(given), str(given)), shape, convention, str(given))
+    if isinstance(given, bytes) or is_pillow(given):
+        return read_picture(given, shape, convention, name)
+    prepared = prepare_any(given, shape, convention, name)
+    return PreparedPicture(prepared.image, prepared.image, (), False, prepared.notes)
+
+
+def _one_image(array: NDArray[Any], name: str) -> Pixels:
+    """An array as uint8 (channels, height, width), with 1 to 4 channels."""
+    found = array.shape
+    if array.ndim == 2:
+        return _to_pixels(array[None])
+    if array.ndim == 3 and found[-1] in (1, *COLOURS) and found[0] not in (1, *COLOURS):
+        return _to_pixels(np.moveaxis(array, -1, 0))
+    if array.ndim == 3 and found[0] in (1, *COLOURS):
+        return _to_pixels(array)
+    raise InputError(
+        f"{name} is an array of shape {found}: a picture is (height, width), (channels, height, "
+        "width) or (height, width, channels), with 1, 3 or 4 channels"
+    )
+
+
+def _to_pillow(image: Pixels) -> Any:
+    from PIL import Image
+
+    return Image.fromarray(np.ascontiguousarray(np.moveaxis(image, 0, -1)))
+
+
+def is_pillow(given: Any) -> bool:
+    """Whether this is a picture of Pillow's; does not import it."""
+    return any(kind.__module__ == "PIL.Image" for kind in type(given).__mro__)
+
+
+def _is_array(given: Any) -> bool:
+    return isinstance(given, np.ndarray) or (
+        hasattr(given, "__array__") and not is_pillow(given) and not isinstance(given, list | tuple)
+    )

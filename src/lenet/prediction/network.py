@@ -1,0 +1,155 @@
+"""What answers depend on: a network, its class names and the convention of its pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet.data.pictures.convention import Convention
+from lenet.engines import open_engine
+from lenet.engines.base import Engine, Weights
+from lenet.errors import UsageError
+from lenet.network.spec import Spec
+from lenet.prediction.metrics import log_probabilities
+from lenet.recipe.recipe import Recipe
+from lenet.runs.checkpoint import Checkpoint
+
+BATCH = 256
+"""Images that the network sees at once, always: engines round differently in batches of other
+sizes, and an answer must not depend on what happens to stand beside it."""
+
+DIGITS = 6
+"""Significant digits of a probability; logits are float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An image as the network gets it, uint8 (channels, height, width), and what was done to it."""
+
+    name: str
+    image: NDArray[np.uint8]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The likeliest classes of one image, likeliest first, with their probabilities."""
+
+    name: str
+    classes: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def class_name(self) -> str:
+        return self.classes[0]
+
+    @property
+    def probability(self) -> float:
+        return self.probabilities[0]
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """Can be pickled and sent to where the images are; `digest` is of everything in it."""
+
+    spec: Spec
+    recipe: Recipe
+    weights: Weights
+    class_names: tuple[str, ...]
+    convention: Convention
+    engine: str
+    digest: str
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, engine: str = "auto") -> Network:
+        """The network of `checkpoint`, to run on one thread of a CPU.
+
+        Raises:
+            EngineError: if the engine is not available.
+        """
+        spec, recipe, data = checkpoint.spec, checkpoint.recipe, checkpoint.data
+        weights = checkpoint.state.weights
+        # Asked for here, so that all processes take the same one, and what is missing is said once.
+        name = open_engine(spec, recipe, weights, engine=engine, device="cpu", threads=1).name
+        facts = [spec.to_dict(), data.class_names, asdict(data.convention), name]
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+        for key in sorted(weights):
+            digest.update(key.encode() + np.ascontiguousarray(weights[key]).tobytes())
+        return cls(
+            spec, recipe, weights, data.class_names, data.convention, name, digest.hexdigest()
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Network) and self.digest == other.digest
+
+
+@lru_cache(maxsize=1)
+def _open(network: Network) -> Engine:
+    """An engine that a process keeps for all its shards."""
+    return open_engine(
+        network.spec,
+        network.recipe,
+        network.weights,
+        engine=network.engine,
+        device="cpu",
+        threads=1,
+    )
+
+
+def probabilities(network: Network, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(n, classes) for images uint8 (n, channels, height, width); each alone decides its row."""
+    engine = _open(network)
+    rows = []
+    for start in range(0, len(images), BATCH):
+        part = images[start : start + BATCH]
+        batch = np.zeros((BATCH, *images.shape[1:]), np.uint8)
+        batch[: len(part)] = part
+        rows.append(engine.logits(engine.place(batch))[: len(part)])
+    logits = np.concatenate(rows) if rows else np.zeros((0, network.spec.classes), np.float32)
+    return np.exp(log_probabilities(logits))
+
+
+def answer(network: Network, prepared: Sequence[Prepared], top: int) -> Iterator[Answer]:
+    """The `top` likeliest classes of each image, in order."""
+    if not prepared:
+        return
+    found = probabilities(network, np.stack([each.image for each in prepared]))
+    yield from rank(found, prepared, network.class_names, top)
+
+
+def rank(
+    found: NDArray[np.float64], prepared: Sequence[Prepared], names: Sequence[str], top: int
+) -> Iterator[Answer]:
+    """The `top` likeliest of the classes `names` from `found` (n, classes), for each image."""
+    order = np.argsort(-found, axis=1, kind="stable")[:, :top]
+    best = np.take_along_axis(found, order, axis=1)
+    for each, classes, values in zip(prepared, order.tolist(), best.tolist(), strict=True):
+        chosen = tuple(names[index] for index in classes)
+        yield Answer(each.name, chosen, tuple(map(rounded, values)), each.notes)
+
+
+def check_top(top: int, class_names: Sequence[str]) -> None:
+    """Refuse a number of classes that the network has not.
+
+    Raises:
+        UsageError: if `top` is not 1 to the number of classes.
+    """
+    if not 1 <= top <= len(class_names):
+        raise UsageError(f"top = {top}: this network has {len(class_names)} classes")
+
+
+def rounded(value: float) -> float:
+    """A probability to `DIGITS` significant digits."""
+    return float(f"{value:.{DIGITS}g}")

@@ -1,0 +1,94 @@
+"""Inputs into images for the network; what cannot be read is a `FormatError` with its reason."""
+
+from __future__ import annotations
+
+import io
+import stat
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet.data.pictures.convention import Convention
+from lenet.data.pictures.picture import FORMATS, prepare, read_picture
+from lenet.errors import FormatError
+from lenet.prediction.network import Prepared
+
+MOST_BYTES = 1 << 28
+"""A larger file is no picture that anybody wants an answer to; it is refused before it is read."""
+
+KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def read_regular(path: Path, name: str) -> bytes:
+    """The content of a regular file; a FIFO or a device could make a reader wait for ever.
+
+    Raises:
+        FormatError: if it is something else, too large, empty, or cannot be opened.
+    """
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            kind = KINDS.get(stat.S_IFMT(found.st_mode), "something else")
+            raise FormatError(f"{name}: {kind}, not a file")
+        if found.st_size > MOST_BYTES:
+            raise FormatError(
+                f"{name}: {found.st_size:,} bytes are too many for a picture; "
+                f"make it smaller than {MOST_BYTES:,}"
+            )
+        content = path.read_bytes()
+    except OSError as error:
+        raise FormatError(f"{name}: cannot be opened: {error.strerror}") from error
+    if not content:
+        raise FormatError(f"{name}: empty")
+    return content
+
+
+def is_picture(head: bytes) -> bool:
+    """Whether a file that begins so is in a format that is decoded."""
+    from PIL import Image
+
+    Image.init()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            Image.open(io.BytesIO(head), formats=[name for name in FORMATS if name in Image.OPEN])
+    except Exception:  # Pillow's openers let many kinds through
+        return False
+    return True
+
+
+def prepare_picture(
+    content: bytes, shape: tuple[int, ...], convention: Convention, name: str
+) -> Prepared:
+    """Decode a picture and make it what a network of that input `shape` was trained on.
+
+    Raises:
+        FormatError: as `read_picture`.
+    """
+    picture = read_picture(content, shape, convention, name)
+    return Prepared(name, picture.image, picture.notes)
+
+
+def prepare_image(
+    image: NDArray[np.uint8], shape: tuple[int, ...], convention: Convention, name: str
+) -> Prepared:
+    """An image of an array, uint8 (channels, height, width).
+
+    In the network's shape it is taken as it is, since arrays of that shape are data; in another
+    one it is treated as a picture.
+
+    Raises:
+        FormatError: as `read_picture`.
+    """
+    if image.shape == shape:
+        return Prepared(name, image)
+    picture = prepare(image[: 1 if len(image) == 1 else 3], shape, convention, name)
+    return Prepared(name, picture.image, picture.notes)

@@ -1,0 +1,155 @@
+"""Every number of one training, in and out of TOML."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, final, get_type_hints
+
+from lenet.errors import RecipeError
+
+OPTIMIZERS = ("sgd", "adamw")
+SCHEDULES = ("constant", "step", "cosine", "one_cycle")
+INITIALISERS = ("xavier_uniform", "lecun_uniform", "kaiming_uniform")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All numbers of a training; the defaults are the note's.
+
+    `learning_rate` is the schedule's peak.  `step_epochs` and `step_factor` serve the step
+    schedule, `warmup_fraction` the one-cycle schedule.  `momentum` and `nesterov` serve SGD;
+    `beta1`, `beta2` and `epsilon` serve AdamW.  `validation` is the number of train images held
+    out for choosing.  `seed` fixes the initial weights, the held-out images and every order.
+
+    Raises:
+        RecipeError: naming the field, its value and what it may be.
+
+    """
+
+    epochs: int = 10
+    batch_size: int = 256
+    seed: int = 0
+    validation: int = 0
+    initialiser: str = "xavier_uniform"
+    optimizer: str = "sgd"
+    learning_rate: float = 0.9
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    schedule: str = "constant"
+    step_epochs: int = 3
+    step_factor: float = 0.1
+    warmup_fraction: float = 0.3
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, kind in get_type_hints(type(self)).items():
+            object.__setattr__(self, name, _typed(name, getattr(self, name), kind))
+        for name, (fits, what) in _RANGES.items():
+            if not fits(getattr(self, name)):
+                raise RecipeError(f"{name} = {getattr(self, name)!r}: it must be {what}")
+        if self.nesterov and not (self.optimizer == "sgd" and self.momentum > 0):
+            raise RecipeError("nesterov = true: it needs optimizer 'sgd' and momentum above 0")
+        if self.momentum > 0 and self.optimizer != "sgd":
+            raise RecipeError(
+                f"momentum = {self.momentum}: optimizer {self.optimizer!r} has none; use beta1"
+            )
+
+    def to_toml(self) -> str:
+        """The recipe as TOML text, one line a field, in the order of the class."""
+        import tomli_w
+
+        return tomli_w.dumps(asdict(self))
+
+    @classmethod
+    def from_toml(cls, text: str, place: str = "recipe") -> Recipe:
+        """Read TOML text; fields that are left out keep their defaults.
+
+        Raises:
+            RecipeError: on bad TOML, an unknown key, or a value out of range.
+
+        """
+        try:
+            values = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise RecipeError(f"{place}: not TOML: {error}") from error
+        return cls().with_changes(values, place)
+
+    @classmethod
+    def read(cls, path: Path) -> Recipe:
+        """Read a recipe file; see `from_toml`."""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{path}: cannot read this recipe: {error}") from error
+        return cls.from_toml(text, str(path))
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], place: str = "recipe") -> Recipe:
+        """Read plain values, such as JSON holds; see `from_toml`."""
+        return cls().with_changes(values, place)
+
+    def with_changes(self, changes: dict[str, Any], place: str = "recipe") -> Recipe:
+        """This recipe with some fields changed, checked again."""
+        known = [item.name for item in fields(self)]
+        unknown = sorted(set(changes) - set(known))
+        if unknown:
+            raise RecipeError(
+                f"{place}: unknown {', '.join(unknown)}; known are {', '.join(known)}"
+            )
+        try:
+            return replace(self, **changes)
+        except RecipeError as error:
+            raise RecipeError(f"{place}: {error}") from error
+
+
+def _typed(name: str, value: Any, kind: type) -> Any:
+    """`value` as `kind`; an int may stand for a float, and NumPy's numbers are numbers."""
+    if getattr(value, "ndim", None) == 0:
+        value = value.item()
+    if kind is float and type(value) is int:
+        return float(value)
+    if kind is str and isinstance(value, str):
+        return str(value)
+    if type(value) is not kind:
+        words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+        raise RecipeError(f"{name} = {value!r}: it must be {words[kind]}")
+    return value
+
+
+def _one_of(names: tuple[str, ...]) -> tuple[Any, str]:
+    return (lambda value: value in names), f"one of {', '.join(names)}"
+
+
+# Comparisons with NaN are false, so every range below refuses it.
+_AT_LEAST_0 = (lambda value: 0 <= value < math.inf), "at least 0"
+_AT_LEAST_1 = (lambda value: value >= 1), "at least 1"
+_BELOW_1 = (lambda value: 0 <= value < 1), "at least 0 and below 1"
+_ABOVE_0 = (lambda value: 0 < value < math.inf), "above 0 and finite"
+
+_RANGES: dict[str, tuple[Any, str]] = {
+    "epochs": _AT_LEAST_1,
+    "batch_size": _AT_LEAST_1,
+    "seed": ((lambda value: 0 <= value < 2**63), "between 0 and 2^63 - 1"),
+    "validation": _AT_LEAST_0,
+    "initialiser": _one_of(INITIALISERS),
+    "optimizer": _one_of(OPTIMIZERS),
+    "learning_rate": _ABOVE_0,
+    "momentum": _BELOW_1,
+    "weight_decay": _AT_LEAST_0,
+    "beta1": _BELOW_1,
+    "beta2": _BELOW_1,
+    "epsilon": _ABOVE_0,
+    "schedule": _one_of(SCHEDULES),
+    "step_epochs": _AT_LEAST_1,
+    "step_factor": ((lambda value: 0 < value <= 1), "above 0 and at most 1"),
+    "warmup_fraction": ((lambda value: 0 < value < 1), "between 0 and 1"),
+    "label_smoothing": _BELOW_1,
+}

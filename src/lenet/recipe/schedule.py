@@ -1,0 +1,71 @@
+"""The steps of an epoch and their learning rates: pure functions of how far a training has come."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet.recipe.recipe import Recipe
+
+ONE_CYCLE_START = 1 / 25
+ONE_CYCLE_END = 1e-4 / 25
+"""First and last rate of one cycle as parts of the peak: the defaults of PyTorch's OneCycleLR."""
+
+
+def constant(progress: float, epoch: int, recipe: Recipe) -> float:
+    """1, always."""
+    return 1.0
+
+
+def step(progress: float, epoch: int, recipe: Recipe) -> float:
+    """`step_factor` to the power of the completed blocks of `step_epochs` epochs."""
+    return float(recipe.step_factor ** ((epoch - 1) // recipe.step_epochs))
+
+
+def cosine(progress: float, epoch: int, recipe: Recipe) -> float:
+    """Half a cosine from 1 to 0: Loshchilov and Hutter 2017 (SGDR), equation 5, no restart."""
+    return _anneal(1.0, 0.0, progress)
+
+
+def one_cycle(progress: float, epoch: int, recipe: Recipe) -> float:
+    """Up to the peak and down to almost nothing, both along a cosine: Smith and Topin 2018."""
+    peak = recipe.warmup_fraction
+    if progress < peak:
+        return _anneal(ONE_CYCLE_START, 1.0, progress / peak)
+    return _anneal(1.0, ONE_CYCLE_END, (progress - peak) / (1.0 - peak))
+
+
+_SHAPES: dict[str, Callable[[float, int, Recipe], float]] = {
+    "constant": constant,
+    "step": step,
+    "cosine": cosine,
+    "one_cycle": one_cycle,
+}
+
+
+def learning_rate(recipe: Recipe, step_index: int, steps_per_epoch: int) -> float:
+    """Rate of the step with index `step_index`, counted from 0 over the whole training."""
+    last = max(1, recipe.epochs * steps_per_epoch - 1)
+    epoch = step_index // steps_per_epoch + 1
+    return recipe.learning_rate * _SHAPES[recipe.schedule](step_index / last, epoch, recipe)
+
+
+def epoch_steps(
+    recipe: Recipe, order: NDArray[np.int64], epoch: int, first: int = 1
+) -> Iterator[tuple[int, NDArray[np.int64], float]]:
+    """The steps of an epoch over the images in `order`, from number `first` on.
+
+    Of each step its number, the indices of its images, and its learning rate.
+    """
+    size = recipe.batch_size
+    steps = math.ceil(len(order) / size)
+    for step in range(first, steps + 1):
+        rate = learning_rate(recipe, (epoch - 1) * steps + step - 1, steps)
+        yield step, order[(step - 1) * size : step * size], rate
+
+
+def _anneal(start: float, end: float, progress: float) -> float:
+    return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * progress))

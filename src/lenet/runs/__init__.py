@@ -1,0 +1,5 @@
+"""A run on disk: its folder, its checkpoints, its receipt.
+
+It may know engines (whose state a checkpoint keeps), networks, recipes and data (where a run's data
+came from); it neither trains nor predicts.
+"""

@@ -1,0 +1,110 @@
+"""Receipts: what trained, predicted or studied, on which data, where, when and how fast."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lenet.data import Survey
+from lenet.engines.base import Engine
+from lenet.runs.checkpoint import Checkpoint, Position
+from lenet.runs.run import Run
+from lenet.system import machine
+from lenet.system.files import write_whole
+
+
+def first_receipt(first: Checkpoint, survey: Survey | None = None) -> dict[str, Any]:
+    """The part that holds for every session of the run; `survey` is that of own data."""
+    data = {"name": first.data.name, "sha256": first.data.digests}
+    if survey is not None and first.data.origin is not None:
+        data |= {
+            "class_names": list(first.data.class_names),
+            **asdict(first.data.origin),
+            "survey": survey.facts(),
+        }
+    return {
+        "model": first.spec.name,
+        "data": data,
+        "seed": first.recipe.seed,
+        "parameters": first.spec.parameters,
+        "sessions": [],
+    }
+
+
+def begin_session(run: Run, engine: Engine, position: Position) -> None:
+    """Note who trains from `position` on: command, engine, versions and machine."""
+    receipt = run.receipt()
+    receipt["sessions"].append(
+        {
+            **session_facts(),
+            "from": {"epoch": position.epoch, "step": position.step},
+            "engine": engine.name,
+            "engine_detail": engine.detail,
+            "device": engine.device,
+            "threads": engine.threads,
+            "training_seconds": 0.0,
+            "training_images": 0,
+        }
+    )
+    run.write_receipt(receipt)
+
+
+def session_facts() -> dict[str, Any]:
+    """Who begins now: command, time, versions and machine."""
+    return {
+        "command": shlex.join(sys.argv),
+        "started": _now(),
+        "versions": machine.versions(),
+        "machine": machine.describe(),
+    }
+
+
+def parallel_facts(cluster: str | None, processes: int | None) -> dict[str, Any]:
+    """The same for work on many processes; `processes` is by default the number of cores."""
+    where = "a Ray cluster" if cluster else f"{processes or machine.cores()} processes"
+    return {**session_facts(), "where": where, "seconds": 0.0}
+
+
+def read_sessions(folder: Path) -> list[dict[str, Any]]:
+    """Each time that somebody worked in this folder of a study or of predictions, oldest first."""
+    try:
+        text = (folder / "receipt.json").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    sessions: list[dict[str, Any]] = json.loads(text)["sessions"]
+    return sessions
+
+
+def write_sessions(folder: Path, sessions: list[dict[str, Any]]) -> None:
+    """Replace them."""
+    write_whole(folder / "receipt.json", json.dumps({"sessions": sessions}, indent=2) + "\n")
+
+
+def write_times(run: Run, seconds: float, images: int) -> None:
+    """Note how long the newest session has trained so far, and on how many images.
+
+    `seconds` is wall time of the training parts of its epochs, data handling included.
+    """
+    receipt = run.receipt()
+    receipt["sessions"][-1] |= {
+        "ended": _now(),
+        "training_seconds": seconds,
+        "training_images": images,
+    }
+    run.write_receipt(receipt)
+
+
+def examples_per_second(receipt: dict[str, Any]) -> float:
+    """Training images over wall time of training, over all sessions; 0 if there was none."""
+    seconds = sum(session["training_seconds"] for session in receipt["sessions"])
+    images = sum(session["training_images"] for session in receipt["sessions"])
+    return float(images / seconds) if seconds else 0.0
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,23 @@
+"""Figures: colour-blind safe, readable at half size, drawn without a screen.
+
+The only room that knows Matplotlib, which is imported when the first figure is drawn.
+"""
+
+from lenet.show.figures.confusion import draw_confusion
+from lenet.show.figures.curves import CurvesWatcher, draw_curves
+from lenet.show.figures.decision import draw_decision
+from lenet.show.figures.figure import open_figure
+from lenet.show.figures.preparation import draw_preparation
+from lenet.show.figures.rates import draw_range_test
+from lenet.show.figures.sheet import contact_sheet
+
+__all__ = [
+    "CurvesWatcher",
+    "contact_sheet",
+    "draw_confusion",
+    "draw_curves",
+    "draw_decision",
+    "draw_preparation",
+    "draw_range_test",
+    "open_figure",
+]

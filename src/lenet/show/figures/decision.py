@@ -1,0 +1,102 @@
+"""One decision of a network, layer by layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet.prediction.explanation import Explanation
+from lenet.show.figures.figure import BLUE, ORANGE, open_figure, show_image
+
+if TYPE_CHECKING:
+    from matplotlib.figure import SubFigure
+
+
+def draw_decision(explanation: Explanation, path: Path) -> None:
+    """One decision: the picture, what mattered in it, every layer's maps, and the answer.
+
+    The maps of one layer share a scale, which its bar shows.
+    """
+    layers = [name for name, maps in explanation.activations.items() if maps.shape[1] > 1]
+    dense = [name for name in explanation.activations if name not in layers]
+    heights = [2.6, *(_sheet_rows(explanation.activations[name]) for name in layers)]
+    heights += [0.45] * (len(dense) - 1)
+    with open_figure(path, 10.0, sum(heights) + 0.55 * len(heights)) as figure:
+        rows = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+        figure.suptitle(_headline(explanation), fontsize=12)
+        _draw_answer(rows[0], explanation)
+        for row, name in zip(rows[1:], [*layers, *dense[:-1]], strict=True):
+            maps = explanation.activations[name]
+            axes = row.subplots()
+            shown = axes.imshow(_map_sheet(maps), cmap="cividis", aspect="equal")
+            channels, height, width = maps.shape
+            size = f"{channels} maps, {height}x{width}" if height > 1 else f"{channels} units"
+            axes.set_title(f"{name}: {size}", fontsize=10, loc="left")
+            axes.set(xticks=[], yticks=[], frame_on=False)
+            axes.set_anchor("W")
+            ticks = np.linspace(float(maps.min()), float(maps.max()), 4 if height > 1 else 2)
+            bar = row.colorbar(shown, ax=axes, pad=0.01, aspect=12, ticks=ticks, format="%.1f")
+            bar.ax.tick_params(labelsize=8)
+
+
+def _headline(explanation: Explanation) -> str:
+    names, answer = explanation.class_names, explanation.prediction
+    said = f"{names[answer]} ({explanation.probabilities[answer]:.1%})"
+    truth = "" if explanation.label is None else f", the label is {names[explanation.label]}"
+    return f"{explanation.title}: {said}{truth}"
+
+
+def _draw_answer(row: SubFigure, explanation: Explanation) -> None:
+    given, seen, mattered, answer = row.subplots(1, 4, width_ratios=(1, 1, 1.25, 1.9))
+    show_image(given, explanation.given)
+    given.set_title("as given", fontsize=10)
+    show_image(seen, explanation.image)
+    height, width = explanation.image.shape[1:]
+    seen.set_title(f"as seen, {width}x{height}", fontsize=10)
+    show_image(mattered, explanation.image)
+    largest = max(float(np.abs(explanation.occlusion).max()), 1e-6)
+    shown = mattered.imshow(
+        explanation.occlusion, cmap="PuOr_r", vmin=-largest, vmax=largest, alpha=0.7
+    )
+    mattered.set_title("what mattered", fontsize=10)
+    bar = row.colorbar(shown, ax=mattered, shrink=0.8)
+    bar.set_label("fall of probability when hidden", fontsize=8)
+    bar.ax.tick_params(labelsize=8)
+    for axes in (given, seen, mattered):
+        axes.set(xticks=[], yticks=[])
+    order = np.argsort(explanation.probabilities)[::-1][:10]
+    colours = [ORANGE if index == explanation.prediction else BLUE for index in order]
+    bars = answer.barh(range(len(order)), explanation.probabilities[order], color=colours)
+    labels = [f" {explanation.logits[index]:+.1f}" for index in order]
+    answer.bar_label(bars, labels, fontsize=8)
+    answer.set_yticks(range(len(order)), [explanation.class_names[index] for index in order])
+    answer.tick_params(labelsize=9)
+    answer.invert_yaxis()
+    answer.set(xlim=(0, 1.18), xlabel="probability (and logit)")
+    answer.spines[["top", "right"]].set_visible(False)
+
+
+def _sheet_columns(maps: NDArray[np.float32]) -> int:
+    channels, height, _ = maps.shape
+    return int(channels) if height == 1 else min(int(channels), 8)
+
+
+def _sheet_rows(maps: NDArray[np.float32]) -> float:
+    """Height of a layer's sheet in inches."""
+    return 1.15 * -(-len(maps) // _sheet_columns(maps))
+
+
+def _map_sheet(maps: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Maps side by side with a gap of NaN, which is not drawn; units as one row of squares."""
+    channels, height, width = maps.shape
+    if height == 1 and width == 1:
+        return np.repeat(maps.reshape(1, channels), max(1, channels // 24), axis=0).astype(float)
+    columns = _sheet_columns(maps)
+    rows = -(-channels // columns)
+    cells = np.full((rows * columns, height + 1, width + 1), np.nan)
+    cells[:channels, :height, :width] = maps
+    grid = cells.reshape(rows, columns, height + 1, width + 1).transpose(0, 2, 1, 3)
+    return grid.reshape(rows * (height + 1), columns * (width + 1))

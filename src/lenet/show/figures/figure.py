@@ -1,0 +1,83 @@
+"""A figure: its colours, its letters, and how it is saved."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet.errors import UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+"""From the palette of Okabe and Ito 2008, which people with any colour vision can tell apart."""
+
+WORLD_FONTS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei", "Droid Sans Fallback", "Microsoft YaHei", "PingFang SC",
+    "Hiragino Sans GB", "Malgun Gothic", "Arial Unicode MS", "Noto Sans Devanagari",
+    "Noto Sans Thai", "Noto Sans Hebrew", "Noto Sans Arabic",
+)  # fmt: skip
+"""Fonts that systems bring for scripts which DejaVu lacks."""
+
+GLYPH_MISSING = "missing from font"
+"""Part of Matplotlib's warning about a letter that it cannot draw."""
+
+
+@contextmanager
+def open_figure(path: Path, width: float, height: float) -> Iterator[Figure]:
+    """A figure of `width` x `height` inches that is saved to `path` at 160 dots an inch.
+
+    Names of classes may be in any script: letters that Matplotlib's own font lacks are taken from
+    `WORLD_FONTS`, and where none of them is installed, that is said once.
+
+    Raises:
+        UsageError: if it cannot be written there, or the name's ending is no format of figures.
+    """
+    from matplotlib import font_manager, rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    installed = set(font_manager.get_font_names())
+    families = ["DejaVu Sans", *(name for name in WORLD_FONTS if name in installed)]
+    # A dollar sign in a name is no formula.
+    with rc_context({"font.family": families, "text.parse_math": False}):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        yield figure
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            _save(figure, path)
+    missing = [note for note in caught if GLYPH_MISSING in str(note.message)]
+    for note in caught:
+        if note not in missing:
+            warnings.warn_explicit(note.message, note.category, note.filename, note.lineno)
+    if missing:
+        warnings.warn(
+            f"{path}: no installed font has all letters of the names in it, which are boxes now; "
+            "install one that has (Debian and Ubuntu: apt install fonts-noto-cjk)",
+            stacklevel=3,
+        )
+
+
+def _save(figure: Figure, path: Path) -> None:
+    try:
+        figure.savefig(path, dpi=160)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{path}: this figure cannot be written: {error}; name a .png in a folder that is there"
+        ) from error
+
+
+def show_image(axes: Axes, image: NDArray[np.uint8], greys: str = "gray_r") -> None:
+    """An image (channels, height, width) with one channel in greys, or three as colours."""
+    shown = image[0] if len(image) == 1 else np.moveaxis(image[:3], 0, -1)
+    axes.imshow(shown, cmap=greys, vmin=0, vmax=255, interpolation="nearest")

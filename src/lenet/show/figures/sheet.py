@@ -1,0 +1,54 @@
+"""Images of a data set side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet.show.figures.figure import open_figure, show_image
+
+MOST_ROWS = 16
+"""Classes below each other in a contact sheet, before another block begins."""
+
+GAP = 2
+"""Pixels around each image of a contact sheet."""
+
+
+def contact_sheet(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    class_names: Sequence[str],
+    title: str,
+    path: Path,
+    examples: int = 10,
+) -> None:
+    """The first `examples` images of every class, a row a class, with the names of the classes.
+
+    Images are uint8 (n, channels, height, width), labels int64 (n,).  More classes than
+    `MOST_ROWS` stand in several blocks, side by side.
+    """
+    blocks = -(-len(class_names) // MOST_ROWS)
+    rows = -(-len(class_names) // blocks)
+    with open_figure(path, blocks * (0.62 * examples + 1.6), 0.62 * rows + 0.6) as figure:
+        figure.suptitle(title)
+        for block, axes in enumerate(figure.subplots(1, blocks, squeeze=False)[0]):
+            names = class_names[block * rows : (block + 1) * rows]
+            shown = [images[labels == block * rows + row][:examples] for row in range(len(names))]
+            show_image(axes, _tile(shown, rows, examples))
+            middles = (np.arange(len(names)) + 0.5) * (images.shape[2] + 2 * GAP)
+            axes.set_yticks(middles, names)
+            axes.set(xticks=[], frame_on=False)
+            axes.tick_params(length=0)
+
+
+def _tile(shown: Sequence[NDArray[np.uint8]], rows: int, columns: int) -> NDArray[np.uint8]:
+    """One image out of many: `shown[row]` is (up to `columns`, channels, height, width)."""
+    channels, height, width = shown[0].shape[1:]
+    cells = np.zeros((rows, columns, channels, height + 2 * GAP, width + 2 * GAP), np.uint8)
+    for row, images in enumerate(shown):
+        cells[row, : len(images), :, GAP:-GAP, GAP:-GAP] = images
+    sheet = cells.transpose(2, 0, 3, 1, 4)
+    return sheet.reshape(channels, rows * (height + 2 * GAP), columns * (width + 2 * GAP))

@@ -1,0 +1,219 @@
+"""The training of one network: the loop, on one screen."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import time
+from dataclasses import dataclass, field, replace
+
+from lenet.data import Split
+from lenet.engines.base import Engine
+from lenet.errors import DivergenceError, InterruptedRunError
+from lenet.prediction.evaluation import evaluate
+from lenet.recipe import Recipe
+from lenet.recipe.schedule import epoch_steps
+from lenet.runs import receipt
+from lenet.runs.checkpoint import Best, Checkpoint, Position
+from lenet.runs.run import Row, Run
+from lenet.system import rng
+from lenet.system.signals import Interruption
+from lenet.training.epoch import LossNotFiniteError, Pass, Sums
+from lenet.training.watcher import Plan, Watcher
+
+POINTS_PER_EPOCH = 5
+"""How often train metrics are written in an epoch, as in the note."""
+
+
+@dataclass(slots=True)
+class Training:
+    """One run at work: what the loop reads, and how far it has come.
+
+    `test` is empty where nobody should look at it while the network trains.
+    """
+
+    run: Run
+    engine: Engine
+    checkpoint: Checkpoint
+    train: Split
+    validation: Split
+    test: Split
+    watcher: Watcher = field(default_factory=Watcher)
+    checkpoint_every: int = 0
+    seconds: float = 0.0
+    images: int = 0
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.checkpoint.recipe
+
+    @property
+    def position(self) -> Position:
+        return self.checkpoint.position
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return math.ceil(len(self.train) / self.recipe.batch_size)
+
+    @property
+    def examples_per_second(self) -> float:
+        """Training images over the wall time of the training part of the epochs."""
+        return self.images / self.seconds if self.seconds else 0.0
+
+    def plan(self) -> Plan:
+        """What is about to be done, for a watcher."""
+        checkpoint, engine = self.checkpoint, self.engine
+        title = f"{checkpoint.spec.name} on {checkpoint.data.name}, seed {self.recipe.seed}"
+        return Plan(
+            f"{title} ({engine.name} on {engine.device}, {engine.threads} threads)",
+            self.recipe.epochs,
+            self.steps_per_epoch,
+            self.position.epoch,
+            self.position.step,
+            tuple(self.run.history()),
+            self.run,
+        )
+
+
+def run_epochs(training: Training, interruption: Interruption) -> None:
+    """The loop.
+
+    Raises:
+        DivergenceError: at the first step whose loss is not finite, or at the end of an epoch after
+            which every image gets the same answer.
+        InterruptedRunError: after a signal, when the checkpoint is written.
+
+    """
+    recipe, steps = training.recipe, training.steps_per_epoch
+    placed = training.engine.place(training.train.images, training.train.labels)
+    points = {math.ceil(k * steps / POINTS_PER_EPOCH) for k in range(1, POINTS_PER_EPOCH + 1)}
+
+    for epoch in range(training.position.epoch, recipe.epochs + 1):
+        started = time.perf_counter()
+        order = rng.permutation(len(training.train), recipe.seed, "order", epoch)
+        batches = epoch_steps(recipe, order, epoch, training.position.step + 1)
+        done = Pass(training.engine, placed, batches, _sums(training.position))
+        for step, rate in done:
+            training.watcher.step(epoch, step)
+            save = interruption.number is not None or _is_due(training, step)
+            if step in points or save:
+                started = _account(training, done, epoch, step, started)
+            if step in points and step < steps:
+                _record_point(training, rate)
+            if save and step < steps:
+                _save(training)
+            if interruption.number is not None and step < steps:
+                raise _interrupted(training, interruption.number)
+        _finish_epoch(training, rate)
+        if interruption.number is not None and epoch < recipe.epochs:
+            raise _interrupted(training, interruption.number)
+
+
+def _is_due(training: Training, step: int) -> bool:
+    return training.checkpoint_every > 0 and step % training.checkpoint_every == 0
+
+
+def _sums(position: Position) -> Sums:
+    """What the epoch came to before the training was stopped in it."""
+    return Sums(position.loss_sum, position.misses, position.images)
+
+
+def _account(training: Training, done: Pass, epoch: int, step: int, started: float) -> float:
+    """Bring the training to `step`, whose metrics are waited for; returns the clock."""
+    before = training.position
+    try:
+        done.account()
+    except LossNotFiniteError as error:
+        raise _diverged(training, epoch, error) from error
+    now = time.perf_counter()
+    sums, updates = done.sums, before.updates + step - before.step
+    position = Position(epoch, step, updates, sums.images, sums.loss, sums.misses)
+    training.checkpoint = replace(training.checkpoint, position=position)
+    training.seconds += now - started
+    training.images += sums.images - before.images
+    return now
+
+
+def _row(training: Training, rate: float) -> Row:
+    position = training.position
+    return {
+        "epoch": position.epoch,
+        "step": position.step,
+        "progress": position.epoch - 1 + position.step / training.steps_per_epoch,
+        "learning_rate": rate,
+        "train_loss": position.loss_sum / position.images,
+        "train_accuracy": 1.0 - position.misses / position.images,
+    }
+
+
+def _record_point(training: Training, rate: float) -> None:
+    row = _row(training, rate)
+    training.run.append_history(row)
+    training.watcher.point(row)
+
+
+def _finish_epoch(training: Training, rate: float) -> None:
+    """Score the epoch, write its row and its checkpoint, and move to the next epoch."""
+    row = _row(training, rate)
+    collapsed = False
+    for name, split in (("validation", training.validation), ("test", training.test)):
+        if len(split):
+            scores = evaluate(training.engine, split)
+            row[f"{name}_loss"], row[f"{name}_accuracy"] = scores.loss, scores.accuracy
+            collapsed = scores.collapsed and scores.misses > 0
+    training.run.append_history(row)
+    if collapsed:
+        raise _collapsed(training, row)
+    position = training.position
+    training.checkpoint = replace(
+        training.checkpoint, position=Position(position.epoch + 1, 0, position.updates)
+    )
+    _save(training, row.get("validation_accuracy"))
+    receipt.write_times(training.run, training.seconds, training.images)
+    training.watcher.epoch(row, training.examples_per_second)
+
+
+def _save(training: Training, validation_accuracy: float | None = None) -> None:
+    """Write the checkpoint; first as the best, if it is, so that a resumed run sees the same."""
+    checkpoint = replace(training.checkpoint, state=training.engine.state())
+    best = checkpoint.best
+    if validation_accuracy is not None and (
+        best is None or validation_accuracy > best.validation_accuracy
+    ):
+        best = Best(checkpoint.position.epoch - 1, validation_accuracy)
+        checkpoint = replace(checkpoint, best=best)
+        training.run.write_best(checkpoint)
+    training.checkpoint = checkpoint
+    training.run.write_checkpoint(checkpoint)
+
+
+def _diverged(training: Training, epoch: int, error: LossNotFiniteError) -> DivergenceError:
+    what = f"the loss is {error.loss} at step {error.step} of epoch {epoch}"
+    return DivergenceError(_advice(training, what), epoch, error.step, collapsed=False)
+
+
+def _collapsed(training: Training, row: Row) -> DivergenceError:
+    """Units that answer 0 to every image have no gradient: such a network cannot recover."""
+    what = (
+        f"after epoch {row['epoch']} every image gets the same answer, and no gradient can change "
+        f"that (loss {row['train_loss']:.3f}, guessing has "
+        f"{math.log(training.checkpoint.spec.classes):.3f})"
+    )
+    return DivergenceError(_advice(training, what), row["epoch"], row["step"], collapsed=True)
+
+
+def _advice(training: Training, what: str) -> str:
+    kept = training.run.checkpoint_paths()[0]
+    return (
+        f"{what}: the training diverged; the last good checkpoint is {kept}; "
+        f"try a smaller --learning-rate than {training.recipe.learning_rate}"
+    )
+
+
+def _interrupted(training: Training, number: int) -> InterruptedRunError:
+    position = training.position
+    return InterruptedRunError(
+        f"stopped after step {position.step} of epoch {position.epoch}; go on with: "
+        f"lenet train --resume {shlex.quote(str(training.run.path))}",
+        number,
+    )

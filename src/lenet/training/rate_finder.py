@@ -1,0 +1,111 @@
+"""The learning-rate range test: one short training whose rate grows at every step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet import data as data_sets
+from lenet.data import Reading
+from lenet.errors import RecipeError
+from lenet.network import Spec, zoo
+from lenet.recipe import Recipe
+from lenet.system import rng
+from lenet.training.epoch import Batch, LossNotFiniteError, Pass
+from lenet.training.setup import set_up
+
+SMOOTHING = 0.9
+"""Share of the running mean of the loss that a step keeps."""
+
+BLOWN_UP = 4.0
+"""The test ends where the smoothed loss is this many times its lowest value."""
+
+MARGIN = 4.0
+"""The suggestion is the rate with the lowest smoothed loss, divided by this."""
+
+
+@dataclass(frozen=True, slots=True)
+class RangeTest:
+    """`rates` and the `losses` (nats; smoothed without bias) of the steps taken, both (steps,).
+
+    `suggestion` is below the rate at which the loss stops falling by the factor `MARGIN`, as the
+    loss is lowest just before the training becomes unstable.
+    """
+
+    model: str
+    data: str
+    rates: NDArray[np.float64]
+    losses: NDArray[np.float64]
+    suggestion: float
+
+    @property
+    def best(self) -> float:
+        """The rate at which the smoothed loss was lowest."""
+        return float(self.rates[self.losses.argmin()])
+
+
+def find_rate(
+    model: str | Spec = zoo.DEFAULT_MODEL,
+    data: str | Path = "fashion-mnist",
+    recipe: Recipe | None = None,
+    *,
+    reading: Reading | None = None,
+    lowest: float = 1e-3,
+    highest: float = 10.0,
+    steps: int = 200,
+    changes: Mapping[str, str] | None = None,
+    data_dir: str | Path | None = None,
+    threads: int | None = None,
+) -> RangeTest:
+    """Train with a rate that grows from `lowest` to `highest` in equal factors.
+
+    Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3.
+
+    Raises:
+        RecipeError: if the rates are not in order, or there are fewer than 10 steps.
+        LenetError: as `data.load` and `open_engine`.
+    """
+    recipe = recipe or Recipe()
+    if not 0.0 < lowest < highest < math.inf:
+        raise RecipeError(f"rates from {lowest} to {highest}: they must be above 0, and rise")
+    if steps < 10:
+        raise RecipeError(f"steps = {steps}: fewer than 10 say nothing")
+    dataset = data_sets.load(data, data_dir, reading=reading)
+    ready = set_up(model, dataset, recipe, changes=changes, threads=threads)
+    placed = ready.engine.place(dataset.train.images, dataset.train.labels)
+    rates = np.geomspace(lowest, highest, steps)
+    test, losses = Pass(ready.engine, placed, _batches(len(dataset.train), recipe, rates)), []
+    try:
+        for _ in test:
+            losses.append(float(test.account().loss[-1]))
+            if losses[-1] > BLOWN_UP * max(losses[0], min(losses)):
+                break
+    except LossNotFiniteError:
+        pass  # the rate before was the last one that can be used
+    smoothed = _smooth(losses)
+    best = float(rates[int(smoothed.argmin())])
+    return RangeTest(ready.spec.name, dataset.name, rates[: len(smoothed)], smoothed, best / MARGIN)
+
+
+def _batches(count: int, recipe: Recipe, rates: NDArray[np.float64]) -> Iterator[Batch]:
+    """The images of each step, in the order in which a training with this seed sees them."""
+    size = min(recipe.batch_size, count)
+    per_epoch = count // size
+    for step, rate in enumerate(rates.tolist()):
+        order = rng.permutation(count, recipe.seed, "order", 1 + step // per_epoch)
+        start = step % per_epoch * size
+        yield step + 1, order[start : start + size], rate
+
+
+def _smooth(losses: list[float]) -> NDArray[np.float64]:
+    """Running mean without the bias of its start."""
+    mean, smoothed = 0.0, []
+    for step, loss in enumerate(losses, 1):
+        mean = SMOOTHING * mean + (1.0 - SMOOTHING) * loss
+        smoothed.append(mean / (1.0 - SMOOTHING**step))
+    return np.array(smoothed)

@@ -1,0 +1,86 @@
+"""What every training begins with: a network that fits the data, in an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lenet.data import Dataset, Split, training_splits
+from lenet.engines import open_engine
+from lenet.engines.base import Engine
+from lenet.errors import RecipeError, UsageError
+from lenet.network import Spec, zoo
+from lenet.network.initialiser import initial_weights
+from lenet.recipe import Recipe
+from lenet.runs.checkpoint import Checkpoint, DataSource, Position
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """A training before its first step."""
+
+    dataset: Dataset
+    spec: Spec
+    recipe: Recipe
+    engine: Engine
+
+    def first_checkpoint(self) -> Checkpoint:
+        """The training as it is now, to be kept."""
+        source = DataSource.of(self.dataset)
+        return Checkpoint(self.spec, self.recipe, source, self.engine.state(), Position())
+
+
+def set_up(
+    model: str | Spec,
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    changes: Mapping[str, str] | None = None,
+    engine: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+) -> Setup:
+    """The network `model` for the images of `dataset`, with the recipe's initial weights.
+
+    `model` is a row of the zoo, with `changes` to it, or a network of the caller's own.
+
+    Raises:
+        UsageError: if there is no such network, or it cannot read the data.
+        RecipeError: if too few images are left to train on.
+        EngineError: as `open_engine`.
+    """
+    hold_out_images(dataset, recipe)
+    spec = _fitting(model, dataset, changes)
+    weights = initial_weights(spec, recipe)
+    opened = open_engine(spec, recipe, weights, engine=engine, device=device, threads=threads)
+    return Setup(dataset, spec, recipe, opened)
+
+
+def hold_out_images(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split]:
+    """(train, validation) as the recipe cuts them.
+
+    Raises:
+        RecipeError: if no image would be left to train on.
+        UsageError: as `training_splits`.
+    """
+    if recipe.validation >= len(dataset.train):
+        raise RecipeError(
+            f"validation = {recipe.validation}: {dataset.name} has only {len(dataset.train)} train "
+            "images, and some must be left to train on"
+        )
+    return training_splits(dataset, recipe.validation, recipe.seed)
+
+
+def _fitting(model: str | Spec, dataset: Dataset, changes: Mapping[str, str] | None) -> Spec:
+    shape, classes = dataset.train.images.shape[1:], len(dataset.class_names)
+    if isinstance(model, str):
+        channels, height, width = shape
+        return zoo.build(
+            model, channels=channels, height=height, width=width, classes=classes, changes=changes
+        )
+    if model.input_shape != shape or model.classes != classes:
+        raise UsageError(
+            f"{model.name} takes images {model.input_shape} in {model.classes} classes; "
+            f"{dataset.name} has {shape} in {classes}: give a network that fits, or other data"
+        )
+    return model
