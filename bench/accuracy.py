@@ -23,7 +23,7 @@ def measure(engine: str, seed: int, data: str, epochs: int) -> dict[str, float]:
         run = lenet.train(
             data=data, epochs=epochs, seed=seed, out=Path(folder) / "run", engine=engine,
             device="cpu",
-        )  # fmt: skip
+        ).run  # fmt: skip
         last = run.epochs()[-1]
         return {name: last[name] for name in MEASURES}
 

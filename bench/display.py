@@ -14,19 +14,20 @@ from pathlib import Path
 
 import lenet
 from lenet.runs import receipt
-from lenet.show.live import Display, QuietDisplay, TerminalDisplay
+from lenet.show.live import Display, TerminalDisplay
 
 EPOCHS = 3
 
 
 def subjects() -> dict[str, Callable[[], float]]:
     """The note's training on the native engine, without a display and in a pseudo-terminal."""
-    return {"no display": lambda: _train(QuietDisplay()), "live view": _train_in_terminal}
+    return {"no display": lambda: _train(Display()), "live view": _train_in_terminal}
 
 
 def _train(display: Display) -> float:
     with tempfile.TemporaryDirectory() as folder:
-        run = lenet.train(epochs=EPOCHS, out=Path(folder) / "run", engine="native", display=display)
+        out = Path(folder) / "run"
+        run = lenet.train(epochs=EPOCHS, out=out, engine="native", display=display).run
         return receipt.examples_per_second(run.receipt())
 
 

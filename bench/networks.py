@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from lenet import data
 from lenet.engines.base import Engine
 from lenet.engines.native import NativeEngine
-from lenet.network import zoo
+from lenet.network import Spec, zoo
 from lenet.network.initialiser import initial_weights
-from lenet.network.spec import Spec
-from lenet.recipe.recipe import Recipe
+from lenet.recipe import Recipe
 
 RECIPE = Recipe()
 SPEC = zoo.build("lenet5")

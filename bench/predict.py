@@ -147,8 +147,8 @@ def inputs(pictures: int, rows: int, data_dir: Path | None = None) -> Iterator[I
     images = data.load(DATA, data_dir).train.images
     with TemporaryDirectory(prefix="lenet-bench-") as scratch:
         folder = Path(scratch)
-        run = lenet.train(data=DATA, epochs=1, data_dir=data_dir, out=folder / "run")
-        made = Inputs(folder, run.path)
+        lenet.train(data=DATA, epochs=1, data_dir=data_dir, out=folder / "run")
+        made = Inputs(folder, folder / "run")
         write_pictures(images, made.pictures, pictures)
         write_pictures(images, folder / "tenth", max(1, pictures // 10))
         write_table(images, made.table, rows)

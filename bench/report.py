@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lenet.show.figures import BLUE, GREY, open_figure
+from lenet.show.figures.figure import BLUE, GREY, open_figure
 
 Section = dict[str, Any]
 """`title`, `unit`, `better` (higher or lower), and `rows`: subject -> median, low, high, rounds."""

@@ -10,7 +10,7 @@ from lenet.engines.base import EngineState
 from lenet.errors import CheckpointError
 from lenet.network import zoo
 from lenet.network.initialiser import initial_weights
-from lenet.recipe.recipe import Recipe
+from lenet.recipe import Recipe
 from lenet.runs import checkpoint as checkpoints
 from lenet.runs.checkpoint import Best, Checkpoint, DataSource, Position
 

@@ -182,7 +182,7 @@ def test_evaluate_scores_the_validation_split_of_the_run(digits_run):
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["--split", "val"], 2, "no split is called 'val'; known are train, validation, test"),
+        (["--split", "val"], 2, "is not one of 'train', 'validation', 'test'"),
         (["--data", "emnist-letters"], 5, "no mirror delivered"),
     ],
 )

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from lenet import data
-from lenet.data import transforms
 from lenet.data.dataset import Split, stratified_split
 from lenet.data.published.digest import record_digest
 from lenet.data.published.digits import enlarge
@@ -74,19 +73,6 @@ def test_an_enlarged_digit_keeps_its_extremes():
     assert large.shape == (28, 28)
     assert large[14, 14] == 255
     assert large[0, 0] == 0
-
-
-def test_padding_to_32_puts_the_digit_in_the_middle():
-    images = np.full((2, 1, 28, 28), 7, np.uint8)
-    padded = transforms.pad_to(images, 32, 32)
-    assert padded.shape == (2, 1, 32, 32)
-    np.testing.assert_array_equal(padded[:, :, 2:30, 2:30], images)
-    assert padded.sum() == images.sum()
-
-
-def test_padding_to_less_is_refused():
-    with pytest.raises(DataError, match="images of 28x28 do not fit in 20x28"):
-        transforms.pad_to(np.zeros((1, 1, 28, 28), np.uint8), 20, 28)
 
 
 def test_fashion_mnist_is_the_real_one(fashion_mnist):

@@ -12,10 +12,10 @@ import pyte
 import pytest
 from conftest import start_lenet
 
-from lenet.show.chart import line_chart
-from lenet.show.live import GuardedDisplay, LineDisplay, Plan, describe_row, open_display
-from lenet.show.live.notebook import SERIES
+from lenet.show.chart import NOTE_SERIES, line_chart
+from lenet.show.live import GuardedDisplay, LineDisplay, describe_row, open_display
 from lenet.show.live.terminal import Canvas
+from lenet.training.watcher import Plan
 
 ROW = {
     "epoch": 2, "progress": 2.0, "train_loss": 0.2874, "train_accuracy": 0.8921,
@@ -172,8 +172,8 @@ def test_a_pipe_gets_lines():
 
 
 def test_the_notebooks_chart_has_its_curves_and_words():
-    chart = line_chart([ROW], SERIES, 10, "a < b", "epoch 2/10")
+    chart = line_chart([ROW], NOTE_SERIES, 10, "a < b", "epoch 2/10")
     assert chart.count("<polyline") == 3
     for text in ("a &lt; b", "loss (nats)", "accuracy", "train acc", "test acc", "epoch 2/10"):
         assert text in chart
-    assert "nan" not in line_chart([{**ROW, "train_loss": float("nan")}], SERIES, 10, "t")
+    assert "nan" not in line_chart([{**ROW, "train_loss": float("nan")}], NOTE_SERIES, 10, "t")

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from conftest import need
 
-from lenet.data import catalog
+from lenet.data.published import catalog
 from lenet.data.published.catalog import Archive, DataFile, Entry
 from lenet.data.published.download import fetch
 from lenet.data.published.limits import Limits

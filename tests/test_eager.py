@@ -6,10 +6,9 @@ torch = need_torch()
 
 from lenet.engines.eager import EagerEngine, LeNet, build_module
 from lenet.errors import EngineError
-from lenet.network import zoo
+from lenet.network import Convolution, Dense, Pooling, Spec, zoo
 from lenet.network.initialiser import initial_weights
-from lenet.network.spec import Convolution, Dense, Pooling, Spec
-from lenet.recipe.recipe import Recipe
+from lenet.recipe import Recipe
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (64, 1, 28, 28), dtype=np.uint8)
 LABELS = np.random.default_rng(1).integers(0, 10, 64)

@@ -11,7 +11,7 @@ from lenet.engines import open_engine
 from lenet.network import zoo
 from lenet.network.initialiser import initial_weights
 from lenet.prediction.evaluation import evaluate
-from lenet.recipe.recipe import Recipe
+from lenet.recipe import Recipe
 
 RECIPE = Recipe(epochs=3, batch_size=64, learning_rate=0.3)
 
@@ -63,10 +63,10 @@ class SlowEngine:
 
 
 def test_3_the_clock_covers_the_loop_and_waits_for_the_engine(tmp_path, monkeypatch):
-    from lenet.training import session
+    from lenet.training import setup
 
-    real = session.open_engine
-    monkeypatch.setattr(session, "open_engine", lambda *a, **k: SlowEngine(real(*a, **k)))
+    real = setup.open_engine
+    monkeypatch.setattr(setup, "open_engine", lambda *a, **k: SlowEngine(real(*a, **k)))
     run = train_run(data="digits", recipe=RECIPE, out=tmp_path / "run")
     assert run.receipt()["sessions"][0]["training_seconds"] > 3 * 5 * 0.05
 

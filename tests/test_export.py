@@ -32,4 +32,4 @@ def test_the_command_line_exports(tmp_path):
     assert out == f"7 pictures are in {tmp_path / 'x'}\n"
     code, _, err = run_lenet("data", "export", "digits", tmp_path / "y", "--split", "val")
     assert code == 2
-    assert "no split is called 'val'; known are train, test" in err
+    assert "'val' is not one of 'train', 'test'" in err

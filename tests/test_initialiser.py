@@ -3,10 +3,10 @@ import math
 import numpy as np
 import pytest
 
-from lenet.network import zoo
+from lenet.network import Convolution, Dense, Spec, zoo
 from lenet.network.initialiser import connection_masks, initial_weights, weight_bound
-from lenet.network.spec import Convolution, Dense, Spec
-from lenet.recipe.recipe import INITIALISERS, Recipe
+from lenet.recipe import Recipe
+from lenet.recipe.recipe import INITIALISERS
 
 
 @pytest.mark.parametrize("initialiser", INITIALISERS)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lenet import data
-from lenet.data import catalog, digest, download, location
+from lenet.data.published import catalog, digest, download, location
 from lenet.errors import DataNotFoundError, DigestError, FormatError
 
 PAYLOADS = [b"first", b"second!", b"third", b"4"]

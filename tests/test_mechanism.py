@@ -7,8 +7,11 @@ from lenet import data
 from lenet.engines import open_engine
 from lenet.network import zoo
 from lenet.network.initialiser import initial_weights
-from lenet.recipe.recipe import Recipe
+from lenet.recipe import Recipe
 from lenet.studies.mechanism import Recorder, relative_slope
+from lenet.training.watcher import Plan
+
+PLAN = Plan("a training", 1, 10, 1, 0)
 
 
 def recorder(head, weights=None, **recipe):
@@ -54,7 +57,7 @@ def test_piecewise_linear_activations_are_flat_below_zero():
 
 def test_it_looks_at_the_start_at_powers_of_two_and_after_epochs():
     seen = recorder("sigmoid")
-    seen.begin()
+    seen.start(PLAN)
     for epoch in (1, 2):
         for step in range(1, 11):
             seen.step(epoch, step)
@@ -63,7 +66,7 @@ def test_it_looks_at_the_start_at_powers_of_two_and_after_epochs():
 
 def test_gradient_norms_are_those_of_the_engine():
     seen = recorder("sigmoid")
-    seen.begin()
+    seen.start(PLAN)
     placed = seen.engine.place(seen.probe.images, seen.probe.labels)
     loss, gradient = seen.engine.gradient(placed, np.arange(100))
     norm = np.sqrt(np.sum(gradient["F6.weight"] ** 2) + np.sum(gradient["F6.bias"] ** 2))
@@ -77,11 +80,11 @@ def test_dead_units_are_counted():
     weights = initial_weights(spec, Recipe())
     weights["F6.bias"][:21] = -1000.0
     seen = recorder("relu", weights)
-    seen.begin()
+    seen.start(PLAN)
     assert seen.rows[0]["dead"] >= 21 / 84
     assert seen.rows[0]["saturated"] >= seen.rows[0]["dead"]
     alive = recorder("identity")
-    alive.begin()
+    alive.start(PLAN)
     assert alive.rows[0]["dead"] == alive.rows[0]["saturated"] == 0.0
 
 
@@ -90,7 +93,7 @@ def test_after_a_number_that_is_not_finite_it_looks_no_more():
     weights = initial_weights(spec, Recipe())
     weights["output.weight"][:] = np.nan
     seen = recorder("identity", weights)
-    seen.begin()
+    seen.start(PLAN)
     seen.step(1, 1)
     assert len(seen.rows) == 1
     assert seen.rows[0]["loss"] is None

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 from conftest import FASHION_MNIST, need, need_native
 
-from lenet.data import idx
+from lenet.data.files import idx
 from lenet.engines import native
 from lenet.engines.native import NativeEngine, build_network, instruction_sets
 from lenet.errors import EngineError
-from lenet.network import zoo
+from lenet.network import Convolution, Dense, Pooling, Spec, zoo
 from lenet.network.initialiser import initial_weights
-from lenet.network.spec import ACTIVATIONS, Convolution, Dense, Pooling, Spec
-from lenet.recipe.recipe import Recipe
+from lenet.network.layers import ACTIVATIONS
+from lenet.recipe import Recipe
 
 module = need_native()
 

@@ -15,10 +15,9 @@ need_native()
 
 from lenet.engines.eager import EagerEngine, build_module
 from lenet.engines.native import NativeEngine, instruction_sets
-from lenet.network import zoo
+from lenet.network import Convolution, Dense, Pooling, Spec, zoo
 from lenet.network.initialiser import connection_masks, initial_weights
-from lenet.network.spec import Convolution, Dense, Pooling, Spec
-from lenet.recipe.recipe import Recipe
+from lenet.recipe import Recipe
 
 TABLE = tuple((k % 6, (k + 1) % 6, (k + 2) % 6) for k in range(16))
 NETWORKS = {

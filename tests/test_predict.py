@@ -19,6 +19,7 @@ from conftest import need, need_module, run_lenet, start_lenet, train_run
 from PIL import Image
 from sklearn.datasets import load_digits
 
+import lenet
 from lenet.errors import FormatError, PartialError, UsageError
 from lenet.prediction import bulk
 from lenet.prediction.bulk import attempt, formats, inputs

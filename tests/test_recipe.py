@@ -3,7 +3,7 @@ import math
 import pytest
 
 from lenet.errors import RecipeError
-from lenet.recipe.recipe import Recipe
+from lenet.recipe import Recipe
 
 
 def test_the_defaults_are_the_notes_recipe():

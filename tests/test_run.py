@@ -11,7 +11,7 @@ from lenet.engines.base import EngineState
 from lenet.errors import CheckpointError, RunError
 from lenet.network import zoo
 from lenet.network.initialiser import initial_weights
-from lenet.recipe.recipe import Recipe
+from lenet.recipe import Recipe
 from lenet.runs.checkpoint import Best, Checkpoint, DataSource, Position
 from lenet.runs.run import create_run, default_folder, open_run
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from conftest import need_torch
 
-from lenet.recipe.recipe import Recipe
+from lenet.recipe import Recipe
 from lenet.recipe.schedule import epoch_steps, learning_rate
 
 STEPS = 100

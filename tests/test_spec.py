@@ -1,7 +1,7 @@
 import pytest
 
 from lenet.errors import SpecError
-from lenet.network.spec import Convolution, Dense, Pooling, Spec
+from lenet.network import Convolution, Dense, Pooling, Spec
 
 # LeCun et al. 1998, table I: which maps of S2 each map of C3 sees.
 TABLE_I = (

@@ -14,7 +14,7 @@ from conftest import need_module, run_lenet, start_lenet
 
 from lenet import studies
 from lenet.errors import DivergenceError, StudyError
-from lenet.recipe.recipe import Recipe
+from lenet.recipe import Recipe
 from lenet.studies.measurement import Order, measure
 from lenet.studies.statistics import compare
 from lenet.studies.study import Task, parse

@@ -126,6 +126,8 @@ class InterruptedRunError(KeyboardInterrupt):
     No `Exception`, so that it also ends a sweep that goes on after errors.
     """
 
+    exit_code = 130
+
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number

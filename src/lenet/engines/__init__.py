@@ -11,8 +11,8 @@ from lenet.engines import native
 from lenet.engines.base import Engine, Weights
 from lenet.engines.native import EAGER_CURE
 from lenet.errors import EngineError
-from lenet.network.spec import Spec
-from lenet.recipe.recipe import Recipe
+from lenet.network import Spec
+from lenet.recipe import Recipe
 
 ENGINES = ("native", "eager")
 TORCH_CURE = "install it with: pip install 'lenet[torch]'"

@@ -17,7 +17,7 @@ from lenet.errors import EngineError
 from lenet.network import Layer, Shape, Spec
 from lenet.network.initialiser import connection_masks
 from lenet.network.layers import LEAKY_RELU_SLOPE, SCALED_TANH
-from lenet.recipe.recipe import Recipe
+from lenet.recipe import Recipe
 
 EVALUATION_BATCH = 2048
 

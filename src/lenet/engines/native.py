@@ -13,7 +13,7 @@ from lenet.engines.base import EngineState, StepMetrics, Weights
 from lenet.errors import EngineError
 from lenet.network import Layer, Spec
 from lenet.network.initialiser import connection_masks
-from lenet.recipe.recipe import Recipe
+from lenet.recipe import Recipe
 from lenet.system.machine import cores
 
 KINDS = {"convolution": 0, "average": 1, "max": 2, "dense": 3}

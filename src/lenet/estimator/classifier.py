@@ -25,10 +25,9 @@ from lenet.errors import InputError, UsageError
 from lenet.estimator.fitting import Fit, answer, fit_epochs, fit_until_no_better, thread_count
 from lenet.estimator.pictures import Form, flatten, learn_form
 from lenet.estimator.rows import Rows, collect, hold_out
-from lenet.network import zoo
+from lenet.network import Spec, zoo
 from lenet.network.initialiser import initial_weights
-from lenet.network.spec import Spec
-from lenet.recipe.recipe import Recipe
+from lenet.recipe import Recipe
 
 FEWEST_EPOCHS, FEWEST_STEPS = 10, 400
 """With `epochs=None`: so many epochs, or more where the rows are too few for so many steps."""

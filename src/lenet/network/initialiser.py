@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lenet.network.layers import Shape
 from lenet.network.spec import Spec
-from lenet.recipe.recipe import Recipe
+from lenet.recipe import Recipe
 from lenet.system import rng
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lenet.data.pictures.picture import Picture, read_picture
 from lenet.engines.base import Engine
 from lenet.errors import UsageError
-from lenet.network.spec import Spec
+from lenet.network import Spec
 from lenet.prediction.evaluation import choose_split, load_data, open_network
 from lenet.prediction.metrics import log_probabilities
 from lenet.runs.checkpoint import Checkpoint

@@ -43,8 +43,8 @@ def to_images(images: Any, shape: Shape) -> Pixels:
         wanted = f"(n, {channels}, {height}, {width})"
         wanted += f", (n, {height}, {width}) or ({height}, {width})" if channels == 1 else ""
         raise InputError(
-            f"an array of shape {array.shape}: this network takes {wanted}; pictures of other sizes "
-            "go through predict"
+            f"an array of shape {array.shape}: this network takes {wanted}; pictures of other "
+            "sizes go through predict"
         )
     return _to_pixels(placed)
 

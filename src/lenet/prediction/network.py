@@ -16,9 +16,9 @@ from lenet.data.pictures.convention import Convention
 from lenet.engines import open_engine
 from lenet.engines.base import Engine, Weights
 from lenet.errors import UsageError
-from lenet.network.spec import Spec
+from lenet.network import Spec
 from lenet.prediction.metrics import log_probabilities
-from lenet.recipe.recipe import Recipe
+from lenet.recipe import Recipe
 from lenet.runs.checkpoint import Checkpoint
 
 BATCH = 256

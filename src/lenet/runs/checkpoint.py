@@ -25,8 +25,8 @@ from lenet.data.pictures.convention import AS_GIVEN, Convention
 from lenet.data.progress import Progress
 from lenet.engines.base import EngineState, Weights
 from lenet.errors import CheckpointError, DataNotFoundError, UsageError
-from lenet.network.spec import Spec
-from lenet.recipe.recipe import Recipe
+from lenet.network import Spec
+from lenet.recipe import Recipe
 from lenet.system.files import write_whole
 
 FORMAT = 1

@@ -16,7 +16,7 @@ import tomli_w
 from lenet import data as data_sets
 from lenet.errors import LenetError, StudyError
 from lenet.network import zoo
-from lenet.recipe.recipe import Recipe
+from lenet.recipe import Recipe
 
 FORMAT = 1
 """Of a run's result; part of every key, so that results of another format are not mixed in."""
