@@ -3,6 +3,6 @@
 It knows the ground (`system`, `errors`) and nothing else.
 """
 
-from lenet.recipe import Recipe
+from lenet.recipe.recipe import Recipe
 
 __all__ = ["Recipe"]
