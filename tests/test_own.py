@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import signal
+import subprocess
 import unicodedata
 import warnings
 
@@ -343,7 +344,7 @@ def test_a_picture_outside_the_classes_and_an_empty_class_are_said(few):
     (few / "lost" / "a.png").write_bytes(b"nothing")
     with pytest.warns(UserWarning, match="few: ") as caught:
         dataset = data.load(few)
-    texts = " ".join(str(note.message) for note in caught)
+    texts = texts_of(caught)
     assert dataset.class_names == ("А", "Б", "В")
     assert "folder empty is empty, and left out" in texts
     assert "class 'lost' has no picture that can be read, and is left out" in texts
@@ -703,3 +704,100 @@ def test_the_python_of_the_page_runs(letters, monkeypatch):
     page = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     exec(compile(code, "own-data.md", "exec"), {})  # noqa: S102 - our own page
+
+
+# Splits, classes, and what is neither (a Kaggle folder, a folder with runs in it).
+
+
+def texts_of(caught):
+    return " ".join(str(note.message) for note in caught)
+
+
+def test_a_flat_test_folder_beside_a_labelled_one_is_no_class(few):
+    as_splits(few, "Training_Set")
+    (few / "test").mkdir()
+    for index, path in enumerate(sorted((few / "Training_Set" / "А").iterdir())[:5]):
+        shutil.copy(path, few / "test" / f"{index}.png")
+    with pytest.warns(UserWarning, match="folder test has 5 pictures in no folder of a class"):
+        dataset = data.load(few)
+    assert dataset.class_names == ("А", "Б", "В")
+    assert len(dataset.train) + len(dataset.test) == 36
+
+
+def test_an_empty_folder_beside_splits_changes_nothing(few):
+    as_splits(few, "train", "test")
+    (few / "models").mkdir()
+    with pytest.warns(UserWarning, match="folder models has no pictures in it, and is left out"):
+        dataset = data.load(few)
+    assert dataset.class_names == ("А", "Б", "В")
+    assert dataset.survey.division == "train, test as given"
+
+
+@pytest.mark.parametrize("names", [("train", "test"), ("Train", "VALID"), ("dev", "t10k", "train")])
+def test_flat_folders_called_as_splits_are_never_classes(few, names):
+    for name, letter in zip(names, "АБВ", strict=False):
+        (few / letter).rename(few / name)
+    with pytest.raises(DataError, match="these are splits, not classes: put those of each class"):
+        data.load(few)
+
+
+def test_pictures_beside_splits_are_not_lost(few):
+    as_splits(few, "train", "test")
+    shutil.copytree(few / "train" / "А", few / "extra")
+    with pytest.raises(DataError, match="extra beside them has 11 pictures outside of such folder"):
+        data.load(few)
+
+
+def test_a_class_called_like_a_split_is_said(few):
+    (few / "А").rename(few / "test")
+    with pytest.warns(UserWarning, match="folder test is called like a split and is taken for a c"):
+        assert data.load(few).class_names == ("test", "Б", "В")
+
+
+def test_splits_inside_of_classes_are_said_to_be_none(few):
+    for name in ("train", "test"):
+        (few / "А" / name).mkdir()
+    with pytest.warns(UserWarning, match="folders А/test, А/train lie inside of a class"):
+        data.load(few)
+
+
+def test_two_folders_for_one_split_are_refused(few):
+    as_splits(few, "train", "val", "dev")
+    with pytest.raises(DataError, match="two folders for one split: dev, val; rename one of them"):
+        data.load(few)
+
+
+def test_what_lenet_wrote_is_never_a_class(few):
+    flags = ["--epochs", 1, "--batch-size", 16, "--learning-rate", 0.1]
+    for _ in range(2):
+        code, out, err = run_lenet("train", "--data", ".", *flags, cwd=few)
+        assert code == 0, err
+        assert "few: 3 classes of 12 images" in out
+    assert "folder runs holds what lenet wrote" in err
+    code, _, err = run_lenet("predict", "last", "А", "--out", "answers", cwd=few)
+    assert code == 0, err
+    with pytest.warns(UserWarning, match="few: folder") as caught:
+        assert data.load(few).class_names == ("А", "Б", "В")
+    for name in ("answers", "runs"):
+        assert f"folder {name} holds what lenet wrote" in texts_of(caught)
+
+
+def test_files_of_images_are_found_beside_runs(tmp_path, digits):
+    make_npz(tmp_path, *digits)
+    for _ in range(2):
+        code, _, err = run_lenet("train", "--data", ".", "--epochs", 1, cwd=tmp_path)
+        assert code == 0, err
+
+
+def test_folders_nested_deeper_than_python_can_call_are_read(few):
+    here = os.open(few / "А", os.O_RDONLY)
+    try:
+        for _ in range(1500):
+            os.mkdir("a", dir_fd=here)
+            inner = os.open("a", os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = inner
+        assert load_quietly(few).class_names == ("А", "Б", "В")
+    finally:
+        os.close(here)
+        subprocess.run(["rm", "-rf", few / "А"], check=True)  # pytest could not

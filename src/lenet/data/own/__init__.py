@@ -13,7 +13,8 @@ from lenet.data.dataset import Dataset, Split
 from lenet.data.files import arrays_at_hand, is_array_file, label_indices
 from lenet.data.own.collection import Collection, Shape, Target, short_name
 from lenet.data.own.division import Indices, absent_classes, digest, divide, survey
-from lenet.data.own.folder import has_folders, read_folder
+from lenet.data.own.folder import read_folder
+from lenet.data.own.layout import holds_pictures
 from lenet.data.own.table import array_files, read_files, read_images
 from lenet.data.pictures.convention import Convention
 from lenet.data.progress import Progress
@@ -135,7 +136,7 @@ def _collect(place: Path, target: Target, progress: Progress | None) -> Collecti
                 "images (.npz, .npy, .csv, .parquet, IDX); this is neither"
             )
         return read_files([place], place, target, progress)
-    files = [] if has_folders(place) else array_files(place)
+    files = [] if holds_pictures(place) else array_files(place)
     if files:
         return read_files(files, place, target, progress)
     shape, convention, _ = target((1, SIDE, SIDE))
