@@ -630,6 +630,44 @@ def test_a_network_of_digits_is_scored_on_a_folder_of_digits(
     assert abs(again.evaluation.accuracy - own_split.accuracy) < 0.1
 
 
+def test_labels_from_one_are_not_scored_by_labels_from_zero(tmp_path, digits):
+    images, labels = digits
+    np.savez(tmp_path / "one.npz", x=images, y=labels + 1)
+    np.savez(tmp_path / "zero.npz", x=images, y=labels)
+    model = lenet.train(data=tmp_path / "one.npz", epochs=1, out=tmp_path / "run")
+    with pytest.raises(
+        DataError,
+        match=r"the label '0' is none of the 10 classes \(1, 2, .*, 10\); its labels are 0, 1, .*9",
+    ):
+        model.evaluate(data=tmp_path / "zero.npz")
+    own = model.evaluate(data=(images, labels + 1))
+    assert model.evaluate(data=(images, labels), by_position=True).loss == own.loss
+    code, out, err = run_lenet(
+        "evaluate", tmp_path / "run", "--data", tmp_path / "zero.npz", "--by-position"
+    )
+    assert code == 0, err
+    assert "zero, test split, 120 images" in out
+
+
+def test_some_of_the_numbers_are_counted_from_zero_by_position(tmp_path, digits):
+    images, labels = digits
+    names = [f"class {label}" for label in labels]
+    model = lenet.train(data=(images, names), epochs=1, out=tmp_path / "run")
+    some = (labels == 3) | (labels == 7)
+    found = model.evaluate(data=(images[some], labels[some]), by_position=True)
+    assert found.confusion.sum(axis=1).nonzero()[0].tolist() == [3, 7]
+    with pytest.raises(DataError, match=r"its 2 labels \(a, b\) cannot be counted as the 10 class"):
+        model.evaluate(data=(images, np.where(some, "a", "b")), by_position=True)
+
+
+def test_other_classes_of_the_catalog_are_refused_with_both_lists(digits_model, fashion_mnist):
+    with pytest.raises(
+        UsageError, match=r"fashion-mnist \(t-shirt, .* not those of this network \(0, 1, 2, .*9\)"
+    ):
+        digits_model.evaluate(data=fashion_mnist)
+    assert digits_model.evaluate(data=fashion_mnist, by_position=True).accuracy < 0.4
+
+
 def test_a_study_takes_own_data(few, tmp_path):
     (tmp_path / "study.toml").write_text(
         'question = "?"\nseeds = 1\ncontrol = "a"\ndata = "few"\n[recipe]\nepochs = 1\n'

@@ -137,14 +137,25 @@ class Model:
         split: str = "test",
         data: Source | None = None,
         data_dir: str | Path | None = None,
+        by_position: bool = False,
     ) -> Evaluation:
         """Scores on a split of the data it was trained on, or of other data with the same classes.
 
+        Classes are the same if they have the same names; with `by_position`, the first class of
+        the data is the network's first whatever they are called.
+
         Raises:
             UsageError: if there is no such split, or the data does not fit.
-            DataError: if the data cannot be had.
+            DataError: if the data cannot be had, or has other classes.
         """
-        found = evaluate_network(self._engine, self.checkpoint, data, split, data_dir=data_dir)
+        found = evaluate_network(
+            self._engine,
+            self.checkpoint,
+            data,
+            split,
+            data_dir=data_dir,
+            by_position=by_position,
+        )
         return found.evaluation
 
     def explain(self, picture: Picture, data_dir: str | Path | None = None) -> Decision:

@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from lenet.data.files.base import Block, ImageFile, check_readable, label_indices
+from lenet.data.files.base import (
+    Block,
+    ImageFile,
+    check_readable,
+    label_indices,
+    label_positions,
+    listed,
+)
 from lenet.data.files.idx_file import open_idx
 from lenet.data.files.memory import arrays_at_hand
 from lenet.data.files.numpy_file import open_npy, open_npz
@@ -23,6 +30,8 @@ __all__ = [
     "arrays_at_hand",
     "is_array_file",
     "label_indices",
+    "label_positions",
+    "listed",
     "open_images",
 ]
 

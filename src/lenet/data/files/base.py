@@ -170,21 +170,57 @@ def to_labels(values: NDArray[Any], count: int, place: str) -> NDArray[Any]:
 def label_indices(
     labels: NDArray[Any], class_names: Sequence[str], place: str
 ) -> NDArray[np.int64]:
-    """Labels of a `Block` as the numbers of classes: by name, or else by their number from 0.
+    """Texts as the numbers of the classes that are called so; whole numbers count classes from 0.
 
     Raises:
-        FormatError: if a label is neither a class's name nor its number.
+        FormatError: if a label is no class's name, or none's number, with both lists.
     """
-    by_name = {name: index for index, name in enumerate(class_names)}
-    texts = {str(index): index for index in range(len(class_names))}
+    texts = labels.dtype.kind == "U"
+    names = class_names if texts else [str(index) for index in range(len(class_names))]
+    known = {name: index for index, name in enumerate(names)}
+    return _numbered(labels, known, class_names, place)
+
+
+def label_positions(
+    labels: NDArray[Any], names: Sequence[str], class_names: Sequence[str], place: str
+) -> NDArray[np.int64]:
+    """Labels, which are called `names` in their order, as the numbers of other classes.
+
+    As many as there are classes are counted in their order; fewer are counted only if they are
+    whole numbers, from 0.
+
+    Raises:
+        FormatError: if they can be counted in neither way, with both lists.
+    """
+    if len(names) == len(class_names):
+        known = {name: index for index, name in enumerate(names)}
+    else:
+        known = {str(index): index for index in range(len(class_names))}
+    if not set(names) <= set(known):
+        raise FormatError(
+            f"{place}: its {len(names)} labels ({listed(names)}) cannot be counted as the "
+            f"{len(class_names)} classes ({listed(class_names)}): there are fewer or more, and "
+            f"they are no numbers from 0 to {len(class_names) - 1}"
+        )
+    return _numbered(labels, known, class_names, place)
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, for a message."""
+    return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+
+
+def _numbered(
+    labels: NDArray[Any], known: Mapping[str, int], class_names: Sequence[str], place: str
+) -> NDArray[np.int64]:
     distinct, places = np.unique(labels, return_inverse=True)
     words = [str(label) for label in distinct.tolist()]
-    known = by_name if labels.dtype.kind == "U" and set(words) <= set(by_name) else texts
     for word in words:
         if word not in known:
             raise FormatError(
                 f"{place}: the label {word!r} is none of the {len(class_names)} classes "
-                f"({', '.join(class_names[:12])}{', ...' if len(class_names) > 12 else ''})"
+                f"({listed(class_names)}); its labels are {listed(words)}; to count them by their "
+                "position instead, score with --by-position (Python: by_position=True)"
             )
     indices = np.array([known[word] for word in words], np.int64)
     return indices[places.reshape(labels.shape)]
