@@ -562,6 +562,56 @@ def test_a_folder_of_files_is_split_by_their_names(tmp_path, digits):
         data.load(tmp_path)
 
 
+def unpack_as_kaggle_does(folder, mnist_folder):
+    """MNIST as `NAME-idx3-ubyte/NAME-idx3-ubyte`, and once more as `NAME.idx3-ubyte`."""
+    for path in (mnist_folder / "mnist").glob("*-ubyte.gz"):
+        name = path.name.removesuffix(".gz")
+        (folder / name).mkdir(parents=True)
+        (folder / name / name).write_bytes(gzip.decompress(path.read_bytes()))
+        shutil.copy(folder / name / name, folder / name.replace("-idx", ".idx"))
+
+
+def test_the_folder_of_mnist_that_kaggle_unpacks_is_the_real_mnist(tmp_path, mnist_folder):
+    unpack_as_kaggle_does(tmp_path / "a", mnist_folder)
+    mnist = data.load("mnist", mnist_folder)
+    assert data.load("mnist", tmp_path / "a").digests == mnist.digests
+    with pytest.warns(UserWarning, match="file t10k-images.idx3-ubyte is a copy, and left out"):
+        found = data.load(tmp_path / "a")
+    np.testing.assert_array_equal(found.train.images, mnist.train.images)
+    np.testing.assert_array_equal(found.test.labels, mnist.test.labels)
+
+
+def test_a_table_without_labels_and_one_of_answers_beside_it_are_left_out(tmp_path, digits):
+    images, labels = digits
+    write_csv(tmp_path / "train.csv", images, labels, header=True)
+    write_csv(tmp_path / "test.csv", images[:50], header=True)
+    (tmp_path / "sample_submission.csv").write_text("ImageId,Label\n1,0\n2,0\n")
+    with pytest.warns(UserWarning, match="left out") as caught:
+        dataset = data.load(tmp_path)
+    assert len(dataset.train) + len(dataset.test) == 120
+    assert "test.csv has no labels; its 50 images are left out" in texts_of(caught)
+    assert "file sample_submission.csv is left out: " in texts_of(caught)
+
+
+def test_images_and_labels_of_each_split_in_files_of_their_own_are_found(tmp_path, digits):
+    images, labels = digits
+    for name, part in (("train", slice(0, 80)), ("test", slice(80, None))):
+        np.savez(tmp_path / f"k49-{name}-imgs.npz", images[part])
+        np.savez(tmp_path / f"k49-{name}-labels.npz", labels[part])
+    (tmp_path / "k49_classmap.csv").write_text("index,codepoint,char\n0,U+3042,a\n")
+    dataset = load_quietly(tmp_path)
+    assert (len(dataset.train), len(dataset.test)) == (80, 40)
+    np.testing.assert_array_equal(dataset.test.labels, labels[80:])
+
+
+def test_the_survey_says_which_column_is_the_label(tmp_path, digits):
+    write_csv(tmp_path / "a.csv", *digits)
+    code, out, err = run_lenet("data", "show", "a.csv", cwd=tmp_path)
+    assert code == 0, err
+    assert "the label is the first column, as in MNIST's tables" in out
+    assert "Warning" not in err
+
+
 def test_the_real_mnist_as_csv_is_the_real_mnist(tmp_path, mnist_folder):
     mnist = data.load("mnist", mnist_folder)
     for name, split in (("train", mnist.train), ("test", mnist.test)):

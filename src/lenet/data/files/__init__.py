@@ -16,8 +16,10 @@ from lenet.data.files.base import (
     label_positions,
     listed,
 )
+from lenet.data.files.idx_file import labels_beside as idx_labels_beside
 from lenet.data.files.idx_file import open_idx
 from lenet.data.files.memory import arrays_at_hand
+from lenet.data.files.numpy_file import labels_beside as numpy_labels_beside
 from lenet.data.files.numpy_file import open_npy, open_npz
 from lenet.data.files.parquet_file import open_parquet
 from lenet.data.files.table_file import open_csv
@@ -31,6 +33,7 @@ __all__ = [
     "is_array_file",
     "label_indices",
     "label_positions",
+    "labels_beside",
     "listed",
     "open_images",
 ]
@@ -51,6 +54,13 @@ SUFFIXES = frozenset({*_READERS, ".parquet"})
 def is_array_file(path: Path) -> bool:
     """Whether the name says that the file holds many images."""
     return path.name.lower().endswith(tuple(SUFFIXES))
+
+
+def labels_beside(path: Path) -> Path | None:
+    """The file of labels that belongs to a file of images by its name, if it is there."""
+    if path.name.lower().endswith((".npy", ".npz")):
+        return numpy_labels_beside(path)
+    return idx_labels_beside(path)
 
 
 def open_images(
