@@ -95,7 +95,11 @@ def run_in_terminal(words, extra):
         (["train", "--epochs", -1], 2, "epochs = -1: it must be at least 1"),
         (["train", "--model", "alexnet"], 2, "no network is called 'alexnet'"),
         (["train", "--data", "cifar"], 2, "no data set is called 'cifar'"),
-        (["train", "--data", "digits", "--engine", "warp"], 7, "no engine is called 'warp'"),
+        (
+            ["train", "--data", "digits", "--engine", "warp"],
+            2,
+            "'warp' is not one of 'auto', 'native'",
+        ),
         (["train", "--data", "digits", "--device", "tpu"], 7, "device 'tpu'"),
         (["train", "--data", "digits", "--threads", 0], 7, "0 threads"),
         (["train", "--resume", "x", "--epochs", 3, "--seed", 1], 2, "leave out --epochs, --seed"),
