@@ -31,7 +31,7 @@ def latencies(threads: int) -> dict[str, Callable[[], float]]:
 
 
 def at_hand(threads: int, folder: Path) -> dict[str, Callable[[], float]]:
-    """Microseconds of one answer of a `Model`, beside the engine's own: an array, and a PNG file."""
+    """Microseconds of one answer of a `Model` beside the engine's own: an array, a PNG file."""
     image = networks.images_and_labels()[0][:1]
     path = folder / "image.png"
     Image.fromarray(image[0, 0]).save(path)
