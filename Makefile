@@ -19,8 +19,8 @@ train: $(VENV)/.installed data  ## Set up, and train LeNet on Fashion-MNIST
 	else echo "Fashion-MNIST cannot be had here; training on the bundled digits instead"; \
 	     $(LENET) train --data digits $(FLAGS); fi
 
-test: $(VENV)/.development data  ## Set up, and run the tests
-	$(BIN)/python -m pytest $(FLAGS)
+test: $(VENV)/.test data  ## Set up, and run the tests, those that need an extra skipped
+	$(BIN)/python -m pytest -n auto $(FLAGS)
 
 check: $(VENV)/.development format-check lint types imports test  ## All that CI runs
 
@@ -73,7 +73,11 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt $(NATIVE) 
 	$(PIP) --editable .
 	@touch $@
 
-$(VENV)/.development: $(VENV)/.installed
+$(VENV)/.test: $(VENV)/.installed
+	$(PIP) --editable '.[test]'
+	@touch $@
+
+$(VENV)/.development: $(VENV)/.test
 	$(PIP) --editable '.[development]'
 	@touch $@
 

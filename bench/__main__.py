@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench import (
@@ -26,7 +27,7 @@ from lenet.engines import native
 from lenet.system import machine
 
 PACKAGES = ("torch", "onnxruntime", "jax", "numpy", "lenet")
-PARTS = ("training", "peak", "inference", "process", "display", "growth", "predict")
+PARTS = ("training", "peak", "inference", "model", "process", "display", "growth", "predict")
 
 
 def say(text: str) -> None:
@@ -103,6 +104,21 @@ def measure_inference(rounds: int, cores: int) -> Iterator[report.Section]:
             5 * rounds,  # each is short, and a shared machine's speed changes within seconds
             better="lower",
         )
+
+
+def measure_model(rounds: int, cores: int) -> Iterator[report.Section]:
+    """On one thread."""
+    with TemporaryDirectory(prefix="lenet-bench-") as scratch:
+        found = section(
+            "A model at hand, one image, 1 thread",
+            f"Median of {inference.CALLS:,} calls from Python, a round: `lenet.load(RUN).predict` "
+            "beside the engine's own answer to the same array.",
+            "microseconds",
+            inference.at_hand(1, Path(scratch)),
+            5 * rounds,
+            better="none",
+        )
+    yield found
 
 
 def measure_process(rounds: int, cores: int) -> Iterator[report.Section]:
@@ -201,6 +217,7 @@ def main() -> None:
         "training": measure_training,
         "peak": measure_peak,
         "inference": measure_inference,
+        "model": measure_model,
         "process": measure_process,
         "display": measure_display,
         "growth": measure_growth,

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from bench import networks
 from bench.timing import latency, rate
+from lenet import data
+from lenet.model import Model
+from lenet.runs.checkpoint import Checkpoint, DataSource, Position
 
 BATCH = 256
 SECONDS = 1.0
@@ -23,6 +28,29 @@ def throughput(threads: int) -> dict[str, Callable[[], float]]:
 def latencies(threads: int) -> dict[str, Callable[[], float]]:
     """Microseconds of one call with one image."""
     return {name: _latency(call) for name, call in _callers(threads, 1).items()}
+
+
+def at_hand(threads: int, folder: Path) -> dict[str, Callable[[], float]]:
+    """Microseconds of one answer of a `Model` beside the engine's own: an array, a PNG file."""
+    image = networks.images_and_labels()[0][:1]
+    path = folder / "image.png"
+    Image.fromarray(image[0, 0]).save(path)
+    engine, model = networks.native(threads), _model(threads)
+    return {
+        "the engine's own": _latency(lambda: engine.logits(engine.place(image))),
+        "model.logits": _latency(lambda: model.logits(image)),
+        "model.predict, an array": _latency(lambda: model.predict(image[0, 0])),
+        "model.predict, a PNG file": _latency(lambda: model.predict(path)),
+    }
+
+
+def _model(threads: int) -> Model:
+    """The network as `lenet.load` gives it, pictures fitted as Fashion-MNIST's were."""
+    source = DataSource.of(data.load("fashion-mnist"))
+    engine = networks.native(threads)
+    state, position = engine.state(), Position()
+    checkpoint = Checkpoint(networks.SPEC, networks.RECIPE, source, state, position)
+    return Model(checkpoint, engine)
 
 
 def _rate(call: Callable[[], Any]) -> Callable[[], float]:

@@ -95,7 +95,11 @@ def run_in_terminal(words, extra):
         (["train", "--epochs", -1], 2, "epochs = -1: it must be at least 1"),
         (["train", "--model", "alexnet"], 2, "no network is called 'alexnet'"),
         (["train", "--data", "cifar"], 2, "no data set is called 'cifar'"),
-        (["train", "--data", "digits", "--engine", "warp"], 7, "no engine is called 'warp'"),
+        (
+            ["train", "--data", "digits", "--engine", "warp"],
+            2,
+            "'warp' is not one of 'auto', 'native'",
+        ),
         (["train", "--data", "digits", "--device", "tpu"], 7, "device 'tpu'"),
         (["train", "--data", "digits", "--threads", 0], 7, "0 threads"),
         (["train", "--resume", "x", "--epochs", 3, "--seed", 1], 2, "leave out --epochs, --seed"),
@@ -256,3 +260,76 @@ def test_a_damaged_newest_checkpoint_is_said_and_survived(tmp_path):
     assert code == 0
     assert err.startswith("lenet: warning: ")
     assert "falling back to the one before it" in err
+
+
+def test_the_choices_of_flags_are_those_of_the_rooms():
+    from lenet.cli import options
+    from lenet.data.reading import RESIZES
+    from lenet.engines import ENGINES
+    from lenet.prediction.bulk.formats import FORMATS
+    from lenet.recipe import recipe
+    from lenet.runs.run import BEST, LAST
+
+    assert set(options.EngineName) == {"auto", *ENGINES}
+    assert set(options.ResizeName) == set(RESIZES)
+    assert set(options.FormatName) == {"table", *FORMATS}
+    assert set(options.CheckpointName) == {BEST, LAST}
+    assert set(options.OptimizerName) == set(recipe.OPTIMIZERS)
+    assert set(options.ScheduleName) == set(recipe.SCHEDULES)
+    assert set(options.InitialiserName) == set(recipe.INITIALISERS)
+
+
+def test_every_field_of_the_recipe_is_a_flag_whose_help_has_its_default():
+    from dataclasses import fields
+
+    from lenet.recipe import Recipe
+
+    env = {**os.environ, "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"}
+    _, out, _ = run_lenet("train", "--help", env=env)
+    words = " ".join(re.sub(r"[│╭╰─╮╯]", " ", out).split())
+    for field in fields(Recipe):
+        shown = {True: "yes", False: "no"}[field.default] if field.type == "bool" else field.default
+        flag = f"--{field.name.replace('_', '-')} "
+        assert f"By default {shown}." in words.split(flag, 1)[1].split(" --", 1)[0], flag
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["evaluate", "last", "--checkpoint", "bset"], "'bset' is not one of 'last', 'best'"),
+        (["train", "--resize", "Fit"], "'Fit' is not one of 'fit', 'stretch', 'ink'"),
+        (["predict", "last", "x.png", "--format", "xml"], "'xml' is not one of 'table', 'csv'"),
+        (["train", "--optimizer", "adam"], "'adam' is not one of 'sgd', 'adamw'"),
+        (["train", "--epochs", "many"], "'--epochs': Input should be a valid integer"),
+    ],
+)
+def test_a_typo_in_a_choice_is_one_line(tmp_path, words, message):
+    code, out, err = run_lenet(*words, cwd=tmp_path)
+    assert (code, out) == (2, "")
+    assert err.startswith("lenet: error: ")
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+def test_last_is_the_newest_run_and_the_command_says_which(tmp_path):
+    for seed in (1, 2):
+        assert run_lenet("train", *QUICK, "--seed", seed, "--quiet", cwd=tmp_path)[0] == 0
+    newest = max((tmp_path / "runs").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    code, out, err = run_lenet("evaluate", "last", cwd=tmp_path)
+    assert (code, err) == (0, f"lenet: last: runs/{newest.name}\n")
+    assert f"picture: runs/{newest.name}/confusion-digits-test.png" in out
+    code, out, _ = run_lenet("runs", cwd=tmp_path)
+    lines = out.splitlines()
+    assert len(lines) == 3
+    assert lines[1].split()[:4] == [newest.name, "digits", "lenet5", "2"]
+
+
+def test_runs_says_that_there_is_none(tmp_path):
+    assert run_lenet("runs", cwd=tmp_path) == (0, "no run is in runs/\n", "")
+
+
+def test_scores_are_printed_also_where_their_picture_cannot_be_drawn(digits_run, tmp_path):
+    code, out, err = run_lenet("evaluate", digits_run.path, "--picture", tmp_path / "no" / "x.png")
+    assert code == 2
+    assert "accuracy 0." in out
+    assert "this figure cannot be written" in err

@@ -1,6 +1,8 @@
 import subprocess
 import sys
+import tomllib
 from importlib import import_module
+from pathlib import Path
 
 import lenet
 
@@ -23,9 +25,35 @@ def test_the_command_line_starts_without_numbers_or_pictures():
     assert not modules_after("import lenet.cli") & HEAVY
 
 
-def test_a_training_needs_no_plotting_before_its_end():
-    assert "matplotlib" not in modules_after("import lenet.training.session")
-    assert "torch" not in modules_after("import lenet.training.session")
+UNTIL_THE_PICTURE = """
+import sys
+from lenet.show.figures import curves
+
+def draw(*arguments):
+    print("loaded:", *sorted(name.split(".")[0] for name in sys.modules))
+
+curves.draw_curves = draw
+sys.argv = ["lenet", "train", "--data", "digits", "--epochs", "1", "--quiet"]
+from lenet.cli import main
+main()
+"""
+
+
+def test_a_training_loads_nothing_heavy_until_its_picture_is_drawn(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", UNTIL_THE_PICTURE], capture_output=True, text=True, check=True,
+        cwd=tmp_path,
+    )  # fmt: skip
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("loaded:"))
+    loaded = set(line.split())
+    assert {"lenet", "numpy"} <= loaded
+    assert not loaded & {"scipy", "sklearn", "matplotlib", "joblib", "torch", "httpx", "jinja2"}
+
+
+def test_predictions_and_lists_load_no_plotting():
+    for room in ("prediction.bulk", "cli.prediction", "data", "cli.data", "cli.machine", "model"):
+        loaded = modules_after(f"import lenet.{room}")
+        assert not loaded & {"scipy", "sklearn", "matplotlib", "joblib", "torch"}, room
 
 
 def test_a_training_starts_without_what_only_others_need():
@@ -41,16 +69,45 @@ def test_a_training_starts_without_what_only_others_need():
     assert not set(done.stdout.split()) & others
 
 
+ERRORS = {
+    "CheckpointError", "DataError", "DataNotFoundError", "DigestError", "DivergenceError",
+    "DownloadError", "EngineError", "FormatError", "InputError", "InterruptedRunError",
+    "LenetError", "MissingExtraError", "PartialError", "RecipeError", "RunError", "SpecError",
+    "StudyError", "UsageError",
+}  # fmt: skip
+
+
 def test_the_public_names_are_exactly_these():
-    assert set(lenet.__all__) == {
-        "LeNetClassifier", "LenetError", "Recipe", "Run", "Spec", "__version__", "build",
-        "load_module", "open_run", "resume", "train", "TrainedRun", "write_report",
+    assert set(lenet.__all__) == ERRORS | {
+        "Convolution", "Dataset", "Dense", "LeNetClassifier", "Model", "Pooling", "Reading",
+        "Recipe", "Run", "Spec", "__version__", "build", "find_rate", "load", "load_module",
+        "open_run", "resume", "train", "write_report",
     }  # fmt: skip
 
 
+def test_every_error_of_the_tree_is_public():
+    kinds = vars(lenet.errors).values()
+    assert {kind.__name__ for kind in kinds if isinstance(kind, type)} == ERRORS
+
+
 def test_every_public_name_has_its_home():
-    for name in set(lenet.__all__) - {"__version__"}:
-        assert getattr(lenet, name) is getattr(import_module(lenet._HOMES[name]), name)
+    assert set(lenet.__all__) == {*lenet._HOME_OF, "__version__"}
+    for name, home in lenet._HOME_OF.items():
+        assert getattr(lenet, name) is getattr(import_module(home), name)
+
+
+def test_the_version_is_that_of_the_project():
+    text = (Path(lenet.__file__).parents[2] / "pyproject.toml").read_text()
+    assert tomllib.loads(text)["project"]["version"] == lenet.__version__
+
+
+def test_the_top_of_the_package_is_its_rooms():
+    top = {path.name for path in Path(lenet.__file__).parent.iterdir()} - {"__pycache__"}
+    rooms = {
+        "cli", "data", "engines", "estimator", "network", "prediction", "recipe", "runs", "show",
+        "studies", "system", "training",
+    }  # fmt: skip
+    assert top == rooms | {"__init__.py", "__main__.py", "errors.py", "model.py", "py.typed"}
 
 
 def test_an_unknown_name_is_an_attribute_error():

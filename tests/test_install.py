@@ -1,7 +1,12 @@
 """lenet without what a user may lack: a compiler, a framework."""
 
+import shutil
 import subprocess
 import sys
+
+import pytest
+
+import lenet
 
 WITHOUT = """
 import sys
@@ -13,10 +18,12 @@ main()
 """
 
 
-def lenet_without(blocked, *words):
+def lenet_without(blocked, *words, cwd=None):
     """The command line where some modules cannot be imported; (exit code, stderr)."""
     code = WITHOUT.format(blocked=blocked, words=list(map(str, words)))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=cwd
+    )
     return done.returncode, done.stderr
 
 
@@ -47,3 +54,60 @@ def test_without_pyarrow_parquet_is_refused_with_the_cure(tmp_path):
     assert code == 2
     assert "Parquet needs PyArrow, which is missing" in err
     assert "pip install 'lenet[parquet]'" in err
+
+
+CORE_LACKS = ["sklearn", "scipy", "joblib", "torch", "ray", "pyarrow", "pandas"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["models"],
+        ["doctor"],
+        ["data", "list"],
+        ["data", "show", "digits"],
+        ["data", "export", "digits", "new", "--count", "3"],
+        ["train", "--data", "digits", "--epochs", "1", "--quiet", "--out", "new"],
+        ["evaluate", "RUN"],
+        ["explain", "RUN", "test:3"],
+        ["report", "RUN"],
+        ["predict", "RUN", "PICTURE"],
+        ["predict", "RUN", "PICTURE", "--out", "a.csv"],
+        ["lr-find", "--data", "digits", "--steps", "12"],
+        ["study", "list"],
+    ],
+    ids=" ".join,
+)
+def test_the_core_does_its_work_without_any_extra(digits_run, pictures, tmp_path, words):
+    places = {"RUN": str(digits_run.path), "PICTURE": str(pictures / "001.png")}
+    places["RUN"] = str(shutil.copytree(digits_run.path, tmp_path / "run"))
+    words = [places.get(word, word) for word in words]
+    code, err = lenet_without(CORE_LACKS, *words, cwd=tmp_path)
+    assert (code, "Traceback" in err) == (0, False), err
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    from lenet import data
+
+    data.export(data.load("digits"), "test", tmp_path / "made", 2)
+    (tmp_path / "pictures").mkdir()
+    for index, path in enumerate(sorted((tmp_path / "made").rglob("*.png"))):
+        shutil.copy(path, tmp_path / "pictures" / f"{index:03}.png")
+    return tmp_path / "pictures"
+
+
+def test_without_scipy_a_study_is_refused_before_its_runs(tmp_path):
+    code, err = lenet_without(["scipy"], "study", "run", "pooling", "--out", tmp_path / "s")
+    assert code == 2
+    assert "a study needs SciPy, which is missing" in err
+    assert "pip install 'lenet[studies]'" in err
+    assert not (tmp_path / "s").exists()
+
+
+def test_without_scikit_learn_the_classifier_says_so():
+    code = "import sys; sys.modules['sklearn'] = None; import lenet; lenet.LeNetClassifier"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "MissingExtraError: LeNetClassifier needs scikit-learn" in done.stderr
+    assert "pip install 'lenet[sklearn]'" in done.stderr
+    assert issubclass(lenet.MissingExtraError, ImportError)

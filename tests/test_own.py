@@ -139,7 +139,7 @@ def test_where_it_was_moved_to_can_be_said(few, tmp_path):
 
 def test_a_stopped_run_goes_on_to_the_same_bytes(few, tmp_path):
     whole = train_run(data=few, out=tmp_path / "whole", **SHORT)
-    with pytest.raises(lenet.LenetError, match="stopped after step 1 of epoch 2"):
+    with pytest.raises(lenet.InterruptedRunError, match="stopped after step 1 of epoch 2"):
         train_run(data=few, out=tmp_path / "cut", display=Press(signal.SIGINT, 2, 1), **SHORT)
     code, _, err = run_lenet("train", "--resume", tmp_path / "cut", "--size", 32)
     assert code == 2

@@ -1,8 +1,12 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from lenet.show import figures as plots
+from lenet.show.figures.confusion import reduce_classes
 
 HISTORY = [
     {"epoch": 1, "progress": 0.5, "train_loss": 1.2, "train_accuracy": 0.5},
@@ -117,3 +121,41 @@ def test_the_words_of_a_contact_sheet_are_there_and_do_not_overlap(tmp_path, dra
     names = ["zero", "one", "two", "three", "four"]
     plots.contact_sheet(images, labels, names, "a title", tmp_path / "sheet.png")
     assert_readable(drawn[0], ["a title", *names])
+
+
+MEMORY = """
+import resource, sys
+import numpy as np
+from pathlib import Path
+from lenet.show.figures import draw_confusion
+
+classes = int(sys.argv[1])
+matrix = np.random.default_rng(0).integers(0, 9, (classes, classes))
+draw_confusion(matrix, [f"class {n}" for n in range(classes)], "a title", Path(sys.argv[2]))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.parametrize("classes", [40, 62, 1000])
+def test_a_confusion_matrix_of_many_classes_is_bounded(tmp_path, classes):
+    path = tmp_path / "confusion.png"
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(classes), str(path)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert int(done.stdout) < 700  # MiB; 62 classes once took 1,300
+    with Image.open(path) as picture:
+        assert max(picture.size) < 4500
+
+
+def test_what_is_left_out_of_a_confusion_matrix_is_said():
+    matrix = np.full((62, 62), 2)
+    matrix[7, 9] = 50
+    names = [f"class {n}" for n in range(62)]
+    reduced, shown, said = reduce_classes(matrix, names)
+    assert reduced.shape == (40, 40)
+    assert reduced.sum() == matrix.sum()
+    assert {"class 7", "class 9"} <= set(shown)
+    assert shown[-1] == "others"
+    assert "the 39 of 62 classes with the most misses; the rest is 'others'" in said
+    assert reduce_classes(matrix[:40, :40], names[:40])[2] == ""

@@ -119,14 +119,22 @@ with open_run(Path({str(run.path)!r})).lock():
     print("locked", flush=True)
     sys.stdin.read()
 """
-    other = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert other.stdout.readline() == "locked\n"
-    with pytest.raises(RunError, match="another process is training in this folder"):
-        run.lock()
-    other.communicate("")
-    run.lock().release()
+    words = [sys.executable, "-c", code]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(words, **pipes) as other:
+        assert other.stdout.readline() == "locked\n"
+        message = "another process is training in this folder"
+        with pytest.raises(RunError, match=message), run.lock():
+            pass
+        other.communicate("")
+    with run.lock():
+        pass
+
+
+def test_a_lock_is_given_back_so_that_it_can_be_taken_again(run):
+    for _ in range(3):
+        with run.lock(), pytest.raises(RunError, match="another process"), run.lock():
+            pass
 
 
 def test_a_receipt_that_is_no_json_is_named(run):

@@ -72,7 +72,9 @@ def test_a_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
 def test_ctrl_c_in_the_middle_of_an_epoch_and_resume_end_with_the_same_bytes(tmp_path, changes):
     recipe = {**QUICK, **changes}
     whole = train_run(out=tmp_path / "whole", **recipe)
-    with pytest.raises(lenet.LenetError, match="stopped after step 7 of epoch 2; go on with"):
+    with pytest.raises(
+        lenet.InterruptedRunError, match="stopped after step 7 of epoch 2; go on with"
+    ):
         train_run(out=tmp_path / "cut", display=Press(signal.SIGINT, 2, 7), **recipe)
     cut = resume_run(tmp_path / "cut")
     assert content(cut) == content(whole)

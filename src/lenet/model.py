@@ -30,7 +30,7 @@ from lenet.prediction.inputs import (
     to_images,
 )
 from lenet.prediction.metrics import Evaluation, log_probabilities
-from lenet.prediction.network import Answer, check_top, rank
+from lenet.prediction.network import Answer, check_top, rank, rank_one
 from lenet.recipe import Recipe
 from lenet.runs import checkpoint as checkpoints
 from lenet.runs.checkpoint import Checkpoint
@@ -118,8 +118,14 @@ class Model:
         """
         check_top(top, self.class_names)
         if not is_several(pictures, self._shape):
-            return self._answer([pictures], top)[0]
+            return self._answer_one(pictures, top)
         return self._answer(each_picture(pictures), top)
+
+    def _answer_one(self, picture: Picture, top: int) -> Answer:
+        prepared = prepare_any(picture, self._shape, self.convention, "picture 0")
+        engine = self._engine
+        logits = engine.logits(engine.place(prepared.image[None]))[0].tolist()
+        return rank_one(logits, prepared, self.class_names, top)
 
     def _answer(self, pictures: Any, top: int) -> list[Answer]:
         prepared = [

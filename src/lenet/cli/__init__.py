@@ -14,8 +14,11 @@ import typer
 
 from lenet.cli import data, machine, prediction, runs, study, training
 from lenet.cli.printing import say
-from lenet.errors import InterruptedRunError, LenetError
+from lenet.errors import InterruptedRunError, LenetError, UsageError
 from lenet.system.version import VERSION
+
+FlagError: Any = typer.BadParameter.__mro__[2]
+"""Base of what the command-line library says of flags; it has no public name of its own."""
 
 app = typer.Typer(
     name="lenet",
@@ -56,11 +59,20 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def main() -> None:
-    """Entry point: a `LenetError` becomes one line on stderr and its exit code."""
+    """Entry point: what a user can mend becomes one line on stderr and an exit code."""
     try:
-        app(prog_name="lenet")
+        code = app(prog_name="lenet", standalone_mode=False)
     except (LenetError, InterruptedRunError) as error:
         if "--debug" in sys.argv[1:]:
             raise
-        print(f"lenet: error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        sys.exit(_fail(str(error), error.exit_code))
+    except FlagError as error:
+        message = error.format_message().replace("Value error, ", "")
+        # Without a command there is help on the screen, and nothing more to say.
+        sys.exit(_fail(message, UsageError.exit_code) if message else UsageError.exit_code)
+    sys.exit(code)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"lenet: error: {message}", file=sys.stderr)
+    return code

@@ -37,10 +37,11 @@ RECIPE = "Recipe (each overrides the recipe file)"
 
 
 def _recipe_option(name: str, text: str) -> Any:
-    """A flag for a field of the recipe, whose default the help shows."""
+    """A flag for a field of the recipe, whose default the help says."""
     default = getattr(Recipe(), name)
-    shown = {True: "yes", False: "no"}[default] if isinstance(default, bool) else str(default)
-    return typer.Option(help=text, rich_help_panel=RECIPE, show_default=shown)
+    shown = {True: "yes", False: "no"}[default] if isinstance(default, bool) else default
+    help_text = f"{text} By default {shown}."
+    return typer.Option(help=help_text, rich_help_panel=RECIPE, show_default=False)
 
 
 def train(
@@ -101,7 +102,7 @@ def train(
         _recipe_option("warmup_fraction", "For one_cycle: part of the steps before the peak."),
     ] = None,
     label_smoothing: Annotated[
-        float | None, _recipe_option("label_smoothing", "0 for none.")
+        float | None, _recipe_option("label_smoothing", "Share of the target that all classes get.")
     ] = None,
     engine: Engine = EngineName.auto,
     device: Device = "auto",

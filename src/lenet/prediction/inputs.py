@@ -106,10 +106,19 @@ def is_several(given: Any, shape: Shape) -> bool:
 
 
 def each_picture(given: Any) -> Iterable[Any]:
-    """The pictures of a list, a generator, or an array of several."""
+    """The pictures of a list, a generator, or an array of several.
+
+    Raises:
+        InputError: if it is none of them.
+    """
     if _is_array(given):
         return list(np.asarray(given))
-    return given  # type: ignore[no-any-return]
+    if not isinstance(given, Iterable):
+        raise InputError(
+            f"a {type(given).__name__} is no picture: give a path, bytes, an array, a picture of "
+            "Pillow's, or several of them"
+        )
+    return given
 
 
 def prepare_any(given: Any, shape: Shape, convention: Convention, name: str) -> Prepared:

@@ -82,8 +82,12 @@ def check_scipy() -> None:
     Raises:
         MissingExtraError: without SciPy.
     """
-    if importlib.util.find_spec("scipy") is None:
-        raise MissingExtraError("a study's statistics", "SciPy", "studies")
+    try:
+        found = importlib.util.find_spec("scipy")
+    except ValueError:  # some program has forbidden it
+        found = None
+    if found is None:
+        raise MissingExtraError("a study", "SciPy", "studies")
 
 
 def _bootstrap(values: NDArray[np.float64], method: str, seed: int) -> tuple[float, float]:
