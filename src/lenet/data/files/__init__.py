@@ -11,10 +11,13 @@ from pathlib import Path
 from lenet.data.files.base import (
     Block,
     ImageFile,
+    Scale,
     check_readable,
+    find_scale,
     label_indices,
     label_positions,
     listed,
+    to_pixels,
 )
 from lenet.data.files.idx_file import labels_beside as idx_labels_beside
 from lenet.data.files.idx_file import open_idx
@@ -29,13 +32,16 @@ __all__ = [
     "SUFFIXES",
     "Block",
     "ImageFile",
+    "Scale",
     "arrays_at_hand",
+    "find_scale",
     "is_array_file",
     "label_indices",
     "label_positions",
     "labels_beside",
     "listed",
     "open_images",
+    "to_pixels",
 ]
 
 _IDX = ("-idx3-ubyte", ".idx3-ubyte", "-idx4-ubyte", ".idx4-ubyte")

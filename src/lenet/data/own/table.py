@@ -25,6 +25,7 @@ from lenet.data.own.collection import (
     sort_classes,
 )
 from lenet.data.own.layout import visible
+from lenet.data.pictures.arrays import FAINT, LIGHT_GROUND, TRANSPOSED, look_transposed, settle
 from lenet.data.pictures.convention import Convention
 from lenet.data.pictures.picture import prepare
 from lenet.data.progress import Progress
@@ -35,9 +36,6 @@ from lenet.system import machine
 
 BLOCK = 1024
 """Images that are read at once."""
-
-FAINT = 16
-"""If no pixel of all is lighter than this, their scale is hardly 0 to 255."""
 
 
 def array_files(folder: Path) -> list[Path]:
@@ -135,11 +133,16 @@ def read_images(
     shape, convention, anew = target(stored)
     if files[0].encoded:
         convention, anew = picture_convention, False
+    made = files[0].encoded or anew or stored != shape
     images = _allocate(sum(len(file) for file in files), shape, place)
-    labels, keys, done = [], [], 0
+    labels, keys, done, turned = [], [], 0, 0
     for file, block, block_keys in _blocks(files, shape, convention, anew):
         keys += block_keys
-        images[done : done + len(block.images)] = block.images
+        pixels = block.images
+        if not made:
+            pixels, light = settle(pixels, convention)
+            turned += int(light.sum())
+        images[done : done + len(pixels)] = pixels
         labels.append(_label_names(file, block))
         done += len(block.images)
         if progress is not None:
@@ -148,10 +151,13 @@ def read_images(
     names = tuple(class_name(name, str(place)) for name in files[0].class_names)
     names = names or sort_classes(np.unique(texts).tolist())
     check_classes(names, str(place))
-    made = files[0].encoded or anew or stored != shape
     how = convention.describe() if made else "as stored"
     origin = f" from {describe_shape(stored)}" if made and not files[0].encoded else ""
     found = [*remarks, *(remark for file in files for remark in file.remarks)]
+    if turned:
+        found.append(f"{place}: images with {LIGHT_GROUND}: {turned:,}")
+    if look_transposed(images):
+        found.append(f"{place}: {TRANSPOSED}")
     if images.max() <= FAINT:
         found.append(
             f"{place}: the lightest pixel of all is {images.max()} of 255; if that is as light as "
