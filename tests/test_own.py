@@ -96,7 +96,7 @@ def test_a_later_picture_is_made_as_those_of_the_training(trained, letters):
         page = Image.new("L", (300, 200), 255)
         page.paste(Image.open(letters / letter / "001.jpg").convert("L"), (180, 40))
         page.save(run.path / "new.png")
-        found = lenet.load(run.path).explain(run.path / "new.png")
+        found = lenet.load(run.path).explain(run.path / "new.png").explanation
         assert found.image.shape == (1, 28, 28)
         right += found.class_names[found.prediction] == letter
     assert right >= 23
@@ -575,8 +575,9 @@ def test_the_folder_of_mnist_that_kaggle_unpacks_is_the_real_mnist(tmp_path, mni
     unpack_as_kaggle_does(tmp_path / "a", mnist_folder)
     mnist = data.load("mnist", mnist_folder)
     assert data.load("mnist", tmp_path / "a").digests == mnist.digests
-    with pytest.warns(UserWarning, match="file t10k-images.idx3-ubyte is a copy, and left out"):
+    with pytest.warns(UserWarning, match="a: file .*-ubyte is a copy, and left out") as caught:
         found = data.load(tmp_path / "a")
+    assert "file t10k-images.idx3-ubyte is a copy" in texts_of(caught)
     np.testing.assert_array_equal(found.train.images, mnist.train.images)
     np.testing.assert_array_equal(found.test.labels, mnist.test.labels)
 
@@ -659,23 +660,23 @@ def test_other_pictures_of_some_classes_are_all_scored(trained, letters, tmp_pat
     run, _ = trained
     for letter in "ЖΣ":
         shutil.copytree(letters / letter, tmp_path / "other" / letter)
-    result = evaluate_run(run.path, tmp_path / "other", picture=tmp_path / "a.png")
+    result = evaluate_run(run.path, tmp_path / "other")
     assert result.evaluation.count == 72
     assert result.evaluation.accuracy > 0.9
     assert result.class_names == run.checkpoint().data.class_names
     (tmp_path / "other" / "Σ").rename(tmp_path / "other" / "Q")
     with pytest.raises(DataError, match="other: the label 'Q' is none of the 26 classes"):
-        evaluate_run(run.path, tmp_path / "other", picture=tmp_path / "a.png")
+        evaluate_run(run.path, tmp_path / "other")
 
 
 def test_a_network_of_digits_is_scored_on_a_folder_of_digits(
     digits_run, digits_model, tmp_path, digits
 ):
     folder = make_folder(tmp_path, *digits)
-    result = evaluate_run(digits_run.path, folder, picture=tmp_path / "a.png")
+    result = evaluate_run(digits_run.path, folder)
     assert result.evaluation.count == 120
     csv_file = make_csv(tmp_path, *digits)
-    again = evaluate_run(digits_run.path, csv_file, picture=tmp_path / "a.png")
+    again = evaluate_run(digits_run.path, csv_file)
     own_split = digits_model.evaluate()
     assert abs(again.evaluation.accuracy - own_split.accuracy) < 0.1
 
@@ -889,3 +890,22 @@ def test_folders_nested_deeper_than_python_can_call_are_read(few):
     finally:
         os.close(here)
         subprocess.run(["rm", "-rf", few / "А"], check=True)  # pytest could not
+
+
+def test_pictures_by_any_usual_name_are_read_or_named(few, digits_run):
+    for ending in ("jfif", "jpe"):
+        Image.new("L", (40, 40), 255).save(few / f"blank.{ending}", "JPEG")
+    shutil.copy(few / "А" / "000.png", few / "letter.jfif")
+    (few / "drawing.svg").write_text("<svg/>")
+    (few / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    with pytest.warns(
+        UserWarning, match="cannot be used and are left out: 5; the first one is bla"
+    ):
+        data.load(few)
+    code, _, err = run_lenet("predict", digits_run.path, few, "--out", few / "a.csv", "--quiet")
+    assert code == 3, err
+    with open(few / "a.errors.csv", encoding="utf-8", newline="") as file:
+        found = {row[0].rpartition("/")[2]: row[-1] for row in csv.reader(file)}
+    assert "not a picture in a format that is known" in found["drawing.svg"]
+    assert {"phone.heic", "blank.jfif", "blank.jpe"} <= set(found)
+    assert "letter.jfif" in (few / "a.csv").read_text(encoding="utf-8")

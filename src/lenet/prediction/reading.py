@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lenet.data.pictures.arrays import settle_one
 from lenet.data.pictures.convention import Convention
-from lenet.data.pictures.picture import FORMATS, prepare, read_picture
+from lenet.data.pictures.picture import FORMATS, is_heif, prepare, read_picture
 from lenet.errors import FormatError
 from lenet.prediction.network import Prepared
 
@@ -56,6 +56,8 @@ def is_picture(head: bytes) -> bool:
     """Whether a file that begins so is in a format that is decoded."""
     from PIL import Image
 
+    if is_heif(head):
+        return True
     Image.init()
     try:
         with warnings.catch_warnings():
