@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import re
 import shlex
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
 USER_PAGES = [ROOT / "docs" / f"{name}.md" for name in ("learner", "engineer", "researcher")]
 PROGRAMS = {"lenet": [sys.executable, "-m", "lenet"], "cmp": ["cmp"]}
@@ -35,17 +37,43 @@ def test_everything_on_the_page_runs_from_top_to_bottom(tmp_path, monkeypatch, p
         exec(compile(code, page.name, "exec"), {})  # noqa: S102 - our own page
 
 
-def test_the_map_of_the_readme_names_every_file_once():
-    named = re.findall(r"^\| `(src/[^`]+)` \|", PAGES[0].read_text(), re.MULTILINE)
-    files = [str(path.relative_to(ROOT)) for path in (ROOT / "src").rglob("*.py")]
-    assert sorted(named) == sorted(files)
+def architecture():
+    spec = importlib.util.spec_from_file_location("architecture", DOCS / "architecture.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def test_the_map_of_the_native_part_names_every_file_once():
-    rows = re.findall(r"^\| (`native/.+?) \|", PAGES[0].read_text(), re.MULTILINE)
-    named = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
-    files = [str(path.relative_to(ROOT)) for path in (ROOT / "native").glob("*.[ch]pp")]
-    assert sorted(named) == sorted(files)
+def test_the_map_of_the_house_is_fresh():
+    """`make map` writes it."""
+    made = architecture()
+    assert made.page() == (DOCS / "architecture.md").read_text()
+    assert made.drawing() == (DOCS / "images" / "rooms.svg").read_text()
+
+
+def test_the_map_names_every_file_once():
+    page = (DOCS / "architecture.md").read_text()
+    named = re.findall(r"^\| \[`((?:src|native)/[^`]+)`\]", page, re.MULTILINE)
+    rooms = re.findall(r"^### `(src/[^`]+)/`$", page, re.MULTILINE)
+    named += [f"{room}/__init__.py" for room in rooms if room != "src/lenet"]
+    files = [*(ROOT / "src").rglob("*.py"), *(ROOT / "native").glob("*.[ch]pp")]
+    assert sorted(named) == sorted(str(path.relative_to(ROOT)) for path in files)
+
+
+def test_every_room_says_what_is_kept_there_and_what_it_may_know():
+    made = architecture()
+    for folder in made.rooms():
+        words = " ".join(made.docstring(folder / "__init__.py").split())
+        assert "Kept here: " in words, folder
+        assert "may know" in words, folder
+
+
+def test_a_walk_that_names_what_is_not_there_is_an_error():
+    made = architecture()
+    with pytest.raises(LookupError, match=r"src/lenet/model\.py has no Model\.guess: put the walk"):
+        made.walk((("model.py: Model.guess", "guesses"),))
+    with pytest.raises(LookupError, match=r"native/step\.cpp has no guess: put the walk right"):
+        made.walk((("native/step.cpp: guess", "guesses"),))
 
 
 def test_every_link_of_the_docs_leads_somewhere():
