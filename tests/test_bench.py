@@ -35,6 +35,9 @@ def test_the_benchmarks_page_has_both_shares_of_the_peak():
     page = (ROOT / "docs" / "benchmarks.md").read_text()
     assert f"{networks.executed_training():,} are executed" in page
     assert f"reaches {share:.0%} of it by the plain count, and {executed:.0%} by what is" in page
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert f"{100 * share:.0f} % of the multiply-add peak by the plain count" in readme
+    assert f"{100 * executed:.0f} % by what is executed" in readme
 
 
 def test_subjects_alternate_after_one_warm_up_each():
