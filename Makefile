@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 NATIVE := $(wildcard native/*)
 
-.PHONY: help train test check check-native bench format lint types imports soak data compiler clean
+.PHONY: help train test check check-native bench format lint types imports map soak data compiler clean
 
 help:  ## List the tasks
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ types: $(VENV)/.development  ## Check the types
 
 imports: $(VENV)/.development  ## Check that imports go one way
 	$(BIN)/lint-imports
+
+map:  ## Write docs/architecture.md from the code's docstrings
+	$(PYTHON) docs/architecture.py
 
 check-native: compiler $(VENV)/.development  ## The kernels under sanitizers, without Python
 	@for sanitizer in address,undefined thread; do \

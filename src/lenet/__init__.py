@@ -1,4 +1,4 @@
-"""LeNet, finished: trained in seconds, proven, explained, shipped.
+"""LeNet: train it, look into it, and use it on pictures; the public names.
 
     model = lenet.train(epochs=10)          # the note's network on Fashion-MNIST
     model.predict("picture.png")            # what it shows, and how sure that is

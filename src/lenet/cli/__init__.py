@@ -1,7 +1,8 @@
 """The command line: flags to one call, and the words that a command prints, each beside it.
 
-It may know every room; it is the only one that knows the command-line library.  Heavy modules load
-inside the commands, so that a command loads what it needs alone.
+Kept here: a file for the commands that belong together.  It may know every room; it is the only
+one that knows the command-line library.  Heavy modules load inside the commands, so that a command
+loads what it needs alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command that says what pictures show."""
+"""The command that says what pictures show: `predict`."""
 
 from __future__ import annotations
 

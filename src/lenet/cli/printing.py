@@ -1,4 +1,4 @@
-"""How a command speaks: text to stdout, tables as columns."""
+"""Text on stdout, remarks on stderr, tables as columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that ask something of trained runs."""
+"""Commands that ask something of trained runs: `evaluate`, `explain`, `report`, `runs`."""
 
 from __future__ import annotations
 

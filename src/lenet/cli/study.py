@@ -1,4 +1,4 @@
-"""Commands about studies."""
+"""Commands about studies: `study list`, `run`, `status`, `report`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that train."""
+"""Commands that train: `train`, `lr-find`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Engines: which there are, and which one a run gets."""
+"""Engines, which step and give logits: which there are, and which one a run gets.
+
+Kept here: what an engine is (`base`), the compiled one (`native`) and PyTorch's (`eager`).  It may
+know networks and recipes; it knows no data set and no run.
+"""
 
 from __future__ import annotations
 

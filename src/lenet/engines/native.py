@@ -1,4 +1,4 @@
-"""The compiled CPU engine: LeNet at the speed of the processor, without a framework."""
+"""The compiled CPU engine: the kernels in `native/` behind the protocol of `base`."""
 
 from __future__ import annotations
 

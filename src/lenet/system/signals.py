@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish that a training honours after its current step."""
+"""Ctrl-C and SIGTERM, kept until the current step of a training is done."""
 
 from __future__ import annotations
 

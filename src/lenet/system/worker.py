@@ -1,4 +1,4 @@
-"""The other side of `lenet.system.tasks`: a process that does what comes in on its pipe."""
+"""A worker of `lenet.system.tasks`: a process that does what comes in on its pipe."""
 
 from __future__ import annotations
 

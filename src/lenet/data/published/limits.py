@@ -1,4 +1,4 @@
-"""How patient a download is."""
+"""Limits of a download: seconds to connect, without a byte and in all, and how often to try."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress as a person or a pipe wants to see it."""
+"""What a display is: silent, in lines, or one whose screen may fail."""
 
 from __future__ import annotations
 

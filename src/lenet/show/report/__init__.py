@@ -1,4 +1,8 @@
-"""A run, or several side by side, as one HTML file that needs nothing but itself."""
+"""A run, or several side by side, as one HTML file that needs nothing but itself.
+
+Kept here: what the page says of a run, its drawings and its template.  It may know prediction, runs
+and the chart; it knows no figure of Matplotlib's.
+"""
 
 from __future__ import annotations
 
