@@ -422,7 +422,7 @@ def run_python(script, **options):
 
 
 PREPARATION = """
-import os, resource, sys, threading, time
+import ctypes, os, resource, sys, threading, time
 import numpy as np
 from lenet.engines.native import NativeEngine
 from lenet.errors import EngineError
@@ -592,7 +592,11 @@ engine = open_engine(threads=4)
 placed = engine.place(images, labels)
 child = os.fork()
 if child == 0:
-    limit_memory(1 << 21)  # less than a thread's stack
+    libc, attributes = ctypes.CDLL(None), (ctypes.c_char * 256)()
+    libc.pthread_attr_init(attributes)
+    libc.pthread_attr_setstacksize(attributes, ctypes.c_size_t(1 << 30))
+    assert libc.pthread_setattr_default_np(attributes) == 0
+    limit_memory(1 << 28)  # less than such a stack
     for _ in range(2):
         try:
             engine.step(placed, np.arange(100), 0.1)
