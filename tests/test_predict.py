@@ -15,7 +15,7 @@ from pathlib import Path
 import hostile
 import numpy as np
 import pytest
-from conftest import need, need_module, run_lenet, start_lenet, train_run
+from conftest import need, need_module, run_lenet, start_lenet, train_run, workers
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -507,19 +507,6 @@ def test_a_shard_that_cannot_be_done_is_said_and_the_others_are_kept(
 
 
 # Processes that die
-
-
-def workers(pid):
-    """Processes below `pid` that joblib made."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(status.read_text().rpartition(")")[2].split()[1])
-            if parent == pid and b"popen_loky" in (status.parent / "cmdline").read_bytes():
-                found.append(int(status.parent.name))
-        except OSError:
-            continue
-    return found
 
 
 @pytest.fixture(scope="module")

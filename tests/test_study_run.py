@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import need_module, run_lenet, start_lenet
+from conftest import need_module, run_lenet, start_lenet, workers
 
 from lenet import studies
-from lenet.errors import DivergenceError, StudyError
+from lenet.errors import StudyError
 from lenet.recipe import Recipe
 from lenet.studies.measurement import Order, measure
 from lenet.studies.statistics import compare
@@ -67,27 +67,6 @@ def answer(folder):
     names = ["runs.csv", "comparisons.csv", "study.toml"]
     names += [f"runs/{path.name}" for path in sorted((folder / "runs").iterdir())]
     return {name: (folder / name).read_bytes() for name in names}
-
-
-def children(pid):
-    """Processes that `pid` started to train in."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            # The name, in brackets, may hold spaces; the parent is the second field after it.
-            parent = int(status.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        if parent == pid:
-            found.append(int(status.parent.name))
-    return [child for child in found if b"popen_loky" in command(child)]
-
-
-def command(pid):
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
 
 
 def test_the_folder_holds_runs_tables_figures_and_the_report(finished):
@@ -173,17 +152,17 @@ def kill_and_resume(study_file, out, moments, victim):
     hits = 0
     for moment in moments:
         process = start_lenet("study", "run", study_file, "--out", out, "--processes", 2)
-        while victim == "worker" and not children(process.pid) and process.poll() is None:
+        while victim == "worker" and not workers(process.pid) and process.poll() is None:
             time.sleep(0.05)
         time.sleep(moment)
-        workers = children(process.pid)
-        targets = [process.pid] if victim == "driver" else workers[:1]
+        below = workers(process.pid)
+        targets = [process.pid] if victim == "driver" else below[:1]
         if process.poll() is None and targets:
             os.kill(targets[0], signal.SIGKILL)
             hits += 1
         _, err = process.communicate(timeout=240)
         assert victim == "driver" or process.returncode == 0, err
-        assert not any(b"popen_loky" in command(worker) for worker in workers)
+        assert not any(Path(f"/proc/{worker}").exists() for worker in below)
     code, _, err = run_lenet("study", "run", study_file, "--out", out)
     assert code == 0, err
     return hits
@@ -207,60 +186,6 @@ def test_20_kills_at_random_moments_change_nothing(study_file, finished, tmp_pat
         assert answer(out) == answer(finished[0])
         rounds += 1
     print(f"\n{hits} kills of a {victim} in {rounds} studies; all ended with the same bytes")
-
-
-def fail_for_odd_numbers(number):
-    if number % 2:
-        raise ValueError(f"{number} is odd")
-    if number == 4:
-        raise DivergenceError("four", 1, 1, collapsed=False)
-    return number * number
-
-
-def test_a_failing_task_is_reported_and_does_not_stop_the_rest():
-    outcomes = {outcome.index: outcome for outcome in run_tasks(fail_for_odd_numbers, range(6))}
-    assert {index: outcome.value for index, outcome in outcomes.items()} == {
-        0: 0, 1: None, 2: 4, 3: None, 4: None, 5: None,
-    }  # fmt: skip
-    assert re.fullmatch(r"ValueError in test_study_run.py:\d+: 3 is odd", outcomes[3].error)
-    assert outcomes[4].error == "four"
-
-
-def die(number):
-    if number == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
-
-
-def test_one_at_a_time_is_done_in_this_process():
-    assert [out.value for out in run_tasks(process_number, range(2), processes=1)] == [
-        os.getpid()
-    ] * 2
-
-
-def process_number(_):
-    return os.getpid()
-
-
-def test_a_task_that_kills_its_process_every_time_is_given_up():
-    with pytest.warns(UserWarning, match="a process was lost"):
-        outcomes = {out.index: out for out in run_tasks(die, range(6), processes=2)}
-    assert outcomes.pop(1).error == "its process died 3 times in a row"
-    assert {index: out.value for index, out in outcomes.items()} == {0: 0, 2: 2, 3: 3, 4: 4, 5: 5}
-
-
-def die_once(folder):
-    mark = Path(folder) / "was here"
-    if not mark.exists():
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return "done"
-
-
-def test_a_task_whose_process_is_killed_once_is_done(tmp_path):
-    with pytest.warns(UserWarning, match="a process was lost"):
-        (outcome,) = run_tasks(die_once, [tmp_path], processes=2)
-    assert outcome.value == "done"
 
 
 def test_a_failed_run_ends_with_exit_3_and_is_tried_again(study_file, tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ import numpy as np
 from lenet.data.pictures.convention import Convention
 from lenet.data.pictures.picture import read_picture
 from lenet.errors import FormatError
+from lenet.system.tasks import program
 
 MOST_SECONDS = 60.0
 """A picture that takes longer is given up; the slowest real ones take a few."""
@@ -75,7 +76,7 @@ def try_apart(content: bytes, name: str, shape: tuple[int, ...], convention: Con
     Raises:
         FormatError: if it does not.
     """
-    words = [sys.executable, "-m", __name__, json.dumps([shape, asdict(convention)])]
+    words = program(__name__, json.dumps([shape, asdict(convention)]))
     try:
         done = subprocess.run(
             words,
@@ -91,13 +92,10 @@ def try_apart(content: bytes, name: str, shape: tuple[int, ...], convention: Con
         raise FormatError(f"{name}: reading it kills the process (exit {done.returncode})")
 
 
-def _main() -> None:
+def main() -> None:
+    """The other side of `try_apart`: a picture on the standard input."""
     shape, convention = json.loads(sys.argv[1])
     try:
         read_picture(sys.stdin.buffer.read(), tuple(shape), Convention(**convention))
     except FormatError:
         os._exit(0)  # bad, but harmless
-
-
-if __name__ == "__main__":
-    _main()
