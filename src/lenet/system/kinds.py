@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +33,16 @@ def read_manifest(folder: Path) -> Manifest | None:
     return found if isinstance(found, dict) else None
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of folder: its `name`, and what is surely in one whose manifest is damaged."""
+
+    name: str
+    signs: frozenset[str]
+
+
 @contextmanager
-def hold_kind(folder: Path, kind: str, error: type[LenetError], held: str) -> Iterator[None]:
+def hold_kind(folder: Path, kind: Kind, error: type[LenetError], held: str) -> Iterator[None]:
     """Make the folder if need be, and hold it for this process while the block runs.
 
     Nothing is written into a folder that has something in it and does not say it is of this `kind`.
@@ -44,26 +54,32 @@ def hold_kind(folder: Path, kind: str, error: type[LenetError], held: str) -> It
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _check_kind(folder, kind, error)
-        with hold_folder(folder, error, held):
-            _check_kind(folder, kind, error)  # it may have become another one meanwhile
-            yield
-    except NotADirectoryError as reason:
+    except FileExistsError as reason:
         raise error(f"{folder}: a file is there, and no folder; choose another --out") from reason
+    except OSError as reason:
+        raise error(f"{folder}: cannot write in it: {reason.strerror}") from reason
+    with hold_folder(folder, error, held):
+        yield
 
 
-def _check_kind(folder: Path, kind: str, error: type[LenetError]) -> None:
-    names = {path.name for path in folder.iterdir()} - {LOCK}
-    if all(name.startswith(".") and name.endswith(PARTIAL) for name in names):
+def _check_kind(folder: Path, kind: Kind, error: type[LenetError]) -> None:
+    names = {path.name for path in folder.iterdir() if not _is_of_nobody(path)}
+    if not names:
         return
     manifest = read_manifest(folder)
-    if manifest is not None and manifest.get("kind") == kind:
+    if manifest is not None and manifest.get("kind") == kind.name:
         return
-    if manifest is None and MANIFEST in names:
-        raise error(
-            f"{folder}: its {MANIFEST} is damaged, so nothing says what is in it; choose another "
-            "--out, or remove this folder"
-        )
+    if manifest is None and kind.signs | {MANIFEST} <= names:
+        warnings.warn(f"{folder / MANIFEST} is damaged; it is made again", stacklevel=4)
+        return
     raise error(
-        f"{folder}: already there, and not a folder of {kind} (no {MANIFEST} says so); choose "
+        f"{folder}: already there, and not a folder of {kind.name}: no {MANIFEST} says so; choose "
         "another --out"
+    )
+
+
+def _is_of_nobody(path: Path) -> bool:
+    """A lock, or what a killed process left half-written."""
+    return path.name == LOCK or (
+        path.name.startswith(".") and path.name.endswith(PARTIAL) and path.is_file()
     )

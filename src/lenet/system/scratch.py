@@ -1,4 +1,4 @@
-"""Temporary folders that are gone with their process; what a killed one left, the next one clears."""
+"""Temporary folders that are gone with their process, or with the next one after a kill."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -29,7 +29,7 @@ MOST_DEATHS = 3
 """Processes that may die over one task before it is given up."""
 
 PATIENCE = 0.5
-"""Seconds for which the driver waits at once: on Windows a signal is heard only between two waits."""
+"""Seconds of one wait of the driver: on Windows a signal is heard only between two of them."""
 
 MOST_WAITING = 1000
 """Tasks that a cluster is given at once; the others are made when there is room."""
@@ -50,7 +50,7 @@ def run_tasks(
     *,
     processes: int | None = None,
     cluster: str | None = None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Call `function` on each of `items` in other processes, and yield the outcomes as they end.
 
     `function` is that of a module, and `items` can be pickled; an item is asked for when there is
@@ -255,7 +255,7 @@ def _hear_no_signals() -> None:
 
 def _here(
     function: Callable[[Any], Any], items: Sequence[Any], processes: int
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """On the cores of this machine; a process that dies takes no other with it."""
     pool = _Pool(function, items, processes)
     left = len(pool.threads)
@@ -279,7 +279,7 @@ def _here(
 
 def _on_cluster(
     function: Callable[[Any], Any], items: Sequence[Any], cluster: str
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Through Ray's tasks; Ray repeats those whose node is lost."""
     # Ray sends statistics about its use to its makers unless it is told not to.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

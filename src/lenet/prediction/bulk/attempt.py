@@ -21,6 +21,9 @@ from lenet.data.pictures.picture import read_picture
 from lenet.errors import FormatError
 from lenet.system.tasks import program
 
+MOST_SUSPECTS = 2
+"""Inputs at which processes died, after which none is trusted any more."""
+
 MOST_SECONDS = 60.0
 """A picture that takes longer is given up; the slowest real ones take a few."""
 
@@ -43,6 +46,15 @@ class Attempt:
         path.write_bytes(np.array([-1, *sorted(self.suspects)], np.int64).tobytes())
         with open(path, "r+b") as file:
             self._memory = mmap.mmap(file.fileno(), 0)
+
+    def suspects_row(self, row: int) -> bool:
+        """Whether input `row` is better read in a process of its own.
+
+        After two deaths at different inputs that is every one that no process has survived yet: a
+        shard may hold more pictures that kill than it has tries.
+        """
+        is_mined = len(self.suspects) >= MOST_SUSPECTS and row > min(self.suspects)
+        return is_mined or row in self.suspects
 
     def at(self, row: int) -> None:
         """The next thing that happens is the reading of input `row` of the shard."""
