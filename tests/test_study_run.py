@@ -4,7 +4,10 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from lenet.recipe import Recipe
 from lenet.studies.measurement import Order, measure
 from lenet.studies.statistics import compare
 from lenet.studies.study import Task, parse
-from lenet.system.tasks import run_tasks
+from lenet.system.tasks import Outcome, run_tasks
 
 QUICK = """
 title = "A quick study"
@@ -73,7 +76,8 @@ def test_the_folder_holds_runs_tables_figures_and_the_report(finished):
     out, text, err = finished
     names = {path.name for path in out.iterdir()} - {".lock"}
     assert names == {
-        "study.toml", "receipt.json", "failures.json", "runs", "runs.csv", "comparisons.csv",
+        "manifest.json", "study.toml", "receipt.json", "failures.json", "runs", "runs.csv",
+        "comparisons.csv",
         "report.html", "scores.png", "differences.png", "differences-base.png", "divergence.png",
         "mechanism.png",
     }  # fmt: skip
@@ -194,8 +198,6 @@ def test_a_failed_run_ends_with_exit_3_and_is_tried_again(study_file, tmp_path, 
     folder = studies.StudyFolder(tmp_path)
 
     def tasks_with_one_error(function, items, **_):
-        from lenet.system.tasks import Outcome
-
         yield Outcome(0, error="no memory")
 
     monkeypatch.setattr("lenet.studies.running.run_tasks", tasks_with_one_error)
@@ -203,6 +205,103 @@ def test_a_failed_run_ends_with_exit_3_and_is_tried_again(study_file, tmp_path, 
         studies.run_study(study, tmp_path)
     assert list(folder.failures().values()) == ["no memory"]
     assert len(folder.missing(study)) == RUNS
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 500, b'{"task": {}', b"{}", b"[1]", b"\xff"])
+def test_a_damaged_file_of_a_run_is_no_run_and_is_done_again(
+    finished, study_file, tmp_path, monkeypatch, damage
+):
+    out = tmp_path / "out"
+    shutil.copytree(finished[0], out)
+    study, folder = studies.StudyFolder(out).study(), studies.StudyFolder(str(out))
+    task = list(study.tasks())[4]
+    (out / "runs" / f"{task.key}.json").write_bytes(damage)
+    for name in ("receipt.json", "failures.json"):
+        (out / name).write_bytes(damage)
+    code, text, _ = run_lenet("study", "status", out)
+    assert code == 0
+    assert f"{RUNS - 1} of {RUNS} runs are done" in text
+    assert "damaged, and done again by the next lenet study run: 1 runs" in text
+    with pytest.warns(UserWarning, match="receipt.json is damaged"):
+        studies.write_report(folder)  # of the seeds that are whole
+    result = studies.StudyFolder(finished[0]).result(task)
+
+    def do(function, items, **_):
+        assert [order.task.key for order in items] == [task.key]
+        yield Outcome(0, result)
+
+    monkeypatch.setattr("lenet.studies.running.run_tasks", do)
+    with pytest.warns(UserWarning, match=f"1 files of finished runs are damaged.*{task.key}"):
+        studies.run_study(study, out)
+    monkeypatch.undo()
+    studies.write_report(folder)
+    assert answer(out) == answer(finished[0])
+
+
+def test_a_result_of_another_task_is_none(finished, tmp_path):
+    folder = studies.StudyFolder(finished[0])
+    first, second = list(folder.study().tasks())[:2]
+    (tmp_path / "runs").mkdir()
+    text = (finished[0] / "runs" / f"{first.key}.json").read_text()
+    (tmp_path / "runs" / f"{second.key}.json").write_text(text)
+    assert studies.StudyFolder(tmp_path).result(second) is None
+
+
+def test_a_study_never_runs_in_a_run_or_in_predictions(digits_run, study_file, tmp_path):
+    (tmp_path / "manifest.json").write_text('{"kind": "lenet predictions"}')
+    (tmp_path / "runs").mkdir()
+    study = studies.find(str(study_file))
+    for path in (digits_run.path, tmp_path):
+        before = {each.name for each in path.iterdir()}
+        with pytest.raises(StudyError, match="not a folder of lenet studies: no manifest.json say"):
+            studies.run_study(study, path)
+        assert {each.name for each in path.iterdir()} == before
+    assert digits_run.receipt()["model"]
+
+
+def test_a_study_whose_folder_cannot_be_written_ends_in_one_line(study_file, tmp_path):
+    words = ["study", "run", str(study_file), "--out", str(tmp_path / "out"), "--quiet"]
+    limited = ["bash", "-c", 'ulimit -f 1; trap "" XFSZ; exec "$0" -m lenet "$@"', sys.executable]
+    done = subprocess.run([*limited, *words], capture_output=True, text=True, check=False)
+    assert done.returncode in (2, 3), done.stderr
+    assert "Traceback" not in done.stderr
+    assert "File too large" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_study_with_a_sentence_its_code_and_nothing_left(
+    study_file, tmp_path, number
+):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    process = start_lenet(
+        "study", "run", study_file, "--out", tmp_path / "out", "--processes", 1,
+        env={**os.environ, "TMPDIR": str(temporary)}, start_new_session=True,
+    )  # fmt: skip
+    while not list(temporary.glob("lenet-study-*/*/run")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
+    os.killpg(process.pid, number)  # as a terminal does: workers get it too
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    said = f"lenet: stopped by {number.name}; finished runs are kept, and the same command goes on"
+    assert err.splitlines()[-1] == said
+    assert not [line for line in err.splitlines()[:-1] if not re.match(r"\d+/", line)]
+    assert not list(temporary.iterdir())
+
+
+def test_what_a_killed_study_left_in_the_temporary_folder_is_cleared(study_file, tmp_path):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    words = ("study", "run", study_file, "--out", tmp_path / "out", "--processes", 1)
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        process = start_lenet(*words, env={**os.environ, "TMPDIR": str(temporary)})
+        while len(list(temporary.glob("lenet-study-*/*/run"))) != 1:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.005)
+        process.send_signal(number)
+        process.communicate(timeout=60)
+        assert len(list(temporary.iterdir())) == (number == signal.SIGKILL)
 
 
 @pytest.mark.soak
