@@ -253,7 +253,7 @@ def test_a_study_never_runs_in_a_run_or_in_predictions(digits_run, study_file, t
     study = studies.find(str(study_file))
     for path in (digits_run.path, tmp_path):
         before = {each.name for each in path.iterdir()}
-        with pytest.raises(StudyError, match="not a folder of lenet studies: no manifest.json say"):
+        with pytest.raises(StudyError, match=r"not a folder of lenet studies: no manifest\.json"):
             studies.run_study(study, path)
         assert {each.name for each in path.iterdir()} == before
     assert digits_run.receipt()["model"]
