@@ -214,7 +214,7 @@ def test_a_damaged_file_of_a_run_is_no_run_and_is_done_again(
     out = tmp_path / "out"
     shutil.copytree(finished[0], out)
     study, folder = studies.StudyFolder(out).study(), studies.StudyFolder(str(out))
-    task = list(study.tasks())[4]
+    task = list(study.tasks())[-1]
     (out / "runs" / f"{task.key}.json").write_bytes(damage)
     for name in ("receipt.json", "failures.json"):
         (out / name).write_bytes(damage)
@@ -231,8 +231,11 @@ def test_a_damaged_file_of_a_run_is_no_run_and_is_done_again(
         yield Outcome(0, result)
 
     monkeypatch.setattr("lenet.studies.running.run_tasks", do)
-    with pytest.warns(UserWarning, match=f"1 files of finished runs are damaged.*{task.key}"):
+    with pytest.warns(UserWarning, match="damaged") as said:
         studies.run_study(study, out)
+    assert f"1 files of finished runs are damaged, the first one is runs/{task.key}.json" in str(
+        [str(warning.message) for warning in said]
+    )
     monkeypatch.undo()
     studies.write_report(folder)
     assert answer(out) == answer(finished[0])
@@ -294,14 +297,17 @@ def test_what_a_killed_study_left_in_the_temporary_folder_is_cleared(study_file,
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     words = ("study", "run", study_file, "--out", tmp_path / "out", "--processes", 1)
+    left = set()
     for number in (signal.SIGKILL, signal.SIGTERM):
         process = start_lenet(*words, env={**os.environ, "TMPDIR": str(temporary)})
-        while len(list(temporary.glob("lenet-study-*/*/run"))) != 1:
+        while not (there := set(temporary.glob("lenet-study-*/*/run"))) - left:
             assert process.poll() is None, process.communicate()
             time.sleep(0.005)
+        assert not there & left, "what was left is gone before the first run"
         process.send_signal(number)
         process.communicate(timeout=60)
-        assert len(list(temporary.iterdir())) == (number == signal.SIGKILL)
+        left = there
+    assert not list(temporary.iterdir())
 
 
 @pytest.mark.soak
