@@ -7,60 +7,66 @@ inside the commands, so that a command loads what it needs alone.
 from __future__ import annotations
 
 import sys
-import warnings
-from typing import Annotated, Any
 
-import typer
-
-from lenet.cli import data, machine, prediction, runs, study, training
-from lenet.cli.printing import say
-from lenet.errors import InterruptedRunError, LenetError
-from lenet.system.version import VERSION
-
-app = typer.Typer(
-    name="lenet",
-    help="LeNet: train it, see it, use it.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
-app.add_typer(data.app, name="data")
-app.add_typer(study.app, name="study")
-for command in (
-    training.train,
-    prediction.predict,
-    runs.evaluate,
-    runs.explain,
-    runs.report,
-    machine.models,
-    machine.doctor,
-):
-    app.command()(command)
-app.command("runs")(runs.list_all)
-app.command("lr-find")(training.lr_find)
-
-
-@app.callback(invoke_without_command=True)
-def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-) -> None:
-    if not debug:
-        warnings.showwarning = _show_warning
-    if version:
-        say(f"lenet {VERSION}")
-        raise typer.Exit
-
-
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"lenet: warning: {message}", file=sys.stderr)
+from lenet.errors import LenetError, MachineError, StoppedError
+from lenet.system import streams
+from lenet.system.signals import Ending, describe
 
 
 def main() -> None:
-    """Entry point: a `LenetError` becomes one line on stderr and its exit code."""
+    """Entry point: an error that the user can act on is one line on stderr, and its exit code.
+
+    Streams and signals come first: a command may be stopped while its modules are loaded.
+    """
+    ending = Ending()
+    try:
+        streams.open_streams()
+        ending.begin()
+        code = _run()
+    except StoppedError as error:
+        code = _fail(error, error.exit_code)
+    if code == 130 and ending.number is not None:  # the library's way to hear of a signal
+        code = _fail(describe(ending.number), 128 + ending.number)
+    lost = streams.lost_output()
+    if lost is not None and not code:
+        code = _fail(
+            f"the work is done, but the standard output cannot be written: {lost.strerror}",
+            MachineError.exit_code,
+        )
+    sys.exit(code)
+
+
+def _run() -> int:
+    """The command that the arguments name; its exit code."""
+    from lenet.cli.application import InterruptedCommand, app
+
     try:
         app(prog_name="lenet")
-    except (LenetError, InterruptedRunError) as error:
-        if "--debug" in sys.argv[1:]:
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except InterruptedCommand as interrupted:
+        stopped = interrupted.__cause__
+        if not isinstance(stopped, StoppedError):
             raise
-        print(f"lenet: error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        return _fail(stopped, stopped.exit_code)
+    except LenetError as error:
+        return _fail(error, error.exit_code)
+    except MemoryError as error:
+        return _fail(
+            f"there is not enough memory for this ({str(error) or 'no more is said'})",
+            MachineError.exit_code,
+        )
+    except OSError as error:
+        place = "" if error.filename is None else f"{error.filename}: "
+        return _fail(f"{place}{error.strerror or error}", MachineError.exit_code)
+    return 0
+
+
+def _fail(reason: object, code: int) -> int:
+    """Say why the command ends; with `--debug` also where."""
+    if "--debug" in sys.argv[1:]:
+        import traceback
+
+        traceback.print_exc()
+    print(f"lenet: error: {streams.printable(str(reason))}", file=sys.stderr, flush=True)
+    return code
