@@ -7,7 +7,7 @@ import pytest
 from conftest import need_torch, resume_run, run_lenet, start_lenet, train_run
 
 import lenet
-from lenet.errors import DivergenceError, RecipeError, RunError
+from lenet.errors import DivergenceError, InterruptedRunError, RecipeError, RunError
 
 QUICK = {"data": "digits", "epochs": 2, "batch_size": 32, "learning_rate": 0.3}
 FLAGS = ["--data", "digits", "--epochs", "4", "--batch-size", "8", "--learning-rate", "0.3"]
@@ -72,7 +72,7 @@ def test_a_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
 def test_ctrl_c_in_the_middle_of_an_epoch_and_resume_end_with_the_same_bytes(tmp_path, changes):
     recipe = {**QUICK, **changes}
     whole = train_run(out=tmp_path / "whole", **recipe)
-    with pytest.raises(lenet.LenetError, match="stopped after step 7 of epoch 2; go on with"):
+    with pytest.raises(InterruptedRunError, match="stopped after step 7 of epoch 2; go on with"):
         train_run(out=tmp_path / "cut", display=Press(signal.SIGINT, 2, 7), **recipe)
     cut = resume_run(tmp_path / "cut")
     assert content(cut) == content(whole)

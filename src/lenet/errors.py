@@ -17,7 +17,7 @@
     ├── RunError                  exit 6   a run's folder that cannot be used
     │   └── CheckpointError
     ├── EngineError               exit 7   an engine or device that is not available
-    └── MachineError              exit 8   no memory, no room on a disk, a stream that cannot be written
+    └── MachineError              exit 8   no memory, no room on a disk, no stream to write to
 
     StoppedError                  exit 128 + the signal's number; a KeyboardInterrupt
     └── InterruptedRunError       the same, after the checkpoint of a training was written

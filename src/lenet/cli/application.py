@@ -13,9 +13,8 @@ from lenet.cli.printing import say, show_warning
 from lenet.system.version import VERSION
 
 
-
 class InterruptedCommand(Exception):  # noqa: N818 - what is wrong is in its cause
-    """Carries a `KeyboardInterrupt` past the library, which would end the process without a word."""
+    """Carries a `KeyboardInterrupt` past the library, which would end without a word."""
 
 
 class _Commands(TyperGroup):

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: a wish that a training honours after its current step, else an end."""
+"""Ctrl-C, SIGTERM, SIGHUP: a wish that a training honours after its current step, else an end."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import os
 import re
 import select
 import sys
-from typing import IO, final
+from typing import TextIO, final
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -28,7 +28,7 @@ def printable(text: str) -> str:
 class _Forgiving(io.RawIOBase):
     """Writes to `inner` as long as that can be written; `lost` is why something was not."""
 
-    def __init__(self, inner: io.RawIOBase, owner: IO[str]) -> None:
+    def __init__(self, inner: io.RawIOBase, owner: TextIO) -> None:
         self._inner, self._owner = inner, owner  # which closes it when nobody holds it any more
         self.lost: OSError | None = None
         self._broken = False
@@ -91,13 +91,13 @@ def _open_null(number: int) -> None:
     os.set_inheritable(number, True)
 
 
-def _forgive(stream: IO[str]) -> IO[str]:
+def _forgive(stream: TextIO) -> TextIO:
     buffer = getattr(stream, "buffer", None)
     raw = getattr(buffer, "raw", buffer)
     if not isinstance(raw, io.RawIOBase):
         return stream  # not a file: a notebook's stream, or that of a test
     return io.TextIOWrapper(
-        io.BufferedWriter(_Forgiving(raw, stream)),
+        io.BufferedWriter(_Forgiving(raw, stream)),  # type: ignore[type-var]
         encoding=stream.encoding,
         errors="backslashreplace",
         line_buffering=getattr(stream, "line_buffering", False) or raw.isatty(),
