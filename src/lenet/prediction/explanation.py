@@ -117,9 +117,9 @@ def explain_example(
         LenetError: as `load_data`.
     """
     chosen = choose_split(load_data(checkpoint, None, data_dir), split, checkpoint)
-    if not (index.isascii() and index.isdigit()) or int(index) >= len(chosen):
+    if not (index.isascii() and index.isdigit() and len(index) < 19) or int(index) >= len(chosen):
         raise UsageError(
-            f"{split}:{index}: the {split} split has images 0 to {len(chosen) - 1}; "
+            f"{split}:{index[:60]}: the {split} split has images 0 to {len(chosen) - 1}; "
             "name one of them"
         )
     place = int(index)
