@@ -122,22 +122,18 @@ class Recipe:
             raise RecipeError(f"{place}: {error}") from error
 
 
-def _typed(name: str, value: Any, kind: type) -> Any:
+def _typed(name: str, value: Any, kind: type[Any]) -> Any:
     """`value` as `kind`; an int may stand for a float, and NumPy's numbers are numbers."""
     if getattr(value, "ndim", None) == 0:
         value = value.item()
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value) if abs(value) <= LARGEST else value
+    if kind is float and type(value) is int and -LARGEST <= value <= LARGEST:
+        return float(value)
     if kind is str and isinstance(value, str):
         return str(value)
-    if type(value) is not kind or (_is_whole(value) and abs(value) > LARGEST):
+    if type(value) is not kind or (kind is int and not -LARGEST <= value <= LARGEST):
         words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
         raise RecipeError(f"{name} = {shown(value)}: it must be {words[kind]}")
     return value
-
-
-def _is_whole(value: Any) -> bool:
-    return type(value) is int
 
 
 def _one_of(names: tuple[str, ...]) -> tuple[Any, str]:
