@@ -124,7 +124,7 @@ def explain_example(
     is_number = index.isascii() and index.isdigit() and len(index) < 20
     if not is_number or int(index) >= len(chosen):
         raise UsageError(
-            f"{split}:{index}: the {split} split has images 0 to {len(chosen) - 1}; "
+            f"{split}:{index[:60]}: the {split} split has images 0 to {len(chosen) - 1}; "
             "name one of them"
         )
     place = int(index)
