@@ -54,8 +54,8 @@ _HOMES = {
     "lenet.errors": (
         "CheckpointError", "DataError", "DataNotFoundError", "DigestError", "DivergenceError",
         "DownloadError", "EngineError", "FormatError", "InputError", "InterruptedRunError",
-        "LenetError", "MachineError", "MissingExtraError", "PartialError", "RecipeError", "RunError",
-        "SpecError", "StoppedError", "StudyError", "UsageError",
+        "LenetError", "MachineError", "MissingExtraError", "PartialError", "RecipeError",
+        "RunError", "SpecError", "StoppedError", "StudyError", "UsageError",
     ),
     "lenet.estimator": ("LeNetClassifier",),
     "lenet.model": ("Model", "load", "resume", "train"),
