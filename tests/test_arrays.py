@@ -2,6 +2,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import struct
 import zipfile
 
@@ -271,7 +272,7 @@ def test_a_label_that_is_no_class_is_named():
     [
         (np.full((2, 3, 3), 300, np.int16), "pixels go from 300 to 300"),
         (np.full((2, 3, 3), -1, np.int16), "pixels go from -1 to -1"),
-        (np.full((2, 3, 3), 127.0), "whole numbers from 0 to 255 .* and fractions from 0 to 1"),
+        (np.full((2, 3, 3), 127.5), "whole numbers from 0 to 255 .* and fractions from 0 to 1"),
         (np.full((2, 3, 3), np.nan), "a pixel is not a finite number"),
         (np.full((2, 3, 3), np.inf, np.float16), "a pixel is not a finite number"),
         (np.full((2, 3, 3), "a"), "are no numbers"),
@@ -337,7 +338,7 @@ HOSTILE = {
     "word.csv": ((LINE + LINE.replace("0\n", "x\n")).encode(), "could not convert string 'x'"),
     "range.csv": ((LINE + LINE.replace("0\n", "256\n")).encode(), "pixels go from 0 to 256"),
     "wide.csv": ((LINE + LINE.replace("0\n", "0,0\n")).encode(), "columns changed from 784 to 785"),
-    "decimal.csv": ((LINE + LINE.replace("0\n", "0.5\n")).encode(), "could not convert"),
+    "decimal.csv": ((LINE.replace("0\n", "9\n") + LINE.replace("0\n", "0.5\n")).encode(), "to 9;"),
     "nan.csv": (LINE.replace("0\n", "nan\n").encode(), "not a finite number"),
     "unlabelled.csv": ((LINE + LINE.replace("7", "")).encode(), "a line has no label"),
     "text.parquet": (b"PAR1 is not enough PAR1", "not Parquet, or damaged"),
@@ -386,6 +387,195 @@ def test_a_damaged_picture_in_the_middle_is_named_by_its_row(tmp_path, digits):
     file = open_images(tmp_path / "a.parquet")
     with pytest.raises(FormatError, match=r"a\.parquet, row 40: this picture cannot be read"):
         read_all(file, 8)
+
+
+def parts_of(path):
+    """Images and labels of a file, in one piece."""
+    return read_all(open_images(path), 1000)
+
+
+def says(path, pattern):
+    return any(re.search(pattern, remark) for remark in open_images(path).remarks)
+
+
+def table_of(images, labels, **options):
+    """Rows of texts: the label first, or where `at` says; other columns in front of all."""
+    rows = [[str(value) for value in image.ravel()] for image in images]
+    for row, label in zip(rows, labels, strict=True):
+        row.insert(options.get("at", 0), str(label))
+    return rows
+
+
+def save_table(path, rows, header=None):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows] if header else rows)
+
+
+def test_a_label_that_stands_last_is_found_without_a_header(tmp_path, digits):
+    images, labels = digits
+    save_table(tmp_path / "a.csv", table_of(images, labels, at=784))
+    found, texts = parts_of(tmp_path / "a.csv")
+    np.testing.assert_array_equal(found[:, 0], images)
+    assert texts.tolist() == [str(label) for label in labels]
+    assert says(tmp_path / "a.csv", "the label is the last column: the first column has 1 differen")
+
+
+def test_a_label_that_stands_first_is_taken_and_said(tmp_path, digits):
+    save_table(tmp_path / "a.csv", table_of(*digits))
+    file = open_images(tmp_path / "a.csv")
+    assert file.described == "the label is the first column, as in MNIST's tables"
+    assert file.doubt == ""
+    assert file.remarks == ()
+
+
+def test_a_column_that_is_nearly_one_value_is_not_trained_on_as_the_label(tmp_path, digits):
+    images, labels = digits
+    save_table(tmp_path / "a.csv", table_of(images, np.where(labels == labels[0], 1, 0) * 0 + 7))
+    with pytest.raises(
+        FormatError, match=r"a\.csv: which column is the label is not sure: the fir"
+    ):
+        data.load(tmp_path / "a.csv")
+
+
+def test_two_columns_that_may_be_the_label_are_asked_about(tmp_path, digits):
+    images, labels = digits
+    rows = table_of(images, labels)
+    for row, label in zip(rows, labels, strict=True):
+        row[-1] = str(9 - label)
+    save_table(tmp_path / "a.csv", rows)
+    with pytest.raises(FormatError, match="either could be the label; name it in a header"):
+        data.load(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("name", ["digit", "Class", "TARGET", "label"])
+@pytest.mark.parametrize("at", [0, 300, 784])
+def test_a_named_label_is_found_wherever_it_stands(tmp_path, digits, name, at):
+    images, labels = digits
+    header = [f"pixel{index}" for index in range(784)]
+    header.insert(at, name)
+    save_table(tmp_path / "a.csv", table_of(images[:9], labels[:9], at=at), header)
+    found, texts = parts_of(tmp_path / "a.csv")
+    np.testing.assert_array_equal(found[:, 0], images[:9])
+    assert texts.tolist() == [str(label) for label in labels[:9]]
+    described = open_images(tmp_path / "a.csv").described
+    assert described == f"the label is the column called {name!r}"
+
+
+def test_whole_numbers_that_are_written_as_floats_are_whole_numbers(tmp_path, digits):
+    images, labels = digits
+    np.savetxt(tmp_path / "a.csv", np.c_[labels, images.reshape(100, -1)], delimiter=",")
+    np.savez(tmp_path / "a.npz", x=images.astype(np.float64), y=labels.astype(np.float32))
+    for name in ("a.csv", "a.npz"):
+        found, texts = parts_of(tmp_path / name)
+        np.testing.assert_array_equal(found[:, 0], images)
+        assert [str(text) for text in texts] == [str(label) for label in labels]
+
+
+@pytest.mark.parametrize("name", ["id", "Unnamed: 0", "", "ImageId", "__index_level_0__"])
+def test_an_index_is_left_out_and_said(tmp_path, digits, name):
+    images, labels = digits
+    rows = [[f"{90 - row}", *cells] for row, cells in enumerate(table_of(images, labels))]
+    header = [name, "label", *(f"pixel{index}" for index in range(784))]
+    save_table(tmp_path / "a.csv", rows, header)
+    write_parquet(
+        tmp_path / "a.parquet",
+        dict(zip(header, np.array(rows, np.int64).T, strict=True)),
+    )
+    for file in ("a.csv", "a.parquet"):
+        found, texts = parts_of(tmp_path / file)
+        np.testing.assert_array_equal(found[:, 0], images)
+        assert [str(text) for text in texts] == [str(label) for label in labels]
+        assert says(tmp_path / file, f"neither pixels nor labels are left out: '{re.escape(name)}'")
+    save_table(tmp_path / "b.csv", [[row[0], *row[2:]] for row in rows], [name, *header[2:]])
+    assert parts_of(tmp_path / "b.csv")[1] is None
+
+
+def test_a_stranger_among_the_columns_is_named(tmp_path, digits):
+    images, labels = digits
+    header = ["brightness", "label", *(f"pixel{index}" for index in range(784))]
+    rows = [["0.5", *cells] for cells in table_of(images, labels)]
+    save_table(tmp_path / "a.csv", rows, header)
+    with pytest.raises(FormatError, match="not called like pixels: 'brightness'; leave them out"):
+        open_images(tmp_path / "a.csv")
+    columns = dict(zip(header, np.array(rows, np.float64).T, strict=True))
+    write_parquet(tmp_path / "a.parquet", columns)
+    with pytest.raises(FormatError, match="not called like pixels: 'brightness'; leave them out"):
+        open_images(tmp_path / "a.parquet")
+
+
+def test_names_that_pandas_counts_are_a_header(tmp_path, digits):
+    images, labels = digits
+    save_table(tmp_path / "a.csv", table_of(images, labels), [str(place) for place in range(785)])
+    found, texts = parts_of(tmp_path / "a.csv")
+    assert len(found) == 100
+    assert texts.tolist() == [str(label) for label in labels]
+
+
+def test_pixels_of_0_and_1_are_black_and_white(tmp_path, digits):
+    images, labels = digits
+    bits = (images > 127).astype(np.uint8)
+    np.savez(tmp_path / "a.npz", x=bits, y=labels)
+    (tmp_path / "a-idx3-ubyte").write_bytes(idx(bits))
+    save_table(tmp_path / "a.csv", table_of(bits, labels))
+    write_parquet_of_columns(tmp_path / "a.parquet", bits, labels)
+    for name in ("a.npz", "a-idx3-ubyte", "a.csv", "a.parquet"):
+        np.testing.assert_array_equal(parts_of(tmp_path / name)[0][:, 0], bits * 255)
+        np.testing.assert_array_equal(
+            read_all(open_images(tmp_path / name), 1, 40, 42)[0][:, 0], bits[40:42] * 255
+        )
+        assert says(tmp_path / name, "its pixels are 0 and 1, and taken for black and white")
+    bits = np.repeat(bits, 3, axis=0)
+    bits[299, 0, 0] = 9
+    np.save(tmp_path / "b.npy", bits)
+    with pytest.raises(FormatError, match="a pixel is 9, and the first rows have only 0 and 1"):
+        parts_of(tmp_path / "b.npy")
+
+
+def test_four_arrays_without_names_are_train_and_test(tmp_path, digits):
+    images, labels = digits
+    parts = images[:60], labels[:60], images[60:], labels[60:]
+    np.savez(tmp_path / "a.npz", *parts)
+    np.savez(tmp_path / "b.npz", parts[0], parts[2], parts[1], parts[3])
+    for name in ("a.npz", "b.npz"):
+        file = open_images(tmp_path / name)
+        assert file.splits == {"train": range(60), "test": range(60, 100)}
+        np.testing.assert_array_equal(read_all(file, 100)[1], labels)
+    np.savez(tmp_path / "c.npz", images, labels, images)
+    with pytest.raises(
+        FormatError, match=r"3 arrays without names, of shapes .*; name them images"
+    ):
+        open_images(tmp_path / "c.npz")
+
+
+@pytest.mark.parametrize(
+    "names", [("X", "Y"), ("X", "y"), ("Images", "LABELS"), ("data", "Target")]
+)
+def test_names_of_arrays_are_found_in_any_case(tmp_path, digits, names):
+    np.savez(tmp_path / "a.npz", **dict(zip(names, digits, strict=True)))
+    np.testing.assert_array_equal(parts_of(tmp_path / "a.npz")[1], digits[1])
+    split = [f"{name}_{part}" for part in ("train", "Test") for name in names]
+    np.savez(tmp_path / "b.npz", **dict(zip(split, [*digits, *digits], strict=True)))
+    assert list(open_images(tmp_path / "b.npz").splits) == ["train", "test"]
+
+
+def test_arrays_that_are_not_read_are_named(tmp_path, digits):
+    images, labels = digits
+    np.savez(tmp_path / "a.npz", images=images, data=images, target=labels, more=labels)
+    assert says(tmp_path / "a.npz", "arrays that are not read: data, more")
+    np.testing.assert_array_equal(parts_of(tmp_path / "a.npz")[1], labels)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("k49-train-imgs.npz", "k49-train-labels.npz"), ("X_train.npy", "y_train.npy"),
+     ("x.npy", "y.npy"), ("train_images.npy", "train_labels.npy"), ("X.npz", "Y.npz")],
+)  # fmt: skip
+def test_labels_in_a_file_of_their_own_are_found(tmp_path, digits, first, second):
+    images, labels = digits
+    save = np.save if first.endswith("npy") else np.savez
+    save(tmp_path / first, images)
+    save(tmp_path / second, labels)
+    np.testing.assert_array_equal(parts_of(tmp_path / first)[1], labels)
 
 
 def test_labels_of_another_number_are_refused(tmp_path, digits):

@@ -172,6 +172,18 @@ def test_pictures_may_have_channels_and_need_not_be_square(small):
     assert classifier.predict(pictures).shape == labels.shape
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_channels_may_be_last_as_keras_has_them(small, channels):
+    images, labels, _ = small
+    first = np.stack([images.reshape(-1, 8, 8)] * channels, axis=1)
+    last = np.moveaxis(first, 1, -1)
+    one, other = quick().fit(first, labels), quick().fit(last, labels)
+    assert one.form_.shape == other.form_.shape == (channels, 8, 8)
+    expected = one.predict_proba(first)
+    for asked_in in (first, last, last.tolist()):
+        np.testing.assert_array_equal(other.predict_proba(asked_in), expected)
+
+
 def test_pictures_of_another_shape_are_refused_with_the_fitted_one(small):
     images, labels, _ = small
     classifier = quick().fit(images.reshape(-1, 8, 8), labels)
@@ -365,6 +377,43 @@ def test_only_the_ratio_of_weights_counts(small):
         probabilities(quick(), images, labels, asked, sample_weight=equal).tobytes()
         == probabilities(quick(), images, labels, asked).tobytes()
     )
+
+
+@pytest.mark.parametrize("weight", [1e306, 5e-324, 2.0**-1074, 1e-300, 3e300])
+def test_the_size_of_equal_weights_changes_nothing(small, weight):
+    images, labels, asked = small
+    expected = quick().fit(images, labels).predict_proba(asked)
+    found = quick().fit(images, labels, np.full(len(labels), weight)).predict_proba(asked)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_weights_too_far_apart_are_refused(small):
+    images, labels, _ = small
+    weights = np.ones(len(labels))
+    weights[3] = 1e-20
+    with pytest.raises(InputError, match="goes from 1e-20 to 1: beside the largest the smallest"):
+        quick().fit(images, labels, weights)
+
+
+MEMORY_OF_LARGE_PICTURES = """
+import resource, numpy as np
+from lenet import LeNetClassifier
+from lenet.errors import EngineError
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    LeNetClassifier(epochs=1).fit(np.eye(2000, dtype=np.uint8)[None].repeat(4, 0), [0, 1, 0, 1])
+except EngineError as error:
+    print(error)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 19)
+"""
+
+
+def test_pictures_too_large_for_the_engine_cost_no_memory():
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY_OF_LARGE_PICTURES], capture_output=True, text=True, check=True
+    )
+    assert "it is too large" in done.stdout
+    assert done.stdout.endswith("True\n")
 
 
 def test_a_heavier_class_is_predicted_more_often():

@@ -306,3 +306,60 @@ def test_watchers_are_told_everything_in_order(tmp_path):
 def test_a_sweep_that_goes_on_after_errors_ends_with_ctrl_c():
     assert not issubclass(lenet.InterruptedRunError, Exception)
     assert issubclass(lenet.InterruptedRunError, KeyboardInterrupt)
+
+
+# Arrays as they come: black on white, 0 and 1, rows and columns swapped.
+
+
+def names_of(answers):
+    return [answer.class_name for answer in answers]
+
+
+def test_black_on_white_arrays_are_answered_as_their_files_are_and_say_so(digits_model, test_split):
+    images = test_split.images[:60, 0]
+    answers = digits_model.predict(255 - images)
+    assert answers[0].notes == ("a light ground, turned around",)
+    assert names_of(answers) == names_of(digits_model.predict(images))
+    labels = test_split.labels[:60]
+    with pytest.warns(UserWarning, match="arrays: images with a light ground, turned around: 60"):
+        found = digits_model.evaluate(data=(255 - images, labels))
+    assert found.accuracy == digits_model.evaluate(data=(images, labels)).accuracy
+
+
+def test_pixels_of_0_and_1_are_black_and_white_and_said(digits_model, test_split):
+    bits = (test_split.images[:99, 0] > 127).astype(np.uint8)
+    answers = digits_model.predict(bits[:9])
+    assert answers[0].notes == ("pixels of 0 and 1, taken for black and white",)
+    assert names_of(answers) == names_of(digits_model.predict(bits[:9] * np.uint8(255)))
+    labels = test_split.labels[:99]
+    with pytest.warns(UserWarning, match="arrays: its pixels are 0 and 1, and taken for black and"):
+        found = digits_model.evaluate(data=(bits, labels))
+    assert found.loss == digits_model.evaluate(data=(bits * np.uint8(255), labels)).loss
+
+
+def test_whole_floats_are_whole_numbers(digits_model, test_split):
+    images = test_split.images[:3]
+    expected = digits_model.logits(images)
+    np.testing.assert_array_equal(digits_model.logits(images.astype(np.float32)), expected)
+    assert digits_model.predict(images[0, 0].astype(float)).notes == ()
+
+
+def test_faint_arrays_are_noted_and_warned_of(digits_model, test_split):
+    faint = test_split.images[:2] // 16
+    assert digits_model.predict(faint)[0].notes == ("faint: its lightest pixel is 15 of 255",)
+    with pytest.warns(UserWarning, match="the lightest pixel of these images is 15 of 255"):
+        digits_model.logits(faint)
+
+
+def test_swapped_rows_and_columns_are_noted_where_they_can_be_told(digits_model, mnist_folder):
+    test = data.load("mnist", mnist_folder).test
+    images, labels = test.images[:200, 0], test.labels[:200]
+    note = "the ink of most images is wider than high: if they are characters, they are transposed"
+    turned = images.transpose(0, 2, 1)
+    assert digits_model.predict(turned)[0].notes[-1].startswith(note)
+    assert digits_model.predict(images)[0].notes == ()
+    assert digits_model.predict(turned[:9])[0].notes == ()
+    with pytest.warns(UserWarning, match=f"arrays: {note}"):
+        digits_model.evaluate(data=(turned, labels))
+    with pytest.warns(UserWarning, match=f"arrays: {note}"):
+        data.load((turned, labels))

@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import signal
+import subprocess
 import unicodedata
 import warnings
 
@@ -95,7 +96,7 @@ def test_a_later_picture_is_made_as_those_of_the_training(trained, letters):
         page = Image.new("L", (300, 200), 255)
         page.paste(Image.open(letters / letter / "001.jpg").convert("L"), (180, 40))
         page.save(run.path / "new.png")
-        found = lenet.load(run.path).explain(run.path / "new.png")
+        found = lenet.load(run.path).explain(run.path / "new.png").explanation
         assert found.image.shape == (1, 28, 28)
         right += found.class_names[found.prediction] == letter
     assert right >= 23
@@ -343,7 +344,7 @@ def test_a_picture_outside_the_classes_and_an_empty_class_are_said(few):
     (few / "lost" / "a.png").write_bytes(b"nothing")
     with pytest.warns(UserWarning, match="few: ") as caught:
         dataset = data.load(few)
-    texts = " ".join(str(note.message) for note in caught)
+    texts = texts_of(caught)
     assert dataset.class_names == ("А", "Б", "В")
     assert "folder empty is empty, and left out" in texts
     assert "class 'lost' has no picture that can be read, and is left out" in texts
@@ -561,6 +562,57 @@ def test_a_folder_of_files_is_split_by_their_names(tmp_path, digits):
         data.load(tmp_path)
 
 
+def unpack_as_kaggle_does(folder, mnist_folder):
+    """MNIST as `NAME-idx3-ubyte/NAME-idx3-ubyte`, and once more as `NAME.idx3-ubyte`."""
+    for path in (mnist_folder / "mnist").glob("*-ubyte.gz"):
+        name = path.name.removesuffix(".gz")
+        (folder / name).mkdir(parents=True)
+        (folder / name / name).write_bytes(gzip.decompress(path.read_bytes()))
+        shutil.copy(folder / name / name, folder / name.replace("-idx", ".idx"))
+
+
+def test_the_folder_of_mnist_that_kaggle_unpacks_is_the_real_mnist(tmp_path, mnist_folder):
+    unpack_as_kaggle_does(tmp_path / "a", mnist_folder)
+    mnist = data.load("mnist", mnist_folder)
+    assert data.load("mnist", tmp_path / "a").digests == mnist.digests
+    with pytest.warns(UserWarning, match="a: file .*-ubyte is a copy, and left out") as caught:
+        found = data.load(tmp_path / "a")
+    assert "file t10k-images.idx3-ubyte is a copy" in texts_of(caught)
+    np.testing.assert_array_equal(found.train.images, mnist.train.images)
+    np.testing.assert_array_equal(found.test.labels, mnist.test.labels)
+
+
+def test_a_table_without_labels_and_one_of_answers_beside_it_are_left_out(tmp_path, digits):
+    images, labels = digits
+    write_csv(tmp_path / "train.csv", images, labels, header=True)
+    write_csv(tmp_path / "test.csv", images[:50], header=True)
+    (tmp_path / "sample_submission.csv").write_text("ImageId,Label\n1,0\n2,0\n")
+    with pytest.warns(UserWarning, match="left out") as caught:
+        dataset = data.load(tmp_path)
+    assert len(dataset.train) + len(dataset.test) == 120
+    assert "test.csv has no labels; its 50 images are left out" in texts_of(caught)
+    assert "file sample_submission.csv is left out: " in texts_of(caught)
+
+
+def test_images_and_labels_of_each_split_in_files_of_their_own_are_found(tmp_path, digits):
+    images, labels = digits
+    for name, part in (("train", slice(0, 80)), ("test", slice(80, None))):
+        np.savez(tmp_path / f"k49-{name}-imgs.npz", images[part])
+        np.savez(tmp_path / f"k49-{name}-labels.npz", labels[part])
+    (tmp_path / "k49_classmap.csv").write_text("index,codepoint,char\n0,U+3042,a\n")
+    dataset = load_quietly(tmp_path)
+    assert (len(dataset.train), len(dataset.test)) == (80, 40)
+    np.testing.assert_array_equal(dataset.test.labels, labels[80:])
+
+
+def test_the_survey_says_which_column_is_the_label(tmp_path, digits):
+    write_csv(tmp_path / "a.csv", *digits)
+    code, out, err = run_lenet("data", "show", "a.csv", cwd=tmp_path)
+    assert code == 0, err
+    assert "the label is the first column, as in MNIST's tables" in out
+    assert "Warning" not in err
+
+
 def test_the_real_mnist_as_csv_is_the_real_mnist(tmp_path, mnist_folder):
     mnist = data.load("mnist", mnist_folder)
     for name, split in (("train", mnist.train), ("test", mnist.test)):
@@ -608,25 +660,63 @@ def test_other_pictures_of_some_classes_are_all_scored(trained, letters, tmp_pat
     run, _ = trained
     for letter in "ЖΣ":
         shutil.copytree(letters / letter, tmp_path / "other" / letter)
-    result = evaluate_run(run.path, tmp_path / "other", picture=tmp_path / "a.png")
+    result = evaluate_run(run.path, tmp_path / "other")
     assert result.evaluation.count == 72
     assert result.evaluation.accuracy > 0.9
     assert result.class_names == run.checkpoint().data.class_names
     (tmp_path / "other" / "Σ").rename(tmp_path / "other" / "Q")
     with pytest.raises(DataError, match="other: the label 'Q' is none of the 26 classes"):
-        evaluate_run(run.path, tmp_path / "other", picture=tmp_path / "a.png")
+        evaluate_run(run.path, tmp_path / "other")
 
 
 def test_a_network_of_digits_is_scored_on_a_folder_of_digits(
     digits_run, digits_model, tmp_path, digits
 ):
     folder = make_folder(tmp_path, *digits)
-    result = evaluate_run(digits_run.path, folder, picture=tmp_path / "a.png")
+    result = evaluate_run(digits_run.path, folder)
     assert result.evaluation.count == 120
     csv_file = make_csv(tmp_path, *digits)
-    again = evaluate_run(digits_run.path, csv_file, picture=tmp_path / "a.png")
+    again = evaluate_run(digits_run.path, csv_file)
     own_split = digits_model.evaluate()
     assert abs(again.evaluation.accuracy - own_split.accuracy) < 0.1
+
+
+def test_labels_from_one_are_not_scored_by_labels_from_zero(tmp_path, digits):
+    images, labels = digits
+    np.savez(tmp_path / "one.npz", x=images, y=labels + 1)
+    np.savez(tmp_path / "zero.npz", x=images, y=labels)
+    model = lenet.train(data=tmp_path / "one.npz", epochs=1, out=tmp_path / "run")
+    with pytest.raises(
+        DataError,
+        match=r"the label '0' is none of the 10 classes \(1, 2, .*, 10\); its labels are 0, 1, .*9",
+    ):
+        model.evaluate(data=tmp_path / "zero.npz")
+    own = model.evaluate(data=(images, labels + 1))
+    assert model.evaluate(data=(images, labels), by_position=True).loss == own.loss
+    code, out, err = run_lenet(
+        "evaluate", tmp_path / "run", "--data", tmp_path / "zero.npz", "--by-position"
+    )
+    assert code == 0, err
+    assert "zero, test split, 120 images" in out
+
+
+def test_some_of_the_numbers_are_counted_from_zero_by_position(tmp_path, digits):
+    images, labels = digits
+    names = [f"class {label}" for label in labels]
+    model = lenet.train(data=(images, names), epochs=1, out=tmp_path / "run")
+    some = (labels == 3) | (labels == 7)
+    found = model.evaluate(data=(images[some], labels[some]), by_position=True)
+    assert found.confusion.sum(axis=1).nonzero()[0].tolist() == [3, 7]
+    with pytest.raises(DataError, match=r"its 2 labels \(a, b\) cannot be counted as the 10 class"):
+        model.evaluate(data=(images, np.where(some, "a", "b")), by_position=True)
+
+
+def test_other_classes_of_the_catalog_are_refused_with_both_lists(digits_model, fashion_mnist):
+    with pytest.raises(
+        UsageError, match=r"fashion-mnist \(t-shirt, .* not those of this network \(0, 1, 2, .*9\)"
+    ):
+        digits_model.evaluate(data=fashion_mnist)
+    assert digits_model.evaluate(data=fashion_mnist, by_position=True).accuracy < 0.4
 
 
 def test_a_study_takes_own_data(few, tmp_path):
@@ -703,3 +793,119 @@ def test_the_python_of_the_page_runs(letters, monkeypatch):
     page = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     exec(compile(code, "own-data.md", "exec"), {})  # noqa: S102 - our own page
+
+
+# Splits, classes, and what is neither (a Kaggle folder, a folder with runs in it).
+
+
+def texts_of(caught):
+    return " ".join(str(note.message) for note in caught)
+
+
+def test_a_flat_test_folder_beside_a_labelled_one_is_no_class(few):
+    as_splits(few, "Training_Set")
+    (few / "test").mkdir()
+    for index, path in enumerate(sorted((few / "Training_Set" / "А").iterdir())[:5]):
+        shutil.copy(path, few / "test" / f"{index}.png")
+    with pytest.warns(UserWarning, match="folder test has 5 pictures in no folder of a class"):
+        dataset = data.load(few)
+    assert dataset.class_names == ("А", "Б", "В")
+    assert len(dataset.train) + len(dataset.test) == 36
+
+
+def test_an_empty_folder_beside_splits_changes_nothing(few):
+    as_splits(few, "train", "test")
+    (few / "models").mkdir()
+    with pytest.warns(UserWarning, match="folder models has no pictures in it, and is left out"):
+        dataset = data.load(few)
+    assert dataset.class_names == ("А", "Б", "В")
+    assert dataset.survey.division == "train, test as given"
+
+
+@pytest.mark.parametrize("names", [("train", "test"), ("Train", "VALID"), ("dev", "t10k", "train")])
+def test_flat_folders_called_as_splits_are_never_classes(few, names):
+    for name, letter in zip(names, "АБВ", strict=False):
+        (few / letter).rename(few / name)
+    with pytest.raises(DataError, match="these are splits, not classes: put those of each class"):
+        data.load(few)
+
+
+def test_pictures_beside_splits_are_not_lost(few):
+    as_splits(few, "train", "test")
+    shutil.copytree(few / "train" / "А", few / "extra")
+    with pytest.raises(DataError, match="extra beside them has 11 pictures outside of such folder"):
+        data.load(few)
+
+
+def test_a_class_called_like_a_split_is_said(few):
+    (few / "А").rename(few / "test")
+    with pytest.warns(UserWarning, match="folder test is called like a split and is taken for a c"):
+        assert data.load(few).class_names == ("test", "Б", "В")
+
+
+def test_splits_inside_of_classes_are_said_to_be_none(few):
+    for name in ("train", "test"):
+        (few / "А" / name).mkdir()
+    with pytest.warns(UserWarning, match="folders А/test, А/train lie inside of a class"):
+        data.load(few)
+
+
+def test_two_folders_for_one_split_are_refused(few):
+    as_splits(few, "train", "val", "dev")
+    with pytest.raises(DataError, match="two folders for one split: dev, val; rename one of them"):
+        data.load(few)
+
+
+def test_what_lenet_wrote_is_never_a_class(few):
+    flags = ["--epochs", 1, "--batch-size", 16, "--learning-rate", 0.1]
+    for _ in range(2):
+        code, out, err = run_lenet("train", "--data", ".", *flags, cwd=few)
+        assert code == 0, err
+        assert "few: 3 classes of 12 images" in out
+    assert "folder runs holds what lenet wrote" in err
+    code, _, err = run_lenet("predict", "last", "А", "--out", "answers", cwd=few)
+    assert code == 0, err
+    with pytest.warns(UserWarning, match="few: folder") as caught:
+        assert data.load(few).class_names == ("А", "Б", "В")
+    for name in ("answers", "runs"):
+        assert f"folder {name} holds what lenet wrote" in texts_of(caught)
+
+
+def test_files_of_images_are_found_beside_runs(tmp_path, digits):
+    make_npz(tmp_path, *digits)
+    for _ in range(2):
+        code, _, err = run_lenet("train", "--data", ".", "--epochs", 1, cwd=tmp_path)
+        assert code == 0, err
+
+
+def test_folders_nested_deeper_than_python_can_call_are_read(few):
+    here = os.open(few / "А", os.O_RDONLY)
+    try:
+        for _ in range(1500):
+            os.mkdir("a", dir_fd=here)
+            inner = os.open("a", os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = inner
+        assert load_quietly(few).class_names == ("А", "Б", "В")
+    finally:
+        os.close(here)
+        subprocess.run(["rm", "-rf", few / "А"], check=True)  # pytest could not
+
+
+def test_pictures_by_any_usual_name_are_read_or_named(few, digits_run):
+    for ending in ("jfif", "jpe"):
+        Image.new("L", (40, 40), 255).save(few / f"blank.{ending}", "JPEG")
+    shutil.copy(few / "А" / "000.png", few / "letter.jfif")
+    (few / "drawing.svg").write_text("<svg/>")
+    (few / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    with pytest.warns(
+        UserWarning, match="cannot be used and are left out: 5; the first one is bla"
+    ):
+        data.load(few)
+    code, _, err = run_lenet("predict", digits_run.path, few, "--out", few / "a.csv", "--quiet")
+    assert code == 3, err
+    with open(few / "a.errors.csv", encoding="utf-8", newline="") as file:
+        found = {row[0].rpartition("/")[2]: row[-1] for row in csv.reader(file)}
+    assert "not a picture in a format that is known" in found["drawing.svg"]
+    assert {"phone.heic", "blank.jfif", "blank.jpe"} <= set(found)
+    assert "letter.jfif" in (few / "a.csv").read_text(encoding="utf-8")

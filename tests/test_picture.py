@@ -1,12 +1,15 @@
 """Pictures of every make: what is decoded, what is refused, and what is said."""
 
 import struct
+import sys
 import zlib
 
 import numpy as np
 import pytest
+from conftest import need_module
 from PIL import Image
 
+from lenet.data.pictures import picture
 from lenet.data.pictures.convention import AS_GIVEN, CLOTHES, MNIST, Convention
 from lenet.data.pictures.picture import FORMATS, LONGEST_SIDE, read_picture
 from lenet.errors import FormatError
@@ -60,6 +63,44 @@ def test_16_bits_and_floats_are_scaled_and_not_cut_off(tmp_path, plain):
     for name in ("16.png", "float.tiff"):
         image = read_picture(tmp_path / name, SHAPE, MNIST).image
         assert np.abs(image.astype(int) - plain).mean() < 1.0, name
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+@pytest.mark.parametrize("ending", ["png", "tiff"])
+def test_fewer_bits_in_16_are_scaled_and_noted(tmp_path, plain, bits, ending):
+    levels = np.asarray(stroke()).astype(np.float64) * ((1 << bits) - 1) / 255
+    path = tmp_path / f"a.{ending}"
+    Image.fromarray(levels.round().astype(np.uint16)).save(path)
+    read = read_picture(path, SHAPE, MNIST)
+    assert np.abs(read.image.astype(int) - plain).mean() < 1.0
+    assert f"{bits} bits in 16, scaled" in read.notes
+
+
+HEIF_HEAD = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
+
+
+def test_heic_without_its_extra_names_the_cure(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    picture._register_heif.cache_clear()
+    (tmp_path / "a.heic").write_bytes(HEIF_HEAD)
+    for source in (tmp_path / "a.heic", HEIF_HEAD):
+        with pytest.raises(
+            FormatError, match=r"HEIC needs pillow-heif, .*: pip install 'lenet\[heif"
+        ):
+            read_picture(source, SHAPE, MNIST, "a.heic")
+    picture._register_heif.cache_clear()
+
+
+def test_heic_is_read_with_its_extra(tmp_path, plain):
+    need_module("pillow_heif", "pip install 'lenet[heif]'").from_pillow(
+        stroke().convert("RGB")
+    ).save(tmp_path / "a.heic", quality=100)
+    image = read_picture(tmp_path / "a.heic", SHAPE, MNIST).image
+    assert np.abs(image.astype(int) - plain).mean() < 2.0
+
+
+def test_names_of_pictures_that_phones_browsers_and_cameras_write_are_looked_at():
+    assert {".jfif", ".jpe", ".heic", ".heif", ".svg", ".dng"} <= picture.SUFFIXES
 
 
 @pytest.mark.parametrize(("ink", "ground"), [(0, "white"), (255, "black")])

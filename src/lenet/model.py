@@ -26,6 +26,7 @@ from lenet.prediction.inputs import (
     each_picture,
     follow_any,
     is_several,
+    note_order,
     prepare_any,
     to_images,
 )
@@ -107,9 +108,11 @@ class Model:
 
         A picture is a path, the bytes of a file, a picture of Pillow's, or an array of any size.
         (n, height, width) is n pictures, (height, width, 3) and (height, width, 4) are one in
-        colour.  An array in the network's shape is taken as it is, all else is prepared as the
-        training data was.  Up to four images are answered one by one, for their latency, which
-        rounds the last digits otherwise than a batch does.  For files in bulk see `lenet predict`.
+        colour.  An array in the network's shape is taken as it is, but that pixels of 0 and 1 are
+        black and white, and that a light ground is turned around for a network of light ink; all
+        else is prepared as the training data was.  `Answer.notes` say what was done.  Up to four
+        images are answered one by one, for their latency, which rounds the last digits otherwise
+        than a batch does.  For files in bulk see `lenet predict`.
 
         Raises:
             FormatError: at the first picture that cannot be read.
@@ -134,6 +137,7 @@ class Model:
         ]
         if not prepared:
             return []
+        prepared = note_order(prepared, self.convention)
         engine, images = self._engine, np.stack([each.image for each in prepared])
         found = np.exp(log_probabilities(engine.logits(engine.place(images))))
         return list(rank(found, prepared, self.class_names, top))
@@ -143,14 +147,25 @@ class Model:
         split: str = "test",
         data: Source | None = None,
         data_dir: str | Path | None = None,
+        by_position: bool = False,
     ) -> Evaluation:
         """Scores on a split of the data it was trained on, or of other data with the same classes.
 
+        Classes are the same if they have the same names; with `by_position`, the first class of
+        the data is the network's first whatever they are called.
+
         Raises:
             UsageError: if there is no such split, or the data does not fit.
-            DataError: if the data cannot be had.
+            DataError: if the data cannot be had, or has other classes.
         """
-        found = evaluate_network(self._engine, self.checkpoint, data, split, data_dir=data_dir)
+        found = evaluate_network(
+            self._engine,
+            self.checkpoint,
+            data,
+            split,
+            data_dir=data_dir,
+            by_position=by_position,
+        )
         return found.evaluation
 
     def explain(self, picture: Picture, data_dir: str | Path | None = None) -> Decision:

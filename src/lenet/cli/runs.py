@@ -46,6 +46,10 @@ def evaluate(
         typer.Option(help="By default the run's own.", autocompletion=complete_data),
     ] = None,
     split: Annotated[SplitName, typer.Option(help="Which images.")] = SplitName.test,
+    by_position: Annotated[
+        bool,
+        typer.Option("--by-position", help="Compare classes by their order and not by name."),
+    ] = False,
     data_dir: DataDir = None,
     checkpoint: Which = None,
     picture: Annotated[
@@ -68,6 +72,7 @@ def evaluate(
         engine=engine,
         device=device,
         threads=threads,
+        by_position=by_position,
     )
     say(_evaluation(result))
     _draw_confusion(result, folder, picture)

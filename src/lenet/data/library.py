@@ -168,13 +168,19 @@ def load_like(
     shape: tuple[int, int, int],
     convention: Convention,
     class_names: tuple[str, ...],
+    *,
+    by_position: bool = False,
 ) -> Dataset:
     """Own data, or arrays, for a network that was trained on other data; see `read_like`."""
     from lenet.data.own import read_arrays_like, read_like
 
     if isinstance(source, tuple):
-        return _warned(read_arrays_like(*_pair(source), shape, convention, class_names))
-    return _warned(read_like(source, shape, convention, class_names))
+        return _warned(
+            read_arrays_like(
+                *_pair(source), shape, convention, class_names, by_position=by_position
+            )
+        )
+    return _warned(read_like(source, shape, convention, class_names, by_position=by_position))
 
 
 def _warned(dataset: Dataset) -> Dataset:

@@ -97,6 +97,20 @@ def open_engine(
     return EagerEngine(spec, recipe, weights, device=device, threads=threads)
 
 
+def check_engine(spec: Spec, *, engine: str = "auto", device: str = "auto") -> None:
+    """Refuse a network that its engine cannot do, before anybody draws its weights.
+
+    Raises:
+        EngineError: as `open_engine` would.
+    """
+    if device == "auto":
+        device = "cpu" if engine == "native" else pick_device()
+    if engine == "native" or (
+        engine == "auto" and device == "cpu" and native.missing_reason() is None
+    ):
+        native.build_network(spec)
+
+
 def _pick_engine(device: str) -> str:
     if device != "cpu":
         return "eager"

@@ -19,7 +19,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("LeNetClassifier", "scikit-learn", "sklearn") from error
 
-from lenet.engines import open_engine
+from lenet.engines import check_engine, open_engine
 from lenet.engines.base import Engine, EngineState
 from lenet.errors import InputError, UsageError
 from lenet.estimator.fitting import Fit, answer, fit_epochs, fit_until_no_better, thread_count
@@ -29,6 +29,9 @@ from lenet.network import Spec, zoo
 from lenet.network.initialiser import initial_weights
 from lenet.recipe import Recipe
 
+SMALLEST_SHARE = 2.0**-52
+"""Of the largest weight; a smaller one is lost when they are added up."""
+
 FEWEST_EPOCHS, FEWEST_STEPS = 10, 400
 """With `epochs=None`: so many epochs, or more where the rows are too few for so many steps."""
 
@@ -37,11 +40,11 @@ FEWEST_EPOCHS, FEWEST_STEPS = 10, 400
 class LeNetClassifier(ClassifierMixin, BaseEstimator):
     """LeNet as a scikit-learn classifier, on lenet's compiled CPU engine.
 
-    Data: pictures (n, height, width) or (n, channels, height, width), or rows (n, features).  A row
-    is a square picture of one channel, line by line; a count that is no square fills the smallest
-    square that holds it, and what is left of the square is 0.  In a picture with a side under 24,
-    each pixel becomes a square of the smallest whole size that brings every side to 24, for the
-    filters of LeNet were made for such sizes.
+    Data: pictures (n, height, width), (n, channels, height, width) or, of up to 4 channels, (n,
+    height, width, channels); or rows (n, features).  A row is a square picture of one channel, line
+    by line; a count that is no square fills the smallest square that holds it, and what is left of
+    the square is 0.  In a picture with a side under 24, each pixel becomes a square of the smallest
+    whole size that brings every side to 24, for the filters of LeNet were made for such sizes.
 
     Grey levels: the network reads 256 of them.  The lowest value of the training data becomes
     0, the highest 255, values between are rounded to the nearest level, and what lies beyond them
@@ -119,13 +122,13 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
         """
         features, labels, weights, form = self._read(X, y, sample_weight)
         classes, numbers = np.unique(labels, return_inverse=True)
+        spec = self._spec(form, len(classes))
         rows = collect(form.pictures(features), numbers, weights)
         seed = _draw_seed(self.random_state)
         held_out = None
         if self.early_stopping:
             rows, held_out = self._hold_out(rows, classes, seed)
         recipe = self._recipe(seed, len(rows))
-        spec = self._spec(form, len(classes))
         engine = self._open(spec, recipe, initial_weights(spec, recipe))
         if held_out is None:
             fit = fit_epochs(engine, recipe, rows, recipe.epochs)
@@ -150,14 +153,15 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
         first = not hasattr(self, "classes_")
         known = self._known_classes(classes, first)
         features, labels, weights, form = self._read(X, y, sample_weight, reset=first)
+        spec = self._spec(form, len(known)) if first else self.spec_
         rows = collect(form.pictures(features), _number(labels, known), weights)
         seed = _draw_seed(self.random_state) if first else self.recipe_.seed
         recipe = replace(self._recipe(seed, len(rows)), epochs=1, schedule="constant")
         if first:
-            spec, epoch = self._spec(form, len(known)), 1
+            epoch = 1
             engine = self._open(spec, recipe, initial_weights(spec, recipe))
         else:
-            spec, epoch = self.spec_, self.n_iter_ + 1
+            epoch = self.n_iter_ + 1
             engine = self._open(spec, recipe, self.state_)
         fit = fit_epochs(engine, recipe, rows, last=epoch, first=epoch)
         if not first:
@@ -251,13 +255,16 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
         return replace(recipe, epochs=max(FEWEST_EPOCHS, math.ceil(FEWEST_STEPS / steps)))
 
     def _spec(self, form: Form, classes: int) -> Spec:
+        """The network, which the engine can do: asked before pictures and weights cost memory."""
         channels, height, width = form.input_shape
         try:
-            return zoo.build(
+            spec = zoo.build(
                 self.model, channels=channels, height=height, width=width, classes=classes
             )
         except UsageError as error:
             raise InputError(str(error)) from error
+        check_engine(spec, device="cpu")
+        return spec
 
     def _open(self, spec: Spec, recipe: Recipe, start: Any) -> Engine:
         """An engine for this call alone, so that what is pickled is arrays."""
@@ -310,7 +317,20 @@ def _check_weights(sample_weight: Any, count: int) -> NDArray[np.float64]:
         raise InputError("sample_weight must be finite and not negative; leave such rows out")
     if not weights.any():
         raise InputError("every sample_weight is zero; give at least one row a weight above 0")
-    return weights
+    return _near_one(weights)
+
+
+def _near_one(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`weights` by a power of two, which keeps every ratio to the bit, so that sums stay finite."""
+    _, exponent = math.frexp(weights.max())
+    scaled = np.ldexp(weights, -exponent)
+    smallest = scaled[weights > 0].min()
+    if smallest < SMALLEST_SHARE:
+        raise InputError(
+            f"sample_weight goes from {weights[weights > 0].min():g} to {weights.max():g}: beside "
+            "the largest the smallest would count for nothing; leave such rows out, or give them 0"
+        )
+    return scaled
 
 
 def _number(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:

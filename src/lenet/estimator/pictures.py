@@ -15,6 +15,9 @@ from lenet.network import Shape
 SMALLEST_SIDE = 24
 """The layers need 12; but filters of 5x5 see too much at once of so few pixels, and learn less."""
 
+MOST_COLOURS = 4
+"""Channels of a picture, with transparency; so few in the last place are channels."""
+
 BLOCK = 4096
 """Rows brought to grey levels at a time, so that float64 copies stay small."""
 
@@ -84,15 +87,21 @@ def square(features: int) -> Shape:
 
 
 def flatten(data: Any) -> tuple[Any, Shape | None]:
-    """Pictures (n, height, width) or (n, channels, height, width) as rows, and one's shape.
+    """Pictures as rows, and one's shape: (n, height, width), or with channels first or last.
 
-    Anything else comes back as it is, without a shape: scikit-learn's own checks judge it.
+    Channels are last, as Keras has them, where the last size is that of colours and the second is
+    not.  Anything else comes back as it is, without a shape: scikit-learn's own checks judge it.
     """
     shape: Shape = np.shape(data) if isinstance(data, list | tuple) else getattr(data, "shape", ())
     if len(shape) not in (3, 4) or 0 in shape:
         return data, None
-    channels = shape[1] if len(shape) == 4 else 1
-    return np.asarray(data).reshape(shape[0], -1), (int(channels), int(shape[-2]), int(shape[-1]))
+    pictures = np.asarray(data)
+    if len(shape) == 3:
+        pictures = pictures[:, None]
+    elif shape[3] <= MOST_COLOURS < shape[1]:
+        pictures = np.moveaxis(pictures, -1, 1)
+    count, channels, height, width = pictures.shape
+    return pictures.reshape(count, -1), (channels, height, width)
 
 
 def _checked_range(pixel_range: Any) -> tuple[float, float]:

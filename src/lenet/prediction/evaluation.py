@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lenet import data as data_sets
 from lenet.data import Dataset, Split
+from lenet.data.files import listed
 from lenet.engines import open_engine
 from lenet.engines.base import Engine
 from lenet.errors import DataError, PartialError, UsageError
@@ -74,8 +75,12 @@ def evaluate_run(
     engine: str = "auto",
     device: str = "auto",
     threads: int | None = None,
+    by_position: bool = False,
 ) -> Result:
     """Score a run on a split of its own data set, or of another with the same classes.
+
+    Classes are the same if they have the same names; with `by_position`, the first class of the
+    data is the network's first whatever they are called.
 
     Raises:
         UsageError: if there is no such split, or the data does not fit the network.
@@ -84,7 +89,15 @@ def evaluate_run(
     """
     checkpoint = open_run(path).checkpoint(which)
     network = open_network(checkpoint, engine=engine, device=device, threads=threads)
-    return evaluate_network(network, checkpoint, data, split, data_dir=data_dir, run=str(path))
+    return evaluate_network(
+        network,
+        checkpoint,
+        data,
+        split,
+        data_dir=data_dir,
+        run=str(path),
+        by_position=by_position,
+    )
 
 
 def evaluate_network(
@@ -95,6 +108,7 @@ def evaluate_network(
     *,
     data_dir: str | Path | None = None,
     run: str = "",
+    by_position: bool = False,
 ) -> Result:
     """The same for a network that is open already.
 
@@ -102,8 +116,8 @@ def evaluate_network(
         UsageError, LenetError: as `evaluate_run`.
 
     """
-    dataset = load_data(checkpoint, data, data_dir)
-    check_fit(checkpoint, dataset)
+    dataset = load_data(checkpoint, data, data_dir, by_position=by_position)
+    check_fit(checkpoint, dataset, by_position=by_position)
     return Result(
         run=run,
         data=dataset.name,
@@ -119,6 +133,8 @@ def load_data(
     checkpoint: Checkpoint,
     data: data_sets.Source | None = None,
     data_dir: str | Path | None = None,
+    *,
+    by_position: bool = False,
 ) -> Dataset:
     """The data that the network was trained on, or other data as it needs it.
 
@@ -130,7 +146,9 @@ def load_data(
     if isinstance(data, Dataset):
         return data
     if isinstance(data, tuple):
-        return data_sets.load_like(data, shape, own.convention, own.class_names)
+        return data_sets.load_like(
+            data, shape, own.convention, own.class_names, by_position=by_position
+        )
     if data is None or _is_same(checkpoint, data):
         dataset = own.load(data_dir)
         if dataset.digests != own.digests:
@@ -143,7 +161,9 @@ def load_data(
         return dataset
     if not data_sets.is_own(data):
         return data_sets.load(data, data_dir)
-    return data_sets.load_like(data, shape, own.convention, own.class_names)
+    return data_sets.load_like(
+        data, shape, own.convention, own.class_names, by_position=by_position
+    )
 
 
 def _is_same(checkpoint: Checkpoint, data: str | Path) -> bool:
@@ -166,11 +186,12 @@ def check_inputs(result: Result) -> None:
         )
 
 
-def check_fit(checkpoint: Checkpoint, dataset: Dataset) -> None:
-    """Refuse data of another shape or number of classes.
+def check_fit(checkpoint: Checkpoint, dataset: Dataset, *, by_position: bool = False) -> None:
+    """Refuse data of another shape, or with other classes.
 
     Raises:
-        UsageError: if the network cannot read it.
+        UsageError: if the network cannot read it, or (but for `by_position`) calls a class
+            otherwise.
 
     """
     spec, shape = checkpoint.spec, dataset.test.images.shape[1:]
@@ -178,6 +199,13 @@ def check_fit(checkpoint: Checkpoint, dataset: Dataset) -> None:
         raise UsageError(
             f"{dataset.name} has images {shape} in {len(dataset.class_names)} classes; this "
             f"network takes {spec.input_shape} in {spec.classes} classes: name data that fits"
+        )
+    own = checkpoint.data.class_names
+    if dataset.class_names != own and not by_position:
+        raise UsageError(
+            f"the classes of {dataset.name} ({listed(dataset.class_names)}) are not those of this "
+            f"network ({listed(own)}): name data with the same classes, or score them by their "
+            "position with --by-position (Python: by_position=True)"
         )
 
 

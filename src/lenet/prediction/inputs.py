@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lenet.data.files import Scale, find_scale, to_pixels
+from lenet.data.pictures.arrays import BITS, FAINT, FEWEST_TOLD, TRANSPOSED, look_transposed
 from lenet.data.pictures.convention import Convention
 from lenet.data.pictures.picture import Picture as PreparedPicture
 from lenet.data.pictures.picture import read_picture
-from lenet.errors import InputError
+from lenet.errors import FormatError, InputError
 from lenet.prediction.network import Prepared
 from lenet.prediction.reading import prepare_image, prepare_picture, read_regular
 
@@ -32,6 +36,7 @@ def to_images(images: Any, shape: Shape) -> Pixels:
     Takes (n, channels, height, width), (n, height, width) for one channel, (height, width), or,
     with several channels, (channels, height, width) for one image; channels may be last.  Numbers
     are uint8, whole numbers from 0 to 255, fractions from 0 to 1 (rounded to 256 levels), or bools.
+    They are taken as they are; of images whose lightest pixel is faint a warning says so.
 
     Raises:
         InputError: on any other shape, range or type.
@@ -46,7 +51,15 @@ def to_images(images: Any, shape: Shape) -> Pixels:
             f"an array of shape {array.shape}: this network takes {wanted}; pictures of other "
             "sizes go through predict"
         )
-    return _to_pixels(placed)
+    scale = find_scale(array)
+    pixels = _to_pixels(placed, None if scale is Scale.BITS else scale)
+    if pixels.size and 0 < (lightest := int(pixels.max())) <= FAINT:
+        warnings.warn(
+            f"the lightest pixel of these images is {lightest} of 255; if that is as light as they "
+            "get, scale the pixels to 0 to 255 first",
+            stacklevel=3,
+        )
+    return pixels
 
 
 def _in_place(array: NDArray[Any], shape: Shape) -> NDArray[Any] | None:
@@ -67,25 +80,18 @@ def _in_place(array: NDArray[Any], shape: Shape) -> NDArray[Any] | None:
     return None
 
 
-def _to_pixels(array: NDArray[Any]) -> Pixels:
-    if array.dtype == np.uint8:
-        return array
-    if array.dtype == np.bool_:
-        return array.astype(np.uint8) * np.uint8(255)
-    if array.dtype.kind not in "iuf":
-        raise InputError(f"an array of {array.dtype}: pixels are numbers; give uint8 or float")
-    if not array.size:
-        return array.astype(np.uint8)
-    low, high = float(array.min()), float(array.max())
-    fractions = array.dtype.kind == "f"
-    if not (low >= 0 and high <= (1 if fractions else 255)):  # NaN too
+def _to_pixels(array: NDArray[Any], scale: Scale | None) -> Pixels:
+    try:
+        return to_pixels(array, "an array", scale)
+    except FormatError as error:
+        if array.dtype.kind not in "iuf":
+            raise InputError(
+                f"an array of {array.dtype}: pixels are numbers; give uint8 or float"
+            ) from error
         raise InputError(
-            f"pixels from {low:g} to {high:g}: give whole numbers from 0 to 255 (uint8), or "
-            "fractions from 0 to 1"
-        )
-    if fractions:
-        return np.rint(array.astype(np.float64) * 255.0).astype(np.uint8)
-    return array.astype(np.uint8)
+            f"pixels from {array.min():g} to {array.max():g}: give whole numbers from 0 to 255 "
+            "(uint8), or fractions from 0 to 1"
+        ) from error
 
 
 def is_several(given: Any, shape: Shape) -> bool:
@@ -124,7 +130,8 @@ def each_picture(given: Any) -> Iterable[Any]:
 def prepare_any(given: Any, shape: Shape, convention: Convention, name: str) -> Prepared:
     """One picture of any kind as a network of input `shape` gets it.
 
-    An array in the network's shape is taken as it is, all else is made as `convention` says.
+    An array in the network's shape is data: as it is, but for pixels of 0 and 1 and a light ground
+    (see `settle_one`); notes say so.  All else is made as `convention` says.
 
     Raises:
         FormatError: if it is a picture that cannot be read.
@@ -143,12 +150,26 @@ def prepare_any(given: Any, shape: Shape, convention: Convention, name: str) -> 
             "Pillow's"
         )
     array = np.asarray(given)
+    scale = find_scale(array)
+    notes = (BITS,) if scale is Scale.BITS else ()
     if array.ndim < 4 and (placed := _in_place(array, shape)) is not None and len(placed) == 1:
-        return Prepared(name, _to_pixels(placed)[0])
-    image = _one_image(array, name)
+        image = _to_pixels(placed, scale)[0]
+    else:
+        image = _one_image(array, name, scale)
     if len(image) in (2, 4):  # with transparency, which is Pillow's to lay over a ground
-        return prepare_any(_to_pillow(image), shape, convention, name)
-    return prepare_image(image, shape, convention, name)
+        prepared = prepare_any(_to_pillow(image), shape, convention, name)
+    else:
+        prepared = prepare_image(image, shape, convention, name)
+    return replace(prepared, notes=notes + prepared.notes) if notes else prepared
+
+
+def note_order(prepared: list[Prepared], convention: Convention) -> list[Prepared]:
+    """With a note on each, if so many images of characters look as if they were transposed."""
+    if len(prepared) < FEWEST_TOLD or convention.kind != "ink":
+        return prepared
+    if not look_transposed(np.stack([each.image for each in prepared])):
+        return prepared
+    return [replace(each, notes=(*each.notes, TRANSPOSED)) for each in prepared]
 
 
 def follow_any(given: Any, shape: Shape, convention: Convention, name: str) -> PreparedPicture:
@@ -161,15 +182,15 @@ def follow_any(given: Any, shape: Shape, convention: Convention, name: str) -> P
     return PreparedPicture(prepared.image, prepared.image, (), False, prepared.notes)
 
 
-def _one_image(array: NDArray[Any], name: str) -> Pixels:
+def _one_image(array: NDArray[Any], name: str, scale: Scale | None) -> Pixels:
     """An array as uint8 (channels, height, width), with 1 to 4 channels."""
     found = array.shape
     if array.ndim == 2:
-        return _to_pixels(array[None])
+        return _to_pixels(array[None], scale)
     if array.ndim == 3 and found[-1] in (1, *COLOURS) and found[0] not in (1, *COLOURS):
-        return _to_pixels(np.moveaxis(array, -1, 0))
+        return _to_pixels(np.moveaxis(array, -1, 0), scale)
     if array.ndim == 3 and found[0] in (1, *COLOURS):
-        return _to_pixels(array)
+        return _to_pixels(array, scale)
     raise InputError(
         f"{name} is an array of shape {found}: a picture is (height, width), (channels, height, "
         "width) or (height, width, channels), with 1, 3 or 4 channels"

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lenet.data.pictures.arrays import settle_one
 from lenet.data.pictures.convention import Convention
-from lenet.data.pictures.picture import FORMATS, prepare, read_picture
+from lenet.data.pictures.picture import FORMATS, is_heif, prepare, read_picture
 from lenet.errors import FormatError
 from lenet.prediction.network import Prepared
 
@@ -55,6 +56,8 @@ def is_picture(head: bytes) -> bool:
     """Whether a file that begins so is in a format that is decoded."""
     from PIL import Image
 
+    if is_heif(head):
+        return True
     Image.init()
     try:
         with warnings.catch_warnings():
@@ -82,13 +85,13 @@ def prepare_image(
 ) -> Prepared:
     """An image of an array, uint8 (channels, height, width).
 
-    In the network's shape it is taken as it is, since arrays of that shape are data; in another
-    one it is treated as a picture.
+    In the network's shape it is data, of which only a light ground is turned around where the
+    network knows light ink, and notes say so; in another one it is treated as a picture.
 
     Raises:
         FormatError: as `read_picture`.
     """
     if image.shape == shape:
-        return Prepared(name, image)
+        return Prepared(name, *settle_one(image, convention))
     picture = prepare(image[: 1 if len(image) == 1 else 3], shape, convention, name)
     return Prepared(name, picture.image, picture.notes)

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lenet.data import Dataset, Split, training_splits
-from lenet.engines import open_engine
+from lenet.data.reading import SIDE
+from lenet.engines import check_engine, open_engine
 from lenet.engines.base import Engine
-from lenet.errors import RecipeError, UsageError
+from lenet.errors import RecipeError, SpecError, UsageError
 from lenet.network import Spec, zoo
 from lenet.network.initialiser import initial_weights
 from lenet.recipe import Recipe
@@ -51,6 +52,7 @@ def set_up(
     """
     hold_out_images(dataset, recipe)
     spec = _fitting(model, dataset, changes)
+    check_engine(spec, engine=engine, device=device)
     weights = initial_weights(spec, recipe)
     opened = open_engine(spec, recipe, weights, engine=engine, device=device, threads=threads)
     return Setup(dataset, spec, recipe, opened)
@@ -75,9 +77,22 @@ def _fitting(model: str | Spec, dataset: Dataset, changes: Mapping[str, str] | N
     shape, classes = dataset.train.images.shape[1:], len(dataset.class_names)
     if isinstance(model, str):
         channels, height, width = shape
-        return zoo.build(
-            model, channels=channels, height=height, width=width, classes=classes, changes=changes
-        )
+        try:
+            return zoo.build(
+                model,
+                channels=channels,
+                height=height,
+                width=width,
+                classes=classes,
+                changes=changes,
+            )
+        except SpecError as error:
+            if dataset.survey is None or min(height, width) >= SIDE:
+                raise
+            raise SpecError(
+                f"{error}: the images of {dataset.name} are {width}x{height} as they are stored; "
+                f"make them larger with --size {SIDE} (Python: reading=Reading(size={SIDE}))"
+            ) from error
     if model.input_shape != shape or model.classes != classes:
         raise UsageError(
             f"{model.name} takes images {model.input_shape} in {model.classes} classes; "

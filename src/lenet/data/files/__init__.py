@@ -9,9 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from lenet.data.files.base import Block, ImageFile, check_readable, label_indices
+from lenet.data.files.base import (
+    Block,
+    ImageFile,
+    Scale,
+    check_readable,
+    find_scale,
+    label_indices,
+    label_positions,
+    listed,
+    to_pixels,
+)
+from lenet.data.files.idx_file import labels_beside as idx_labels_beside
 from lenet.data.files.idx_file import open_idx
 from lenet.data.files.memory import arrays_at_hand
+from lenet.data.files.numpy_file import labels_beside as numpy_labels_beside
 from lenet.data.files.numpy_file import open_npy, open_npz
 from lenet.data.files.parquet_file import open_parquet
 from lenet.data.files.table_file import open_csv
@@ -21,10 +33,16 @@ __all__ = [
     "SUFFIXES",
     "Block",
     "ImageFile",
+    "Scale",
     "arrays_at_hand",
+    "find_scale",
     "is_array_file",
     "label_indices",
+    "label_positions",
+    "labels_beside",
+    "listed",
     "open_images",
+    "to_pixels",
 ]
 
 _IDX = ("-idx3-ubyte", ".idx3-ubyte", "-idx4-ubyte", ".idx4-ubyte")
@@ -43,6 +61,13 @@ SUFFIXES = frozenset({*_READERS, ".parquet"})
 def is_array_file(path: Path) -> bool:
     """Whether the name says that the file holds many images."""
     return path.name.lower().endswith(tuple(SUFFIXES))
+
+
+def labels_beside(path: Path) -> Path | None:
+    """The file of labels that belongs to a file of images by its name, if it is there."""
+    if path.name.lower().endswith((".npy", ".npz")):
+        return numpy_labels_beside(path)
+    return idx_labels_beside(path)
 
 
 def open_images(

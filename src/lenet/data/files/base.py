@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,9 @@ from lenet.errors import FormatError
 
 Pixels = NDArray[np.uint8]
 Shape = tuple[int, ...]
+
+SAMPLE = 256
+"""Rows of a file by which the scale of its numbers is found."""
 
 MOST_VALUES = 50_000_000
 """Numbers in one image; a header that promises more is refused."""
@@ -36,7 +40,9 @@ class ImageFile(Protocol):
 
     `splits` says which rows are `train`, `validation` and `test` where the file says so.
     `class_names` are those that the file gives to the labels 0, 1, 2 ..., or empty.  `encoded` says
-    that it holds pictures, which were made as `open_images` was told.
+    that it holds pictures, which were made as `open_images` was told.  `described` says which
+    column is the label and why, `remarks` what a user may not expect, and `doubt` why the labels
+    may be none; each may be empty.
     """
 
     @property
@@ -50,6 +56,15 @@ class ImageFile(Protocol):
 
     @property
     def encoded(self) -> bool: ...
+
+    @property
+    def described(self) -> str: ...
+
+    @property
+    def remarks(self) -> tuple[str, ...]: ...
+
+    @property
+    def doubt(self) -> str: ...
 
     def __len__(self) -> int:
         """Number of images."""
@@ -79,34 +94,82 @@ def check_readable(path: Path) -> None:
         raise FormatError(f"{path}: this file is empty")
 
 
-def to_pixels(values: NDArray[Any], place: str) -> Pixels:
+class Scale(Enum):
+    """What stored numbers mean: `LEVELS` 0 to 255, `FRACTIONS` 0 to 1, `BITS` 0 or 1."""
+
+    LEVELS = 255
+    FRACTIONS = 1
+    BITS = 2
+
+
+def find_scale(values: NDArray[Any]) -> Scale | None:
+    """The scale of a file whose first rows are `values`; None where only their type says it.
+
+    Whole numbers of which none is above 1 are bits, and floating numbers that are whole, one of
+    them above 1, are levels.
+    """
+    if values.dtype.kind not in "iuf" or not values.size:
+        return None
+    low, high = values.min(), values.max()
+    if values.dtype.kind == "f":
+        return Scale.LEVELS if high > 1 and _are_whole(values) else None
+    return Scale.BITS if low == 0 and high == 1 else None
+
+
+def scale_remarks(scale: Scale | None, place: str) -> tuple[str, ...]:
+    """What to say of a scale that was found by looking at the numbers."""
+    if scale is Scale.BITS:
+        return (f"{place}: its pixels are 0 and 1, and taken for black and white (0 and 255)",)
+    return ()
+
+
+def to_pixels(values: NDArray[Any], place: str, scale: Scale | None = None) -> Pixels:
     """Stored numbers as pixels from 0 to 255: the one rule for every format.
 
     Whole numbers from 0 to 255 stay as they are.  Fractions from 0 to 1 are scaled, False and
-    True are 0 and 255.  Anything else is refused, since guessing its scale from a part of the
-    file could differ from part to part.
+    True are 0 and 255.  `scale` is that of the whole file, see `find_scale`: guessing it from a
+    part could differ from part to part.  Anything else is refused.
 
     Raises:
         FormatError: with the range that was found, and the cure.
     """
-    if values.dtype == np.uint8 or not values.size:
-        return values.astype(np.uint8, copy=False)
-    if values.dtype == np.bool_:
+    kind = values.dtype.kind
+    if not values.size:
+        return values.astype(np.uint8)
+    if kind == "b":
         return values.astype(np.uint8) * np.uint8(255)
-    if values.dtype.kind not in "iuf":
+    if kind not in "iuf":
         raise FormatError(f"{place}: its pixels are of type {values.dtype}, which are no numbers")
+    scale = scale or (Scale.FRACTIONS if kind == "f" else Scale.LEVELS)
+    if values.dtype == np.uint8 and scale is Scale.LEVELS:
+        return values
     low, high = values.min(), values.max()
     if not np.isfinite(low + high):
         raise FormatError(f"{place}: a pixel is not a finite number")
-    fractions = values.dtype.kind == "f"
-    if low < 0 or high > (1 if fractions else 255):
+    if scale is Scale.BITS and high > 1:
+        raise FormatError(
+            f"{place}: a pixel is {high:g}, and the first rows have only 0 and 1: say what they "
+            "mean by scaling them to 0 to 255 (NumPy: uint8)"
+        )
+    if low < 0 or high > (255 if scale is Scale.LEVELS else 1):
         raise FormatError(
             f"{place}: its pixels go from {low:g} to {high:g}; lenet takes whole numbers from 0 to "
             "255 (NumPy: uint8) and fractions from 0 to 1: scale or convert them first"
         )
-    if fractions:
+    if scale is Scale.FRACTIONS:
         return np.rint(values.astype(np.float64) * 255.0).astype(np.uint8)
-    return values.astype(np.uint8)
+    if kind == "f" and not _are_whole(values):
+        raise FormatError(
+            f"{place}: its pixels are whole numbers up to 255 in the first rows, and not here: "
+            "give whole numbers from 0 to 255 (NumPy: uint8), or fractions from 0 to 1"
+        )
+    pixels = values.astype(np.uint8)
+    return pixels * np.uint8(255) if scale is Scale.BITS else pixels
+
+
+def _are_whole(values: NDArray[Any]) -> bool:
+    with np.errstate(invalid="ignore"):
+        return bool((values == np.floor(values)).all())
 
 
 def image_shape(stored: Shape, place: str) -> Shape:
@@ -135,12 +198,12 @@ def image_shape(stored: Shape, place: str) -> Shape:
     return shape
 
 
-def to_images(rows: NDArray[Any], place: str) -> Pixels:
+def to_images(rows: NDArray[Any], place: str, scale: Scale | None = None) -> Pixels:
     """Rows as stored, (k, ...), as images uint8 (k, channels, height, width)."""
     shape = image_shape(rows.shape[1:], place)
     if rows.ndim == 4 and _channels_last(rows.shape[1:]):
         rows = np.moveaxis(rows, -1, 1)
-    return np.ascontiguousarray(to_pixels(rows, place).reshape(len(rows), *shape))
+    return np.ascontiguousarray(to_pixels(rows, place, scale).reshape(len(rows), *shape))
 
 
 def _channels_last(stored: Shape) -> bool:
@@ -170,21 +233,57 @@ def to_labels(values: NDArray[Any], count: int, place: str) -> NDArray[Any]:
 def label_indices(
     labels: NDArray[Any], class_names: Sequence[str], place: str
 ) -> NDArray[np.int64]:
-    """Labels of a `Block` as the numbers of classes: by name, or else by their number from 0.
+    """Texts as the numbers of the classes that are called so; whole numbers count classes from 0.
 
     Raises:
-        FormatError: if a label is neither a class's name nor its number.
+        FormatError: if a label is no class's name, or none's number, with both lists.
     """
-    by_name = {name: index for index, name in enumerate(class_names)}
-    texts = {str(index): index for index in range(len(class_names))}
+    texts = labels.dtype.kind == "U"
+    names = class_names if texts else [str(index) for index in range(len(class_names))]
+    known = {name: index for index, name in enumerate(names)}
+    return _numbered(labels, known, class_names, place)
+
+
+def label_positions(
+    labels: NDArray[Any], names: Sequence[str], class_names: Sequence[str], place: str
+) -> NDArray[np.int64]:
+    """Labels, which are called `names` in their order, as the numbers of other classes.
+
+    As many as there are classes are counted in their order; fewer are counted only if they are
+    whole numbers, from 0.
+
+    Raises:
+        FormatError: if they can be counted in neither way, with both lists.
+    """
+    if len(names) == len(class_names):
+        known = {name: index for index, name in enumerate(names)}
+    else:
+        known = {str(index): index for index in range(len(class_names))}
+    if not set(names) <= set(known):
+        raise FormatError(
+            f"{place}: its {len(names)} labels ({listed(names)}) cannot be counted as the "
+            f"{len(class_names)} classes ({listed(class_names)}): there are fewer or more, and "
+            f"they are no numbers from 0 to {len(class_names) - 1}"
+        )
+    return _numbered(labels, known, class_names, place)
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, for a message."""
+    return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+
+
+def _numbered(
+    labels: NDArray[Any], known: Mapping[str, int], class_names: Sequence[str], place: str
+) -> NDArray[np.int64]:
     distinct, places = np.unique(labels, return_inverse=True)
     words = [str(label) for label in distinct.tolist()]
-    known = by_name if labels.dtype.kind == "U" and set(words) <= set(by_name) else texts
     for word in words:
         if word not in known:
             raise FormatError(
                 f"{place}: the label {word!r} is none of the {len(class_names)} classes "
-                f"({', '.join(class_names[:12])}{', ...' if len(class_names) > 12 else ''})"
+                f"({listed(class_names)}); its labels are {listed(words)}; to count them by their "
+                "position instead, score with --by-position (Python: by_position=True)"
             )
     indices = np.array([known[word] for word in words], np.int64)
     return indices[places.reshape(labels.shape)]

@@ -24,13 +24,22 @@ def open_idx(path: Path) -> StoredImages:
 
 
 def labels_beside(path: Path) -> Path | None:
-    """`train-labels-idx1-ubyte` of `train-images-idx3-ubyte`, plain or packed, if it is there."""
+    """`train-labels-idx1-ubyte` of `train-images-idx3-ubyte`, plain or packed, if it is there.
+
+    It may be written `.idx1`, and may lie in a folder of its own name, as Kaggle unpacks it.
+    """
     plain = path.name.removesuffix(".gz")
     name = plain.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1")
     if name == plain or "images" not in plain:
         return None
-    found = [path.with_name(name + packed) for packed in ("", ".gz")]
-    return next((place for place in found if place.is_file()), None)
+    folders = [path.parent, *([path.parent.parent] if path.parent.name == path.name else [])]
+    names = [name, name.replace("-idx", ".idx"), name.replace(".idx", "-idx")]
+    for folder in folders:
+        for each in names:
+            for place in (folder / each, folder / f"{each}.gz", folder / each / each):
+                if place.is_file():
+                    return place
+    return None
 
 
 def _open_array(path: Path) -> StoredArray:

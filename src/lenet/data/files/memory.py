@@ -10,7 +10,16 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.data.files.base import Block, image_shape, to_images, to_labels
+from lenet.data.files.base import (
+    SAMPLE,
+    Block,
+    Scale,
+    find_scale,
+    image_shape,
+    scale_remarks,
+    to_images,
+    to_labels,
+)
 from lenet.errors import FormatError
 
 
@@ -47,13 +56,32 @@ class MemoryImages:
         """None are given."""
         return ()
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """See `ImageFile`."""
+        return scale_remarks(self._scale(), str(self.path))
+
+    @property
+    def described(self) -> str:
+        """Nothing: there are no columns."""
+        return ""
+
+    @property
+    def doubt(self) -> str:
+        """None: the labels were given."""
+        return ""
+
+    def _scale(self) -> Scale | None:
+        return find_scale(self.images[:SAMPLE])
+
     def blocks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[Block]:
         """See `ImageFile`."""
         place, stop = str(self.path), len(self) if stop is None else min(stop, len(self))
         labels = to_labels(self.labels, len(self), place)
+        scale = self._scale()
         for first in range(start, stop, size):
             end = min(first + size, stop)
-            yield Block(to_images(self.images[first:end], place), labels[first:end])
+            yield Block(to_images(self.images[first:end], place, scale), labels[first:end])
 
 
 def arrays_at_hand(images: Any, labels: Any) -> MemoryImages:

@@ -13,13 +13,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.data.files.base import Block, Pixels, to_images, to_labels
+from lenet.data.files.base import (
+    SAMPLE,
+    Block,
+    Pixels,
+    Scale,
+    find_scale,
+    scale_remarks,
+    to_images,
+    to_labels,
+)
+from lenet.data.files.columns import LABEL_NAMES, Candidate, Columns, by_names, choose
 from lenet.data.pictures.convention import AS_GIVEN, Convention
 from lenet.data.pictures.picture import read_picture
 from lenet.errors import FormatError, UsageError
 
 IMAGE_NAMES = ("image", "img", "picture", "pixels")
-LABEL_NAMES = ("label", "labels", "class", "target", "y", "fine_label")
 
 Shape = tuple[int, int, int]
 
@@ -29,7 +38,8 @@ class ParquetImages:
     """An `ImageFile` that is read batch by batch.
 
     `columns` are those of the pixels, or the single one of the images; `label` is that of the
-    labels.  `shape` is what encoded pictures become, and None where images are numbers.
+    labels.  `shape` is what encoded pictures become, and None where images are numbers.  `said` is
+    what there is to remark about the columns.
     """
 
     path: Path
@@ -39,6 +49,9 @@ class ParquetImages:
     class_names: tuple[str, ...]
     shape: Shape | None = None
     convention: Convention = AS_GIVEN
+    described: str = ""
+    said: tuple[str, ...] = ()
+    doubt: str = ""
     splits: Mapping[str, range] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -49,34 +62,50 @@ class ParquetImages:
         """See `ImageFile`."""
         return self.shape is not None
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """See `ImageFile`."""
+        return self.said + scale_remarks(self._scale(), str(self.path))
+
+    def _scale(self) -> Scale | None:
+        if self.encoded:
+            return None
+        with _open(self.path) as file:
+            return find_scale(self._rows(next(file.iter_batches(SAMPLE, None, [*self.columns])), 0))
+
     def blocks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[Block]:
         """See `ImageFile`."""
         stop = self.count if stop is None else min(stop, self.count)
         columns = [*self.columns, *([] if self.label is None else [self.label])]
+        scale = self._scale() if start < stop else None
         with _open(self.path) as file:
             groups, first = _groups(file.metadata, start, stop)
             for batch in file.iter_batches(size, groups, columns):
                 begin, end = max(start - first, 0), min(stop - first, batch.num_rows)
                 if begin < end:
-                    yield self._block(batch.slice(begin, end - begin), first + begin)
+                    yield self._block(batch.slice(begin, end - begin), first + begin, scale)
                 first += batch.num_rows
                 if first >= stop:
                     return
         if first < stop:
             raise FormatError(f"{self.path}: cut short: it has {first} of {self.count} rows")
 
-    def _block(self, batch: Any, first: int) -> Block:
+    def _block(self, batch: Any, first: int, scale: Scale | None) -> Block:
         place = f"{self.path}, from row {first}"
         labels = None
         if self.label is not None:
             labels = to_labels(_to_numpy(batch.column(self.label), place), batch.num_rows, place)
         if self.shape is not None:
             return Block(self._decode(batch.column(self.columns[0]), first), labels)
-        if len(self.columns) > 1:
-            rows = np.stack([_to_numpy(batch.column(name), place) for name in self.columns], axis=1)
-        else:
-            rows = _unfold(batch.column(self.columns[0]), place)
-        return Block(to_images(rows, place), labels)
+        return Block(to_images(self._rows(batch, first), place, scale), labels)
+
+    def _rows(self, batch: Any, first: int) -> NDArray[Any]:
+        """The numbers of a batch, an image a row."""
+        place = f"{self.path}, from row {first}"
+        if len(self.columns) == 1:
+            return _unfold(batch.column(self.columns[0]), place)
+        columns = [_to_numpy(batch.column(name), place) for name in self.columns]
+        return np.stack(columns, axis=1)
 
     def _decode(self, column: Any, first: int) -> Pixels:
         assert self.shape is not None
@@ -103,19 +132,53 @@ def open_parquet(path: Path, shape: Shape | None, convention: Convention) -> Par
         image = _first_of(IMAGE_NAMES, names)
         if not count:
             raise FormatError(f"{path}: it holds no images")
-        columns = (image,) if image else tuple(name for name in names if name != label)
-        if image and _is_encoded(schema.field(image).type):
-            shape = shape or _first_shape(file, image, path)
-        else:
-            shape = None
-        if len(columns) < 2 and not image:
+        if not image and len(names) - (label is not None) < 2:
             raise FormatError(
                 f"{path}: its columns are {', '.join(names)}; none is called image, and they are "
                 "not one for each pixel"
             )
+        found = Columns(None if label is None else names.index(label))
+        if not image:
+            found = _by_columns(file, names, path)
+        columns = (
+            (image,)
+            if image
+            else tuple(
+                name
+                for index, name in enumerate(names)
+                if index != found.label and index not in found.others
+            )
+        )
+        label = None if found.label is None else names[found.label]
+        if image and _is_encoded(schema.field(image).type):
+            shape = shape or _first_shape(file, image, path)
+        else:
+            shape = None
     return ParquetImages(
-        path, count, columns, label, _class_names(schema, label), shape, convention
+        path,
+        count,
+        columns,
+        label,
+        _class_names(schema, label),
+        shape,
+        convention,
+        found.described,
+        found.remarks,
+        found.doubt,
     )
+
+
+def _by_columns(file: Any, names: list[str], path: Path) -> Columns:
+    """Which columns are pixels and which is the label, by their names, or by what is in them."""
+    found = by_names(names, str(path))
+    if not found.guess or found.label is None:
+        return found
+    first, last = Candidate(), Candidate()
+    table = file.read(columns=[names[found.label], names[-1]])
+    for candidate, name in ((first, names[found.label]), (last, names[-1])):
+        for value in table.column(name).to_pylist():
+            candidate.see(str(value))
+    return choose(found, len(names), first, last, str(path))
 
 
 def _arrow(name: str) -> Any:

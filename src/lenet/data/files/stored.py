@@ -13,7 +13,17 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.data.files.base import Block, Shape, image_shape, to_images, to_labels
+from lenet.data.files.base import (
+    SAMPLE,
+    Block,
+    Scale,
+    Shape,
+    find_scale,
+    image_shape,
+    scale_remarks,
+    to_images,
+    to_labels,
+)
 from lenet.errors import FormatError
 
 PIECE = 1 << 24
@@ -78,6 +88,8 @@ class Part:
 class StoredImages:
     """An `ImageFile` of one or several parts that follow each other.
 
+    `names` are the splits of the parts, `said` what the reader has to remark.
+
     Raises:
         FormatError: if a part holds no images, or the parts do not fit each other.
     """
@@ -85,6 +97,7 @@ class StoredImages:
     path: Path
     parts: tuple[Part, ...]
     names: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
     class_names: tuple[str, ...] = field(default=(), init=False)
     encoded: bool = field(default=False, init=False)
 
@@ -113,23 +126,45 @@ class StoredImages:
             first += part.images.shape[0]
         return found
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """See `ImageFile`."""
+        return self.said + scale_remarks(self._scale(), str(self.path))
+
+    @property
+    def described(self) -> str:
+        """Nothing: there are no columns."""
+        return ""
+
+    @property
+    def doubt(self) -> str:
+        """None: labels lie apart from the pixels."""
+        return ""
+
+    def _scale(self) -> Scale | None:
+        first = self.parts[0].images
+        return find_scale(next(first.blocks(SAMPLE, 0, min(SAMPLE, first.shape[0]))))
+
     def blocks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[Block]:
         """See `ImageFile`."""
         stop, first = len(self) if stop is None else min(stop, len(self)), 0
+        scale = self._scale() if start < stop else None
         for part in self.parts:
             count = part.images.shape[0]
             begin, end = max(start - first, 0), min(stop - first, count)
             if begin < end:
-                yield from _part_blocks(part, size, begin, end)
+                yield from _part_blocks(part, size, begin, end, scale)
             first += count
 
 
-def _part_blocks(part: Part, size: int, start: int, stop: int) -> Iterator[Block]:
+def _part_blocks(
+    part: Part, size: int, start: int, stop: int, scale: Scale | None
+) -> Iterator[Block]:
     labels = None
     if part.labels is not None:
         labels = to_labels(part.labels.whole(), part.images.shape[0], part.labels.place)
     for rows in part.images.blocks(size, start, stop):
-        images = to_images(rows, part.images.place)
+        images = to_images(rows, part.images.place, scale)
         yield Block(images, None if labels is None else labels[start : start + len(images)])
         start += len(images)
 

@@ -1,38 +1,55 @@
-"""CSV: an image a line, its label first, as MNIST is often passed around."""
+"""CSV: an image a line, its label mostly first, as MNIST is often passed around."""
 
 from __future__ import annotations
 
 import csv
 import gzip
 import io
-import math
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.data.files.base import Block, to_images
+from lenet.data.files.base import Block, Scale, find_scale, scale_remarks, to_images
+from lenet.data.files.columns import (
+    Candidate,
+    Columns,
+    by_names,
+    choose,
+    is_header,
+    whole,
+    without_names,
+)
 from lenet.data.files.idx import open_payload
 from lenet.errors import FormatError
 
 LONGEST_LINE = 1 << 24
-LABEL_NAMES = ("label", "labels", "class", "target", "y")
-"""Names of the column of labels, in any case, wherever it stands; without a header it is first."""
+HEAD = 64
+"""Lines by which the scale of the pixels is found."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`label` is the column of labels, or None; `fractions` says that pixels have decimals."""
+    """`label` is the column of labels, or None; `others` are left out; `scale` is the pixels'.
+
+    `fractions` says that numbers have decimals.
+    """
 
     separator: str
     columns: int
     label: int | None
+    others: tuple[int, ...]
     header: bool
     fractions: bool
+    scale: Scale | None
+
+    @property
+    def pixels(self) -> int:
+        return self.columns - len(self.others) - (self.label is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +59,9 @@ class TableImages:
     path: Path
     layout: Layout
     count: int
+    described: str = ""
+    remarks: tuple[str, ...] = ()
+    doubt: str = ""
     splits: Mapping[str, range] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
     encoded: bool = field(default=False, init=False)
@@ -61,9 +81,10 @@ class TableImages:
         layout, place = self.layout, f"{self.path}, line {lines[0][0]}"
         labels: NDArray[np.str_] | None = None
         texts = [line for _, line in lines]
-        if layout.label is not None:
+        if layout.label is not None or layout.others:
             cut = [_cut(line, layout) for line in texts]
-            labels = np.array([label for label, _ in cut], np.str_)
+            if layout.label is not None:
+                labels = np.array([whole(label) for label, _ in cut], np.str_)
             texts = [rest for _, rest in cut]
         try:
             values = np.loadtxt(
@@ -76,12 +97,12 @@ class TableImages:
             )
         except (ValueError, OverflowError) as error:
             raise FormatError(f"{place} and below: {_reason(error)}") from error
-        if len(values) != len(lines) or values.shape[1] != _pixels(layout):
+        if len(values) != len(lines) or values.shape[1] != layout.pixels:
             raise FormatError(
                 f"{place} and below: {values.shape[1]} pixels a line where the first line has "
-                f"{_pixels(layout)}"
+                f"{layout.pixels}"
             )
-        images = to_images(values, f"{place} and below")
+        images = to_images(values, f"{place} and below", layout.scale)
         if labels is not None and "" in labels:
             raise FormatError(f"{place} and below: a line has no label")
         return Block(images, labels)
@@ -93,14 +114,56 @@ def open_csv(path: Path) -> TableImages:
     Raises:
         FormatError: if it is not text, its lines are too long, or no column count fits an image.
     """
-    head = [line for _, line in islice(_lines(path), 2)]
+    head = [line for _, line in islice(_lines(path), HEAD + 1)]
     if not head:
         raise FormatError(f"{path}: it holds no images")
-    layout = _layout(head, path)
-    count = sum(1 for _ in _lines(path)) - layout.header
+    separator = max(",;\t", key=head[0].count)
+    cells = _cells(head[0], separator)
+    header = is_header(cells)
+    found = by_names(cells, str(path)) if header else without_names(len(cells), str(path))
+    rows = (line for _, line in islice(_lines(path), int(header), None))
+    if found.guess:
+        count, found = _choose_label(rows, separator, found, len(cells), path)
+    else:
+        count = sum(1 for _ in rows)
     if not count:
         raise FormatError(f"{path}: it holds a header and no images")
-    return TableImages(path, layout, count)
+    layout = Layout(separator, len(cells), found.label, found.others, header, False, None)
+    layout, said = _with_scale(layout, head[int(header) :], path)
+    remarks = (*found.remarks, *said)
+    return TableImages(path, layout, count, found.described, remarks, found.doubt)
+
+
+def _choose_label(
+    rows: Iterable[str], separator: str, found: Columns, columns: int, path: Path
+) -> tuple[int, Columns]:
+    """The number of lines, and the label by what stands in the guessed and in the last column."""
+    count, first, last, place = 0, Candidate(), Candidate(), found.label or 0
+    for line in rows:
+        count += 1
+        cell = (
+            _cells(line, separator)[place : place + 1] if place else [line.partition(separator)[0]]
+        )
+        first.see("".join(cell).strip(' "'))
+        last.see(line.rpartition(separator)[2].strip(' "'))
+    return count, choose(found, columns, first, last, str(path)) if count else found
+
+
+def _with_scale(layout: Layout, head: list[str], path: Path) -> tuple[Layout, tuple[str, ...]]:
+    """How the pixels of the first lines are written, and what is to be said of that."""
+    left_out = {layout.label, *layout.others}
+    rows = [
+        [cell.strip() for index, cell in enumerate(_cells(line, layout.separator))
+         if index not in left_out]
+        for line in head
+    ]  # fmt: skip
+    fractions = any(not cell.lstrip("+-").isdigit() for row in rows for cell in row)
+    try:
+        values = np.array([[float(cell) for cell in row] for row in rows])
+    except ValueError:  # the line that cannot be read is named when it is
+        return replace(layout, fractions=fractions), ()
+    scale = find_scale(values if fractions else values.clip(-1, 256).astype(np.int64))
+    return replace(layout, fractions=fractions, scale=scale), scale_remarks(scale, str(path))
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -122,44 +185,6 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         raise FormatError(f"{path}: not text in UTF-8: {error}") from error
 
 
-def _layout(head: list[str], path: Path) -> Layout:
-    separator = max(",;\t", key=head[0].count)
-    cells = _cells(head[0], separator)
-    # Pixels are numbers, so a line that has another word in their place is a header.
-    header = not all(_is_number(cell) for cell in cells[1:]) or _named_label(cells) is not None
-    label = _named_label(cells) if header else None
-    columns = len(cells)
-    if label is None and not _is_square(columns):
-        label = 0
-    pixels = columns - (label is not None)
-    if not _is_square(pixels):
-        raise FormatError(
-            f"{path}: {columns} columns; a line holds the pixels of a square image (784 for "
-            "28x28), with its label before them or in a column that is called label"
-        )
-    first = _cells(head[-1], separator) if header else cells
-    numbers = [cell for index, cell in enumerate(first) if index != label]
-    fractions = any(not cell.strip().lstrip("+-").isdigit() for cell in numbers)
-    return Layout(separator, columns, label, header, fractions)
-
-
-def _named_label(cells: list[str]) -> int | None:
-    names = [cell.strip().lower() for cell in cells]
-    return next((names.index(name) for name in LABEL_NAMES if name in names), None)
-
-
-def _is_square(count: int) -> bool:
-    return count > 1 and math.isqrt(count) ** 2 == count
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
 def _cells(line: str, separator: str) -> list[str]:
     try:
         return next(csv.reader([line], delimiter=separator))
@@ -168,19 +193,21 @@ def _cells(line: str, separator: str) -> list[str]:
 
 
 def _cut(line: str, layout: Layout) -> tuple[str, str]:
-    """The label, and the line without it."""
-    if layout.label == 0 and '"' not in line:
-        label, _, rest = line.partition(layout.separator)
-        return label.strip(), rest
+    """The label, or nothing where there is none, and the pixels."""
+    if not layout.others and '"' not in line:
+        if layout.label == 0:
+            label, _, rest = line.partition(layout.separator)
+            return label.strip(), rest
+        if layout.label == layout.columns - 1 == line.count(layout.separator):
+            rest, _, label = line.rpartition(layout.separator)
+            return label.strip(), rest
     cells = _cells(line, layout.separator)
     if len(cells) != layout.columns:
         return "", line
-    assert layout.label is not None
-    return cells.pop(layout.label).strip(), layout.separator.join(cells)
-
-
-def _pixels(layout: Layout) -> int:
-    return layout.columns - (layout.label is not None)
+    left_out = {layout.label, *layout.others}
+    label = "" if layout.label is None else cells[layout.label].strip()
+    pixels = [cell for index, cell in enumerate(cells) if index not in left_out]
+    return label, layout.separator.join(pixels)
 
 
 def _reason(error: Exception) -> str:

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet.data.dataset import Dataset, Split
-from lenet.data.files import arrays_at_hand, is_array_file, label_indices
+from lenet.data.files import arrays_at_hand, is_array_file, label_indices, label_positions
 from lenet.data.own.collection import Collection, Shape, Target, short_name
 from lenet.data.own.division import Indices, absent_classes, digest, divide, survey
-from lenet.data.own.folder import has_folders, read_folder
+from lenet.data.own.folder import read_folder
+from lenet.data.own.layout import holds_pictures
 from lenet.data.own.table import array_files, read_files, read_images
 from lenet.data.pictures.convention import Convention
 from lenet.data.progress import Progress
@@ -64,6 +65,8 @@ def read_arrays_like(
     shape: Shape,
     convention: Convention,
     class_names: tuple[str, ...],
+    *,
+    by_position: bool = False,
 ) -> Dataset:
     """The same for a network that was trained on other data; see `read_like`.
 
@@ -72,7 +75,7 @@ def read_arrays_like(
     """
     given = arrays_at_hand(images, labels)
     collection = read_images([given], given.path, lambda _: (shape, convention, False), None)
-    return _to_score(collection, class_names, given.path, None)
+    return _to_score(collection, class_names, given.path, None, by_position)
 
 
 def _target(reading: Reading) -> Target:
@@ -103,23 +106,35 @@ def read_like(
     class_names: tuple[str, ...],
     *,
     progress: Progress | None = None,
+    by_position: bool = False,
 ) -> Dataset:
     """Own data for a network that was trained on other data: in its shape, with its classes.
 
-    Where the data has no test split, all of it is one.
+    Where the data has no test split, all of it is one.  It may have some of the classes only.
+    With `by_position` its classes, in their order, are the network's whatever they are called;
+    fewer whole numbers count the network's from 0.
 
     Raises:
         DataError: as `read_own`, or if a class is none of `class_names`.
     """
     place = Path(path).expanduser().absolute()
     collection = _collect(place, lambda _: (shape, convention, False), progress)
-    return _to_score(collection, class_names, place, Origin(str(place), Reading()))
+    origin = Origin(str(place), Reading())
+    return _to_score(collection, class_names, place, origin, by_position)
 
 
 def _to_score(
-    collection: Collection, class_names: tuple[str, ...], place: Path, origin: Origin | None
+    collection: Collection,
+    class_names: tuple[str, ...],
+    place: Path,
+    origin: Origin | None,
+    by_position: bool,
 ) -> Dataset:
-    labels = label_indices(collection.labels, class_names, str(place))
+    names = collection.class_names
+    if by_position:
+        labels = label_positions(collection.labels, names, class_names, str(place))
+    else:
+        labels = label_indices(collection.labels, class_names, str(place))
     everything = np.arange(len(labels), dtype=np.int64)
     known = replace(collection, class_names=class_names)
     splits: dict[str, Indices] = {"train": everything[:0], "test": everything}
@@ -139,7 +154,7 @@ def _collect(place: Path, target: Target, progress: Progress | None) -> Collecti
                 "images (.npz, .npy, .csv, .parquet, IDX); this is neither"
             )
         return read_files([place], place, target, progress)
-    files = [] if has_folders(place) else array_files(place)
+    files = [] if holds_pictures(place) else array_files(place)
     if files:
         return read_files(files, place, target, progress)
     shape, convention, _ = target((1, SIDE, SIDE))

@@ -29,9 +29,13 @@ LONGEST_NAME = 60
 SPLIT_NAMES = {
     "train": "train", "training": "train",
     "validation": "validation", "val": "validation", "valid": "validation",
-    "test": "test", "testing": "test", "t10k": "test",
+    "validate": "validation", "dev": "validation", "development": "validation",
+    "test": "test", "testing": "test", "t10k": "test", "eval": "test", "evaluation": "test",
 }  # fmt: skip
 """How folders and files call their split -> what lenet calls it."""
+
+SPLIT_FILLERS = frozenset({"set", "data", "dataset", "images", "imgs", "pictures", "split"})
+"""Words that folders of a split have beside its name, as `training_set`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,13 @@ class Collection:
     prepared: str
     left_out: tuple[LeftOut, ...] = ()
     remarks: tuple[str, ...] = ()
+
+
+def split_called(name: str) -> str | None:
+    """The split that a folder of this name is, or None: `Train`, `test_set`, `val-images`."""
+    words = [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
+    telling = {word.removesuffix("set") for word in words if word not in SPLIT_FILLERS}
+    return SPLIT_NAMES.get(telling.pop()) if len(telling) == 1 else None
 
 
 def digest_pixels(image: NDArray[np.uint8]) -> bytes:

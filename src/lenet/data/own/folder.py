@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet.data.own.collection import (
-    SPLIT_NAMES,
     Collection,
     Shape,
     check_classes,
@@ -22,6 +20,7 @@ from lenet.data.own.collection import (
     digest_pixels,
     sort_classes,
 )
+from lenet.data.own.layout import Group, Layout, files_below, find_layout, printable, visible
 from lenet.data.pictures.convention import Convention
 from lenet.data.pictures.picture import SUFFIXES, read_picture
 from lenet.data.progress import Progress
@@ -31,9 +30,6 @@ from lenet.system import machine
 
 WINDOW = 256
 """Pictures that are handed to the threads at once."""
-
-LITTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
-"""What systems leave in folders; as hidden files, it is passed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +53,10 @@ def read_folder(
     Raises:
         DataError: if there are no classes, or the splits do not have the same ones.
     """
-    remarks: list[str] = []
-    left_out: list[LeftOut] = []
-    files: list[Found] = []
-    split_folders = _split_folders(root)
-    for split, folder in split_folders.items() or [(None, root)]:
-        files += _find(folder, root, split, left_out, remarks)
-    _check_found(root, files, split_folders)
+    layout = find_layout(root)
+    remarks, left_out = list(layout.remarks), list[LeftOut]()
+    files = [found for group in layout.groups for found in _find(group, root, left_out, remarks)]
+    _check_found(root, files, layout)
     images, used, keys = _decode(files, shape, convention, left_out, root.name, progress)
     labels = np.array([file.label for file in used], np.str_)
     names = sort_classes(labels.tolist())
@@ -71,7 +64,7 @@ def read_folder(
         remarks.append(f"class {lost!r} has no picture that can be read, and is left out")
     check_classes(names, str(root))
     splits = None
-    if split_folders:
+    if layout.has_splits:
         splits = np.array([file.split for file in used], np.str_)
         _check_same_classes(root, labels, splits, names)
     return Collection(
@@ -87,85 +80,42 @@ def read_folder(
     )
 
 
-def has_folders(root: Path) -> bool:
-    """Whether anything but files is in a folder."""
-    return any(entry.is_dir() for entry in _visible(root))
-
-
-def _visible(folder: Path) -> list[Path]:
-    try:
-        entries = list(folder.iterdir())
-    except OSError as error:
-        raise DataError(f"{folder}: cannot look into this folder: {error.strerror}") from error
-    return sorted(
-        entry
-        for entry in entries
-        if not entry.name.startswith(".") and entry.name.lower() not in LITTER
-    )
-
-
-def _split_folders(root: Path) -> dict[str, Path]:
-    """Split -> folder, if all sub-folders are called after splits and hold folders themselves."""
-    folders = [entry for entry in _visible(root) if entry.is_dir()]
-    names = [SPLIT_NAMES.get(folder.name.lower()) for folder in folders]
-    if "train" not in names or None in names:
-        return {}
-    if not all(any(entry.is_dir() for entry in _visible(folder)) for folder in folders):
-        return {}
-    if len(set(names)) < len(names):
-        raise DataError(
-            f"{root}: two folders for one split: {', '.join(folder.name for folder in folders)}"
-        )
-    found = {name: folder for name, folder in zip(names, folders, strict=True) if name}
-    return {name: found[name] for name in ("train", "validation", "test") if name in found}
-
-
-def _find(
-    folder: Path, root: Path, split: str | None, left_out: list[LeftOut], remarks: list[str]
-) -> Iterator[Found]:
-    """The files of every class in `folder`."""
+def _find(group: Group, root: Path, left_out: list[LeftOut], remarks: list[str]) -> Iterator[Found]:
+    """The files of every class of a group."""
+    for entry in visible(group.parent):
+        if not entry.is_dir() and entry.suffix.lower() in SUFFIXES:
+            left_out.append(LeftOut(printable(entry, root), "not in a folder of a class"))
     seen: dict[str, Path] = {}
-    for entry in _visible(folder):
-        if not entry.is_dir():
-            if entry.suffix.lower() in SUFFIXES:
-                left_out.append(LeftOut(_printable(entry, root), "not in a folder of a class"))
-            continue
-        label = class_name(entry.name, str(folder))
+    for folder in group.classes:
+        label = class_name(folder.name, str(group.parent))
         if label in seen:
-            raise DataError(f"{folder}: two folders are called {label!r}; rename one of them")
-        seen[label] = entry
-        files = list(_walk(entry, root, left_out))
+            raise DataError(f"{group.parent}: two folders are called {label!r}; rename one of them")
+        seen[label] = folder
+        files = list(_files(folder, root, left_out))
         if not files:
-            remarks.append(f"folder {_printable(entry, root)} is empty, and left out")
-        yield from (Found(path, _printable(path, root), label, split) for path in files)
+            remarks.append(f"folder {printable(folder, root)} is empty, and left out")
+        yield from (Found(path, printable(path, root), label, group.split) for path in files)
 
 
-def _walk(folder: Path, root: Path, left_out: list[LeftOut]) -> Iterator[Path]:
+def _files(folder: Path, root: Path, left_out: list[LeftOut]) -> Iterator[Path]:
     """Files at any depth below a class's folder, in the order of their names."""
-    for entry in _visible(folder):
-        if entry.is_dir() and not entry.is_symlink():
-            yield from _walk(entry, root, left_out)
-        elif entry.is_file():
-            yield entry
+    for path in files_below(folder):
+        if path.is_file():
+            yield path
         else:  # A pipe would wait for ever, a link to a folder could lead in circles.
-            left_out.append(LeftOut(_printable(entry, root), "neither a file nor a folder"))
+            left_out.append(LeftOut(printable(path, root), "neither a file nor a folder"))
 
 
-def _printable(path: Path, root: Path) -> str:
-    """The path below `root`, as text that any file can hold."""
-    name = path.relative_to(root).as_posix()
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def _check_found(root: Path, files: Sequence[Found], splits: dict[str, Path]) -> None:
+def _check_found(root: Path, files: Sequence[Found], layout: Layout) -> None:
     if files:
         return
-    pictures = sum(entry.suffix.lower() in SUFFIXES for entry in _visible(root))
+    pictures = sum(entry.suffix.lower() in SUFFIXES for entry in visible(root))
     if pictures:
         raise DataError(
             f"{root}: {pictures} pictures, and no folder with a picture in it; put those of each "
             "class into a folder that has the class's name"
         )
+    splits = [group.split for group in layout.groups if group.split]
     where = f" in {', '.join(splits)}" if splits else ""
     raise DataError(
         f"{root}: no picture is here{where}; lenet expects one folder a class, with its pictures"

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.data.files import Block, ImageFile, is_array_file, open_images
+from lenet.data.files import Block, ImageFile, is_array_file, labels_beside, open_images
+from lenet.data.files.idx import MAXIMUM_BYTES
 from lenet.data.own.collection import (
     SPLIT_NAMES,
     Collection,
@@ -23,23 +24,33 @@ from lenet.data.own.collection import (
     digest_pixels,
     sort_classes,
 )
+from lenet.data.own.layout import visible
+from lenet.data.pictures.arrays import FAINT, LIGHT_GROUND, TRANSPOSED, look_transposed, settle
 from lenet.data.pictures.convention import Convention
 from lenet.data.pictures.picture import prepare
 from lenet.data.progress import Progress
+from lenet.data.published.digest import payload_digest
 from lenet.data.reading import SIDE
-from lenet.errors import DataError
+from lenet.errors import DataError, FormatError
 from lenet.system import machine
 
 BLOCK = 1024
 """Images that are read at once."""
 
-FAINT = 16
-"""If no pixel of all is lighter than this, their scale is hardly 0 to 255."""
-
 
 def array_files(folder: Path) -> list[Path]:
-    """The files of images that lie in a folder."""
-    return sorted(path for path in folder.iterdir() if path.is_file() and is_array_file(path))
+    """The files of images that lie in a folder, or each in a folder of its own name.
+
+    Kaggle unpacks `NAME-idx3-ubyte` so.  Files of labels that belong to others are not among them.
+    """
+    found = []
+    for path in visible(folder):
+        inner = path / path.name
+        place = inner if path.is_dir() and inner.is_file() else path
+        if place.is_file() and is_array_file(place):
+            found.append(place)
+    labels = {labels_beside(path) for path in found}
+    return [path for path in found if path not in labels]
 
 
 def read_files(
@@ -47,33 +58,91 @@ def read_files(
 ) -> Collection:
     """All images of `paths`, in the size that they are stored in, or in the one that was chosen.
 
+    Of several files, those without a split in their names that hold no images, those without
+    labels beside others that have some, and copies are left out and said.
+
     Raises:
         DataError: if there are no labels, or the files do not fit each other.
     """
     picture_shape, picture_convention, _ = target((1, SIDE, SIDE))
-    files = [open_images(path, picture_shape, picture_convention) for path in paths]
-    return read_images(files, place, target, progress)
+    files, remarks = [], []
+    for path in paths:
+        try:
+            files.append(open_images(path, picture_shape, picture_convention))
+        except FormatError as error:
+            if len(paths) == 1 or _split_named(path) is not None:
+                raise
+            remarks.append(f"file {path.name} is left out: {error}")
+    if not files:
+        raise DataError(f"{place}: none of its {len(paths)} files holds images: {remarks[0]}")
+    chosen = _labelled(_without_copies(files, remarks), remarks)
+    return read_images(chosen, place, target, progress, remarks)
+
+
+def _without_copies(files: Sequence[ImageFile], remarks: list[str]) -> list[ImageFile]:
+    """IDX files once each, where the same bytes lie there under several spellings of a name."""
+    kept: list[ImageFile] = []
+    seen: dict[tuple[str, str], Path] = {}
+    for file in files:
+        name = file.path.name.lower().removesuffix(".gz").replace(".idx", "-idx")
+        if "-idx" in name and len(files) > 1:
+            key = name, payload_digest(file.path, MAXIMUM_BYTES)
+            if key in seen:
+                remarks.append(f"file {file.path.name} is a copy, and left out")
+                continue
+            seen[key] = file.path
+        kept.append(file)
+    return kept
+
+
+def _labelled(files: Sequence[ImageFile], remarks: list[str]) -> list[ImageFile]:
+    """The files that have labels, or all where none has."""
+    known = [next(file.blocks(1)).labels is not None for file in files]
+    if not any(known):
+        return list(files)
+    for file, has_labels in zip(files, known, strict=True):
+        if not has_labels:
+            remarks.append(
+                f"file {file.path.name} has no labels; its {len(file):,} images are left out, and "
+                "neither trained on nor scored (lenet predict answers them)"
+            )
+    return [file for file, has_labels in zip(files, known, strict=True) if has_labels]
 
 
 def read_images(
-    files: Sequence[ImageFile], place: Path, target: Target, progress: Progress | None
+    files: Sequence[ImageFile],
+    place: Path,
+    target: Target,
+    progress: Progress | None,
+    remarks: Sequence[str] = (),
 ) -> Collection:
-    """The same of files that are open, or of arrays at hand.
+    """The same of files that are open, or of arrays at hand; `remarks` are there already.
 
     Raises:
         DataError: as `read_files`.
     """
     _, picture_convention, _ = target((1, SIDE, SIDE))
+    for file in files:
+        if file.doubt:
+            raise FormatError(
+                f"{file.path}: which column is the label is not sure: {file.doubt}; name it in a "
+                "header, as label"
+            )
     splits = _splits(files, place)
     stored = _stored_shape(files, place)
     shape, convention, anew = target(stored)
     if files[0].encoded:
         convention, anew = picture_convention, False
+    made = files[0].encoded or anew or stored != shape
     images = _allocate(sum(len(file) for file in files), shape, place)
-    labels, keys, done = [], [], 0
+    labels, keys, done, turned = [], [], 0, 0
     for file, block, block_keys in _blocks(files, shape, convention, anew):
         keys += block_keys
-        images[done : done + len(block.images)] = block.images
+        pixels = block.images
+        if not made:
+            pixels, light = settle(pixels, convention)
+            turned += int(light.sum())
+        images[done : done + len(pixels)] = pixels
         labels.append(_label_names(file, block))
         done += len(block.images)
         if progress is not None:
@@ -82,12 +151,15 @@ def read_images(
     names = tuple(class_name(name, str(place)) for name in files[0].class_names)
     names = names or sort_classes(np.unique(texts).tolist())
     check_classes(names, str(place))
-    made = files[0].encoded or anew or stored != shape
     how = convention.describe() if made else "as stored"
     origin = f" from {describe_shape(stored)}" if made and not files[0].encoded else ""
-    remarks = []
+    found = [*remarks, *(remark for file in files for remark in file.remarks)]
+    if turned:
+        found.append(f"{place}: images with {LIGHT_GROUND}: {turned:,}")
+    if look_transposed(images):
+        found.append(f"{place}: {TRANSPOSED}")
     if images.max() <= FAINT:
-        remarks.append(
+        found.append(
             f"{place}: the lightest pixel of all is {images.max()} of 255; if that is as light as "
             "they get, scale the pixels to 0 to 255 first"
         )
@@ -98,8 +170,8 @@ def read_images(
         names,
         splits,
         convention,
-        f"{how}; {describe_shape(shape)}{origin}",
-        remarks=tuple(remarks),
+        "; ".join(filter(None, [how, describe_shape(shape) + origin, files[0].described])),
+        remarks=tuple(found),
     )
 
 
@@ -112,8 +184,7 @@ def _splits(files: Sequence[ImageFile], place: Path) -> NDArray[np.str_] | None:
         return np.concatenate([np.full(len(rows), name) for name, rows in inside.items()])
     named = []
     for file in files:
-        words = re.split(r"[^a-z0-9]+", file.path.name.lower())
-        split = next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
+        split = _split_named(file.path)
         if split is None:
             raise DataError(
                 f"{place}: {len(files)} files of images, and the name of {file.path.name} has "
@@ -121,6 +192,12 @@ def _splits(files: Sequence[ImageFile], place: Path) -> NDArray[np.str_] | None:
             )
         named.append(np.full(len(file), split))
     return np.concatenate(named)
+
+
+def _split_named(path: Path) -> str | None:
+    """The split that a file's name has in it."""
+    words = re.split(r"[^a-z0-9]+", path.name.lower())
+    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
 
 
 def _stored_shape(files: Sequence[ImageFile], place: Path) -> Shape:

@@ -6,6 +6,7 @@ import io
 import warnings
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,18 +30,30 @@ ORIENTATION = 0x0112
 """The EXIF tag that says how a camera was held; 1 is upright."""
 
 FORMATS = (
-    "PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "TGA", "ICO", "JPEG2000", "AVIF",
+    "PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "TGA", "ICO", "JPEG2000", "AVIF", "HEIF",
 )  # fmt: skip
 """Formats that are decoded, by what is in the file and not by its name.  Those that Pillow hands to
-another program (EPS) or fetches parts of are not among them."""
+another program (EPS) or fetches parts of are not among them.  HEIF comes with an extra."""
 
 SUFFIXES = frozenset(
     {
-        ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm",
-        ".tga", ".ico", ".jp2", ".avif",
+        ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".bmp", ".dib", ".gif",
+        ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico", ".jp2", ".j2k",
+        ".jpf", ".jpx", ".avif", ".heic", ".heif", ".hif",
+        # Not decoded, but looked at and named, so that nobody's picture is passed over in silence.
+        ".jxl", ".svg", ".eps", ".psd", ".xcf", ".pcx", ".dds", ".qoi", ".exr", ".hdr", ".dng",
+        ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf",
     }
 )  # fmt: skip
 """Names of files in a folder that are taken for pictures."""
+
+HEIF_BRANDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"heif"}
+)
+"""What stands at the beginning of a HEIF file, after its size and `ftyp`."""
+
+DEPTHS = (8, 10, 12, 14, 16)
+"""Bits in which cameras and scanners write greys; 9 to 16 come in 16."""
 
 Pixels = NDArray[np.uint8]
 
@@ -146,6 +159,13 @@ def _open(
             with Image.open(stream, formats=_known_formats()) as opened:
                 return _upright(opened, place, mode)
     except UnidentifiedImageError as error:
+        if not isinstance(source, Image.Image) and is_heif(source):
+            if _register_heif():
+                return _open(source, place, mode)
+            raise FormatError(
+                f"{place}: HEIC needs pillow-heif, which is missing; install it with: "
+                "pip install 'lenet[heif]'"
+            ) from error
         raise FormatError(f"{place}: not a picture in a format that is known") from error
     except Image.DecompressionBombError as error:
         raise FormatError(f"{place}: far too many pixels: {error}") from error
@@ -174,20 +194,45 @@ def _upright(opened: Image.Image, place: str, mode: str) -> tuple[Image.Image, l
     if opened.getexif().get(ORIENTATION, 1) != 1:
         notes.append("turned upright (EXIF)")
         opened = ImageOps.exif_transpose(opened)
-    return _flatten(_to_8_bits(_reduce(opened)), mode, notes), notes
+    return _flatten(_to_8_bits(_reduce(opened), notes), mode, notes), notes
 
 
 @cache
 def _known_formats() -> list[str]:
-    """Those of `FORMATS` that this Pillow was built with."""
+    """Those of `FORMATS` that this Pillow has, with what it was taught since."""
     from PIL import Image
 
     Image.init()
     return [name for name in FORMATS if name in Image.OPEN]
 
 
-def _to_8_bits(picture: Image.Image) -> Image.Image:
-    """16-bit and floating greys scaled to 0 to 255; Pillow itself would cut them off at 255."""
+def is_heif(source: Path | bytes) -> bool:
+    """Whether a file, or what begins like one, says that it is HEIF (HEIC), as phones write it."""
+    if isinstance(source, bytes):
+        head = source[:12]
+    else:
+        with open(source, "rb") as file:
+            head = file.read(12)
+    return head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS
+
+
+@cache
+def _register_heif() -> bool:
+    """Teach Pillow HEIF, at the first such picture only; False where the extra is missing."""
+    try:
+        module = import_module("pillow_heif")
+    except ImportError:
+        return False
+    module.register_heif_opener()
+    _known_formats.cache_clear()
+    return True
+
+
+def _to_8_bits(picture: Image.Image, notes: list[str]) -> Image.Image:
+    """16-bit and floating greys scaled to 0 to 255; Pillow itself would cut them off at 255.
+
+    Of 16 bits, the fewest that a picture needs (of `DEPTHS`) are taken for all that it has.
+    """
     from PIL import Image
 
     if picture.mode not in ("I", "F") and not picture.mode.startswith("I;16"):
@@ -196,9 +241,12 @@ def _to_8_bits(picture: Image.Image) -> Image.Image:
     low, high = float(values.min()), float(values.max())
     if not np.isfinite(high - low):
         raise ValueError("a pixel is not a finite number")
-    top = 1.0 if picture.mode == "F" and high <= 1.0 else 255.0 if high <= 255.0 else 65535.0
+    bits = next((bits for bits in DEPTHS if high < 1 << bits), DEPTHS[-1])
+    top = 1.0 if picture.mode == "F" and high <= 1.0 else float((1 << bits) - 1)
     if low < 0.0 or high > top:
         values, top = values - low, high - low
+    elif DEPTHS[0] < bits < DEPTHS[-1]:
+        notes.append(f"{bits} bits in 16, scaled")
     return Image.fromarray((values * (255.0 / top)).round().astype(np.uint8))
 
 

@@ -75,11 +75,17 @@ def _in_folder(entry: Entry, folder: Path) -> Location | None:
         plain, packed = folder / file.name, folder / f"{file.name}.gz"
         tellable = file.sha256 or recorded_digest(folder, file.name)
         order = (plain, packed) if tellable else (packed, plain)
-        found = [path for path in order if path.is_file()]
+        found = [path for path in (*order, *_other_spellings(folder, file.name)) if path.is_file()]
         if not found:
             return None
         paths.append(found[0])
     return Location(folder, tuple(paths)) if paths else None
+
+
+def _other_spellings(folder: Path, name: str) -> Iterator[Path]:
+    """As Kaggle packs MNIST: with a dot in the name, and each file in a folder of its own name."""
+    for each in dict.fromkeys((name, name.replace("-idx", ".idx"))):
+        yield from (folder / each / each, folder / each, folder / f"{each}.gz")
 
 
 def _fits(entry: Entry, location: Location) -> bool:
