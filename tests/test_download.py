@@ -164,7 +164,9 @@ def test_a_bad_mirror_is_a_clear_error_and_leaves_no_file(tmp_path, mirror, beha
 @pytest.mark.parametrize("behaviour", [name for name, _ in BAD])
 def test_after_any_failure_the_next_mirror_is_asked(tmp_path, mirror, behaviour):
     slow = behaviour.startswith("drip")
-    said = pytest.warns(UserWarning, match="too slow: .*; trying the next") if slow else nullcontext()
+    said = (
+        pytest.warns(UserWarning, match="too slow: .*; trying the next") if slow else nullcontext()
+    )
     with said:
         fetch(entry_of(mirror, behaviour, "good"), tmp_path, limits=QUICK)
     assert (tmp_path / "images").read_bytes() == PAYLOAD

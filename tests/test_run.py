@@ -20,7 +20,9 @@ from lenet.runs.run import create_run, default_folder, open_run
 def first():
     spec, recipe = zoo.build("lenet5"), Recipe()
     state = EngineState(initial_weights(spec, recipe), {}, 0)
-    return Checkpoint(spec, recipe, DataSource("digits", {}, tuple("0123456789")), state, Position())
+    return Checkpoint(
+        spec, recipe, DataSource("digits", {}, tuple("0123456789")), state, Position()
+    )
 
 
 @pytest.fixture

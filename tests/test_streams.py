@@ -44,7 +44,17 @@ def test_the_work_is_done_and_the_code_says_what_was_lost(digits_run, words, str
 @pytest.mark.parametrize("streams", ["stdout", "all", "full"])
 def test_a_training_is_trained_whatever_becomes_of_its_words(tmp_path, streams):
     redirection, code = CLOSED[streams]
-    words = ["train", "--data", "digits", "--epochs", 1, "--batch-size", 64, "--out", tmp_path / "r"]
+    words = [
+        "train",
+        "--data",
+        "digits",
+        "--epochs",
+        1,
+        "--batch-size",
+        64,
+        "--out",
+        tmp_path / "r",
+    ]
     found, _, err = shell(words, redirection)
     assert found == code, err
     assert len((tmp_path / "r" / "history.jsonl").read_text().splitlines()) == 5
