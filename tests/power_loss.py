@@ -44,7 +44,7 @@ def note(what):
     old = {}
     walk("", identity(root), old)
     late = {name: contents.get(key, b"") for name, (key, _) in files.items()}
-    early = {name: data for name, data in old.items()}
+    early = dict(old)
     torn = {name: data[: len(data) // 2] if contents.get(key) is None else contents[key]
             for name, (key, data) in files.items()}  # fmt: skip
     for state in (early, late, torn):
@@ -82,10 +82,7 @@ def fsync(descriptor):
 
 def replace(source, destination, **options):
     note(f"before rename to {Path(destination).name}")
-    if os.path.lexists(destination):
-        inode = os.lstat(destination).st_ino
-    else:
-        inode = None
+    inode = os.lstat(destination).st_ino if os.path.lexists(destination) else None
     real["replace"](source, destination, **options)
     if inode is not None:
         generations[inode] = generations.get(inode, 0) + 1

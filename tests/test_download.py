@@ -9,8 +9,7 @@ import threading
 import time
 import urllib.request
 import zipfile
-from contextlib import contextmanager
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 

@@ -14,7 +14,9 @@ from conftest import need, resume_run, train_run
 import lenet
 
 HERE = Path(__file__).parent
-RECIPE = {"data": "digits", "epochs": 2, "batch_size": 256, "learning_rate": 0.3, "validation": 100}
+RECIPE = {
+    "data": "digits", "epochs": 2, "batch_size": 256, "learning_rate": 0.3, "validation": 100,
+}  # fmt: skip
 WORDS = ["train", "--data", "digits", "--epochs", "2", "--batch-size", "256", "--learning-rate",
          "0.3", "--validation", "100", "--engine", "native", "--threads", "1", "--quiet"]  # fmt: skip
 CALLS = ("openat", "write", "fsync", "close", "rename", "unlink", "mkdir", "ftruncate", "flock")
@@ -152,7 +154,7 @@ def losses(tmp_path_factory):
     (folder / "disk").mkdir()
     words = [sys.executable, HERE / "power_loss.py", folder / "states", folder / "disk"]
     subprocess.run(words, check=True, timeout=240)
-    return pickle.loads((folder / "states").read_bytes())
+    return pickle.loads((folder / "states").read_bytes())  # noqa: S301 - of our own making
 
 
 def lose_power(states, undisturbed, folder):

@@ -74,7 +74,7 @@ def test_a_history_shorter_than_its_checkpoint_is_made_whole_or_refused(run, dam
         run.history_path.unlink()
     else:
         run.history_path.write_bytes(left)
-    with pytest.warns(UserWarning, match="rows are missing or damaged"):
+    with pytest.warns(UserWarning, match="rows are missing or damaged"):  # noqa: PT031
         if damage == "no row":
             resume_run(run.path)
             assert run.history_path.read_bytes() == whole
@@ -168,7 +168,7 @@ def test_a_report_that_cannot_be_written_says_so(digits_run, tmp_path):
 
 @pytest.mark.parametrize("name", [b"x" * 255, b"a\xff\x1b[31m", "Привет".encode() * 20])
 def test_a_run_may_have_any_name(tmp_path, name):
-    out = os.path.join(os.fsencode(tmp_path), name)
+    out = tmp_path / os.fsdecode(name)
     words = [sys.executable, "-m", "lenet", *map(str, QUICK), "--out", out]
     done = subprocess.run(words, capture_output=True)
     assert (done.returncode, b"Traceback" in done.stderr, b"\x1b" in done.stdout) == (
@@ -176,7 +176,7 @@ def test_a_run_may_have_any_name(tmp_path, name):
         False,
         False,
     )
-    assert os.path.getsize(os.path.join(out, b"curves.png")) > 10_000
+    assert (out / "curves.png").stat().st_size > 10_000
 
 
 def test_a_backend_of_matplotlibs_that_is_none_changes_nothing(tmp_path):
