@@ -18,7 +18,8 @@ RECIPE = {
     "data": "digits", "epochs": 2, "batch_size": 256, "learning_rate": 0.3, "validation": 100,
 }  # fmt: skip
 WORDS = ["train", "--data", "digits", "--epochs", "2", "--batch-size", "256", "--learning-rate",
-         "0.3", "--validation", "100", "--engine", "native", "--threads", "1", "--quiet"]  # fmt: skip
+         "0.3", "--validation", "100", "--engine", "native", "--threads", "1",
+         "--quiet"]  # fmt: skip
 CALLS = ("openat", "write", "fsync", "close", "rename", "unlink", "mkdir", "ftruncate", "flock")
 ERRORS = ("EIO", "ENOSPC", "EMFILE", "EROFS")
 DOCUMENTED = {0, 2, 6, 8}
