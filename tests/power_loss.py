@@ -82,8 +82,7 @@ def fsync(descriptor):
 
 def replace(source, destination, **options):
     note(f"before rename to {Path(destination).name}")
-    is_there = os.path.lexists(destination)
-    inode = os.lstat(destination).st_ino if is_there else None
+    inode = os.lstat(destination).st_ino if os.path.lexists(destination) else None
     real["replace"](source, destination, **options)
     if inode is not None:
         generations[inode] = generations.get(inode, 0) + 1

@@ -24,7 +24,7 @@ WORDS = [
 CALLS = ("openat", "write", "fsync", "close", "rename", "unlink", "mkdir", "ftruncate", "flock")
 ERRORS = ("EIO", "ENOSPC", "EMFILE", "EROFS")
 DOCUMENTED = {0, 2, 6, 8}
-SHORT = 4
+SHORT = 3
 
 
 def content(folder):
@@ -179,7 +179,7 @@ def lose_power(states, undisturbed, folder):
 
 def test_some_losses_of_power_lose_nothing(losses, undisturbed, tmp_path):
     whole = [each for each in losses if "run/receipt.json" in each[1]]
-    assert lose_power(spread(whole, 12), undisturbed, tmp_path) == 12
+    assert lose_power(spread(whole, 6), undisturbed, tmp_path) == 6
 
 
 @pytest.mark.soak

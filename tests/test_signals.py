@@ -70,8 +70,7 @@ def test_a_terminal_that_is_closed_leaves_a_checkpoint(tmp_path):
 
 def test_nohup_is_obeyed(tmp_path):
     code = "import signal, os; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
-    code += f"words = [{sys.executable!r}, '-m', 'lenet', *__import__('sys').argv[1:]]; "
-    code += "os.execv(words[0], words)"
+    code += "import sys; os.execv(sys.executable, [sys.executable, '-m', 'lenet', *sys.argv[1:]])"
     words = ["train", *FLAGS, "--epochs", 20, "--out", tmp_path / "run"]
     process = subprocess.Popen(
         [sys.executable, "-c", code, *map(str, words)],

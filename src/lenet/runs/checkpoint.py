@@ -255,7 +255,7 @@ def _from_facts(
         recipe=Recipe.from_dict(as_type(dict[str, Any], facts["recipe"], "recipe")),
         data=data,
         state=state,
-        position=build(Position, facts["position"], "position"),
+        position=build(Position, facts["position"], "position", complete=True),
         best=None if best is None else build(Best, best, "best"),
     )
     _check_position(checkpoint)

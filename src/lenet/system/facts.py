@@ -40,8 +40,10 @@ def read_object(path: Path) -> dict[str, Any]:
     return found
 
 
-def build(kind: type[Kind], values: Any, place: str) -> Kind:
+def build(kind: type[Kind], values: Any, place: str, *, complete: bool = False) -> Kind:
     """The dataclass `kind` out of plain values, such as `dataclasses.asdict` made of it.
+
+    Fields that are left out keep their defaults, unless it must be `complete`.
 
     Raises:
         ValueError: naming the field that is missing, unknown or of another type.
@@ -58,8 +60,13 @@ def build(kind: type[Kind], values: Any, place: str) -> Kind:
         name
         for name, field in fields.items()
         if name not in given
-        and field.default is dataclasses.MISSING
-        and field.default_factory is dataclasses.MISSING
+        and (
+            complete
+            or (
+                field.default is dataclasses.MISSING
+                and field.default_factory is dataclasses.MISSING
+            )
+        )
     ]
     if missing:
         raise ValueError(f"{place} lacks {', '.join(missing)}")
