@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 NATIVE := $(wildcard native/*)
 
-.PHONY: help train test check check-native bench format lint types imports soak data compiler clean
+.PHONY: help train test check check-native bench format lint types imports map soak data compiler clean
 
 help:  ## List the tasks
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,13 +40,28 @@ types: $(VENV)/.development  ## Check the types
 imports: $(VENV)/.development  ## Check that imports go one way
 	$(BIN)/lint-imports
 
+map:  ## Write docs/architecture.md from the code's docstrings
+	$(PYTHON) docs/architecture.py
+
+# Under sanitizers, and as it is released; for ARM too where a compiler and an emulator are
+# (Debian and Ubuntu: apt install g++-aarch64-linux-gnu qemu-user).
+ARM := $(if $(and $(shell command -v aarch64-linux-gnu-g++),$(shell command -v qemu-aarch64)),arm)
+ARM_FLAGS := -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
+  -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
+  "-DCMAKE_CROSSCOMPILING_EMULATOR=qemu-aarch64;-L;/usr/aarch64-linux-gnu"
+
 check-native: compiler $(VENV)/.development  ## The kernels under sanitizers, without Python
-	@for sanitizer in address,undefined thread; do \
-	  $(BIN)/cmake -S native -B build/check-$$sanitizer -G Ninja -DLENET_CHECK=ON \
+	@for build in address,undefined thread released $(ARM); do \
+	  case $$build in \
+	    released) set --;; \
+	    arm) set -- $(ARM_FLAGS);; \
+	    *) set -- -DLENET_SANITIZE=$$build;; \
+	  esac; \
+	  $(BIN)/cmake -S native -B build/check-$$build -G Ninja -DLENET_CHECK=ON -DLENET_WERROR=ON \
 	    -DLENET_EMULATE_AVX512=$(if $(shell grep -m1 -o avx512bw /proc/cpuinfo 2>/dev/null),OFF,ON) \
-	    -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DLENET_SANITIZE=$$sanitizer >/dev/null && \
-	  $(BIN)/cmake --build build/check-$$sanitizer && \
-	  $(BIN)/ctest --test-dir build/check-$$sanitizer --output-on-failure || exit 1; done
+	    -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja "$$@" >/dev/null && \
+	  $(BIN)/cmake --build build/check-$$build && \
+	  $(BIN)/ctest --test-dir build/check-$$build --output-on-failure || exit 1; done
 
 bench: $(VENV)/.bench data  ## Measure the native engine beside PyTorch and ONNX Runtime
 	$(BIN)/python -m bench $(FLAGS)

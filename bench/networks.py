@@ -18,8 +18,42 @@ from lenet.recipe import Recipe
 RECIPE = Recipe()
 SPEC = zoo.build("lenet5")
 MULTIPLY_ADDS = 3 * SPEC.multiply_adds - SPEC.counts()[0].multiply_adds
-"""Of one training image: forward, gradient of the weights, and gradient of the inputs of every
-layer but the first."""
+"""Of one training image, as the plain algorithm counts them: forward, gradient of the weights, and
+gradient of the inputs of every layer but the first."""
+
+PLAIN_SQUARE, FILTERED_SQUARE = 4 * 5 * 5, 7 * 7
+"""Products for a square of 2x2 outputs of a 5x5 convolution, and what minimal filtering leaves of
+them (native/minimal.hpp)."""
+
+
+def executed_training(spec: Spec = SPEC) -> int:
+    """The multiply-adds of one training image that the native engine executes.
+
+    A filtered convolution is so in all three passes; one that reads a single channel never is
+    (`is_filtered` in native/step.cpp).
+    """
+    total = 0
+    for number, row in enumerate(spec.counts()):
+        filtered = _can_filter(spec, number) and row.input_shape[0] > 1
+        total += (3 if number else 2) * _executed(row.multiply_adds, filtered)
+    return total
+
+
+def executed_answer(spec: Spec = SPEC) -> int:
+    """The same for the answer to an image of a batch: there one channel is filtered too."""
+    counts = enumerate(spec.counts())
+    return sum(_executed(row.multiply_adds, _can_filter(spec, number)) for number, row in counts)
+
+
+def _can_filter(spec: Spec, number: int) -> bool:
+    """Whether squares of 2x2 outputs of a 5x5 convolution fill the layer (`is_minimal`)."""
+    layer, (_, rows, columns) = spec.layers[number], spec.counts()[number].output_shape
+    even = rows % 2 == columns % 2 == 0
+    return layer.operation == "convolution" and layer.window == 5 and even
+
+
+def _executed(multiply_adds: int, filtered: bool) -> int:
+    return multiply_adds * FILTERED_SQUARE // PLAIN_SQUARE if filtered else multiply_adds
 
 
 def weights(spec: Spec = SPEC) -> dict[str, NDArray[np.float32]]:

@@ -104,15 +104,9 @@ struct Backend {
     std::int64_t (*multiply_add)(int rounds);
 };
 
-#if defined(__x86_64__) || defined(_M_X64)
-#define LENET_BACKENDS(X) X(avx512) X(avx2) X(baseline)
-#elif defined(__aarch64__)
-#define LENET_BACKENDS(X) X(neon)
-#else
-#define LENET_BACKENDS(X) X(baseline)
-#endif
-#define LENET_DECLARE(name) extern const Backend backend_##name;
-LENET_BACKENDS(LENET_DECLARE)
-#undef LENET_DECLARE
+// Those that were compiled, best first; the build writes the list.
+#define LENET_BACKEND(name, can_run) extern const Backend backend_##name;
+#include "backends.inc"
+#undef LENET_BACKEND
 
 } // namespace lenet

@@ -1,5 +1,7 @@
-// The only file that knows Python.  Everything that comes in is checked here, so that no argument
-// can make a kernel read or write outside its buffers.
+// The only file that knows Python.
+//
+// Everything that comes in is checked here, so that no argument can make a kernel read or write
+// outside its buffers.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -8,7 +10,10 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <chrono>
+#include <cstring>
 #include <stdexcept>
+#include <thread>
 #include <tuple>
 
 #include "engine.hpp"
@@ -22,17 +27,36 @@ namespace {
 using lenet::Engine;
 using lenet::Images;
 using lenet::Kind;
-using lenet::Layer;
 using lenet::Maps;
 using lenet::Network;
 
 using Pixels = nb::ndarray<const std::uint8_t, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
-using Whole = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Whole = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::device::cpu>; // of any stride
 using Floats = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Doubles = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-// kind, activation, size, padding, outputs: one row a layer.
-using Row = std::tuple<int, int, int, int, int>;
+// Name, operation, activation, size, padding, outputs: one row a layer.
+using Row = std::tuple<std::string, std::string, std::string, int, int, int>;
+
+// Python goes on meanwhile.  When the interpreter ends, it ends a thread that wants its lock back, and
+// that would unwind through functions that must not throw: such a thread waits here for the process
+// to end.
+class Unlocked {
+public:
+    Unlocked() : thread_(PyEval_SaveThread()) {}
+    Unlocked(const Unlocked&) = delete;
+    Unlocked& operator=(const Unlocked&) = delete;
+    ~Unlocked() {
+        try {
+            PyEval_RestoreThread(thread_);
+        } catch (...) {
+            while (true) std::this_thread::sleep_for(std::chrono::hours(1));
+        }
+    }
+
+private:
+    PyThreadState* thread_;
+};
 
 template <typename T> nb::ndarray<nb::numpy, T> to_numpy(std::vector<T> values,
                                                         std::vector<std::size_t> shape) {
@@ -45,64 +69,35 @@ void require(bool fits, const char* message) {
     if (!fits) throw std::invalid_argument(message);
 }
 
-// Whether everything that counts places in these maps stays far from overflowing.
-bool is_moderate(const Maps& maps) {
-    const auto wide = [](int value) { return static_cast<double>(value); };
-    return wide(maps.channels) * (wide(maps.rows) + 2.0 * wide(maps.border)) *
-               (wide(maps.columns) + 2.0 * wide(maps.border)) <=
-           1 << 22;
+// A copy, which nobody changes between its check and its use; `given` may lie at any address.
+std::vector<std::int64_t> copy(const Whole& given) {
+    std::vector<std::int64_t> values(given.shape(0));
+    for (std::size_t k = 0; k < values.size(); ++k)
+        std::memcpy(&values[k], given.data() + static_cast<std::int64_t>(k) * given.stride(0),
+                    sizeof values[k]);
+    return values;
+}
+
+// The number of a layer's operation or activation.
+template <typename Enum, std::size_t count>
+Enum number_of(const std::string& name, const char* const (&names)[count], const std::string& layer) {
+    for (std::size_t k = 0; k < count; ++k)
+        if (name == names[k]) return static_cast<Enum>(k);
+    throw std::invalid_argument("layer " + layer + ": it has no kernel for " + name);
 }
 
 Network build_network(int channels, int rows, int columns, float scale, float shift,
                       const std::vector<Row>& table) {
-    const auto sane = [](int value) { return value >= 1 && value <= 1 << 16; };
-    require(!table.empty() && table.size() <= lenet::maximum_layers, "1 to 32 layers are possible");
-    require(sane(channels) && sane(rows) && sane(columns), "the picture's size is out of range");
-    Network network;
-    network.pixel_scale = scale;
-    network.pixel_shift = shift;
-    Maps input{channels, rows, columns, 0};
-    for (const auto& [kind, activation, size, padding, outputs] : table) {
-        require(kind >= 0 && kind <= 3 && activation >= 0 && activation <= 5, "unknown layer");
-        Layer& layer = network.layers[network.count++];
-        layer.kind = static_cast<Kind>(kind);
-        layer.activation = static_cast<lenet::Activation>(activation);
-        layer.size = size;
-        layer.input = input;
-        double weights = 0.0;
-        if (layer.kind == Kind::dense) {
-            require(sane(outputs), "the outputs of a layer are out of range");
-            layer.input.border = 0;
-            layer.output = Maps{outputs, 1, 1, 0};
-            require(is_moderate(input), "a layer has too many inputs");
-            weights = static_cast<double>(input.size()) * outputs;
-        } else {
-            require(network.spatial == network.count - 1, "a dense layer comes before a spatial one");
-            require(size >= 1 && size <= 64 && padding >= 0 && padding < size, "size out of range");
-            ++network.spatial;
-            if (layer.kind == Kind::convolution) {
-                require(sane(outputs), "the outputs of a layer are out of range");
-                layer.input.border = padding;
-                const int grow = 2 * padding - size + 1;
-                layer.output = Maps{outputs, input.rows + grow, input.columns + grow, 0};
-                weights = static_cast<double>(outputs) * input.channels * size * size;
-            } else {
-                layer.output = Maps{input.channels, input.rows / size, input.columns / size, 0};
-            }
-            require(layer.output.rows >= 1 && layer.output.columns >= 1, "nothing is left of a map");
-            // The layer before writes into this one's border.
-            if (network.count > 1)
-                network.layers[network.count - 2].output.border = layer.input.border;
-        }
-        require(is_moderate(layer.input) && is_moderate(layer.output) && weights <= 1 << 26,
-                "a layer is too large");
-        layer.weight = network.parameters;
-        layer.bias = layer.weight + static_cast<std::size_t>(weights);
-        if (weights > 0) network.parameters = layer.bias + static_cast<std::size_t>(outputs);
-        input = layer.output;
-    }
-    require(network.last().kind == Kind::dense, "the last layer must be dense");
-    return network;
+    std::vector<lenet::LayerRow> layers;
+    for (const auto& [name, operation, activation, size, padding, outputs] : table)
+        layers.push_back(
+            {.name = name.c_str(),
+             .kind = number_of<Kind>(operation, lenet::kind_names, name),
+             .activation = number_of<lenet::Activation>(activation, lenet::activation_names, name),
+             .size = size,
+             .padding = padding,
+             .outputs = outputs});
+    return lenet::build_network(channels, rows, columns, layers, scale, shift);
 }
 
 // Images and labels that stay where they are; the labels are checked once and kept.
@@ -111,12 +106,14 @@ struct Split {
         : pixels(std::move(images)), classes(labelled) {
         require(given.shape(0) == 0 || given.shape(0) == pixels.shape(0),
                 "there must be a label for each image");
-        labels.assign(given.data(), given.data() + given.shape(0));
+        labels = copy(given);
         for (const std::int64_t label : labels)
             require(label >= 0 && label < classes, "a label is not one of the classes");
     }
 
-    Images view() const { return Images{pixels.data(), labels.data(), nullptr}; }
+    Images view(const std::vector<std::int64_t>* indices = nullptr) const {
+        return Images{pixels.data(), labels.data(), indices ? indices->data() : nullptr};
+    }
     std::size_t size() const { return pixels.shape(0); }
 
     Pixels pixels;
@@ -134,34 +131,32 @@ void require_fit(const Network& network, const Split& split) {
     require(split.classes == network.classes(), "the images were placed for other classes");
 }
 
-Images chosen(const Engine& engine, const Split& split, const Whole& indices) {
+std::vector<std::int64_t> chosen(const Engine& engine, const Split& split, const Whole& given) {
     require_fit(engine.network(), split);
-    require(indices.shape(0) > 0, "a step needs at least one image");
+    require(given.shape(0) > 0, "a step needs at least one image");
     require(!split.labels.empty(), "these images were placed without labels");
-    for (std::size_t k = 0; k < indices.shape(0); ++k)
-        require(indices.data()[k] >= 0 &&
-                    indices.data()[k] < static_cast<std::int64_t>(split.labels.size()),
+    std::vector<std::int64_t> indices = copy(given);
+    for (const std::int64_t index : indices)
+        require(index >= 0 && index < static_cast<std::int64_t>(split.labels.size()),
                 "an index is not one of the images");
-    Images images = split.view();
-    images.indices = indices.data();
-    return images;
+    return indices;
 }
 
-std::pair<double, std::int64_t> step(Engine& engine, const Split& split, const Whole& indices,
+std::pair<double, std::int64_t> step(Engine& engine, const Split& split, const Whole& given,
                                      double learning_rate) {
-    const Images images = chosen(engine, split, indices);
-    const nb::gil_scoped_release released;
-    const lenet::Totals totals = engine.step(images, indices.shape(0), learning_rate);
+    const std::vector<std::int64_t> indices = chosen(engine, split, given);
+    const Unlocked unlocked;
+    const lenet::Totals totals = engine.step(split.view(&indices), indices.size(), learning_rate);
     return {totals.loss, totals.misses};
 }
 
-nb::tuple gradient(Engine& engine, const Split& split, const Whole& indices) {
-    const Images images = chosen(engine, split, indices);
+nb::tuple gradient(Engine& engine, const Split& split, const Whole& given) {
+    const std::vector<std::int64_t> indices = chosen(engine, split, given);
     std::vector<float> result;
     lenet::Totals totals;
     {
-        const nb::gil_scoped_release released;
-        totals = engine.gradient(images, indices.shape(0), result);
+        const Unlocked unlocked;
+        totals = engine.gradient(split.view(&indices), indices.size(), result);
     }
     const std::size_t count = result.size();
     return nb::make_tuple(totals.loss, totals.misses, to_numpy(std::move(result), {count}));
@@ -172,7 +167,7 @@ nb::ndarray<nb::numpy, float> logits(Engine& engine, const Split& split) {
     const auto classes = static_cast<std::size_t>(engine.network().classes());
     std::vector<float> result(split.size() * classes);
     {
-        const nb::gil_scoped_release released;
+        const Unlocked unlocked;
         engine.infer(split.view(), split.size(), result.data());
     }
     return to_numpy(std::move(result), {split.size(), classes});
@@ -188,7 +183,7 @@ nb::list activations(Engine& engine, const Split& split) {
                              static_cast<std::size_t>(network.layers[k].output.size()));
     for (std::vector<float>& result : results) places.push_back(result.data());
     {
-        const nb::gil_scoped_release released;
+        const Unlocked unlocked;
         engine.watch(split.view(), split.size(), places.data());
     }
     nb::list list;
@@ -208,7 +203,11 @@ nb::ndarray<nb::numpy, float> copy(std::vector<float> values) {
 }
 
 nb::tuple state(Engine& engine) {
-    Engine::State state = engine.state();
+    Engine::State state;
+    {
+        const Unlocked unlocked;
+        state = engine.state();
+    }
     return nb::make_tuple(copy(std::move(state.parameters)), copy(std::move(state.first)),
                           copy(std::move(state.second)), state.updates);
 }
@@ -218,7 +217,9 @@ void restore(Engine& engine, const Floats& parameters, const Floats& first, cons
     const auto values = [](const Floats& from) {
         return std::vector<float>(from.data(), from.data() + from.shape(0));
     };
-    engine.restore({values(parameters), values(first), values(second), updates});
+    Engine::State state{values(parameters), values(first), values(second), updates};
+    const Unlocked unlocked;
+    engine.restore(std::move(state));
 }
 
 // The plain kernels in float64 over some images: (loss, gradient), both means, and the logits.
@@ -246,22 +247,22 @@ nb::tuple reference(const Network& network, const Doubles& parameters, const Spl
                                    {split.size(), static_cast<std::size_t>(network.classes())}));
 }
 
-const lenet::Backend& find_backend(const std::string& name) {
-    for (const lenet::Backend* backend : lenet::usable_backends())
-        if (backend->name == name) return *backend;
-    throw std::invalid_argument("this processor has no " + name);
+const lenet::Backend& backend_of(const std::string& name) {
+    const lenet::Backend* backend = lenet::find_backend(name);
+    require(backend != nullptr, "this processor has no such instruction set");
+    return *backend;
 }
 
 nb::tuple functions(const std::string& name, const Floats& x) {
     const std::size_t count = x.shape(0);
     std::vector<float> e(count), s(count), t(count);
-    find_backend(name).functions(x.data(), count, e.data(), s.data(), t.data());
+    backend_of(name).functions(x.data(), count, e.data(), s.data(), t.data());
     return nb::make_tuple(copy(e), copy(s), copy(t));
 }
 
 double measure_peak(const std::string& name, double seconds) {
-    const lenet::Backend& backend = find_backend(name);
-    const nb::gil_scoped_release released;
+    const lenet::Backend& backend = backend_of(name);
+    const Unlocked unlocked;
     return lenet::measure_peak(backend, seconds);
 }
 
@@ -275,6 +276,9 @@ std::vector<std::string> instruction_sets() {
 
 NB_MODULE(_native, module) {
     module.doc() = "The compiled CPU engine of lenet; lenet.engines.native is its face.";
+    // A daemon thread keeps its engine to the end; that is no leak worth a word on the screen.
+    nb::set_leak_warnings(false);
+    module.attr("maximum_threads") = lenet::maximum_threads;
 
     nb::class_<Network>(module, "Network", "A network as the kernels see it.")
         .def_ro("parameters", &Network::parameters);
@@ -295,10 +299,17 @@ NB_MODULE(_native, module) {
                float epsilon, float label_smoothing) {
                 require(parameters.shape(0) == network.parameters, "wrong number of parameters");
                 require(mask.shape(0) == 0 || mask.shape(0) == network.parameters, "wrong mask");
-                require(threads >= 1 && threads <= 1024, "1 to 1024 threads are possible");
-                const lenet::Optimizer optimizer{adamw, momentum, nesterov, weight_decay,
-                                                 beta1, beta2,    epsilon,  label_smoothing};
-                new (self) Engine(network, find_backend(isa), optimizer,
+                require(threads >= 1 && threads <= lenet::maximum_threads,
+                        "the number of threads is out of range");
+                const lenet::Optimizer optimizer{.adamw = adamw,
+                                                 .momentum = momentum,
+                                                 .nesterov = nesterov,
+                                                 .weight_decay = weight_decay,
+                                                 .beta1 = beta1,
+                                                 .beta2 = beta2,
+                                                 .epsilon = epsilon,
+                                                 .label_smoothing = label_smoothing};
+                new (self) Engine(network, backend_of(isa), optimizer,
                                   {parameters.data(), parameters.data() + parameters.shape(0)},
                                   {mask.data(), mask.data() + mask.shape(0)}, threads);
             },

@@ -1,5 +1,4 @@
-// The stand-alone check of one instruction set, without Python, to be run under sanitizers: the
-// kernels, then whole networks on several threads.
+// The stand-alone check of one instruction set, without Python: kernels, then whole networks.
 
 #include <cmath>
 #include <cstdio>
@@ -16,59 +15,33 @@ namespace {
 
 using namespace lenet;
 
-// Adds a layer behind those that are there; the shapes follow.
-void add(Network& network, Kind kind, Activation activation, int size, int padding, int outputs,
-         Maps input) {
-    Layer& layer = network.layers[network.count++];
-    layer.kind = kind;
-    layer.activation = activation;
-    layer.size = size;
-    if (network.count > 1) input = network.layers[network.count - 2].output;
-    input.border = padding;
-    if (network.count > 1) network.layers[network.count - 2].output.border = padding;
-    layer.input = input;
-    std::size_t weights = 0;
-    if (kind == Kind::dense) {
-        layer.output = Maps{outputs, 1, 1};
-        weights = static_cast<std::size_t>(input.size() * outputs);
-    } else if (kind == Kind::convolution) {
-        const int grow = 2 * padding - size + 1;
-        layer.output = Maps{outputs, input.rows + grow, input.columns + grow};
-        weights = static_cast<std::size_t>(input.channels * size * size * outputs);
-    } else {
-        layer.output = Maps{input.channels, input.rows / size, input.columns / size};
-    }
-    network.spatial += kind != Kind::dense;
-    layer.weight = network.parameters;
-    layer.bias = layer.weight + weights;
-    if (weights > 0) network.parameters = layer.bias + static_cast<std::size_t>(outputs);
-}
-
 Network lenet5(Activation activation, Kind pooling) {
-    Network network;
-    network.pixel_scale = 1.0f / 255.0f;
-    constexpr auto identity = Activation::identity;
-    add(network, Kind::convolution, activation, 5, 2, 6, Maps{1, 28, 28});
-    add(network, pooling, identity, 2, 0, 0, {});
-    add(network, Kind::convolution, activation, 5, 0, 16, {});
-    add(network, pooling, identity, 2, 0, 0, {});
-    add(network, Kind::dense, activation, 0, 0, 120, {});
-    add(network, Kind::dense, Activation::sigmoid, 0, 0, 84, {});
-    add(network, Kind::dense, identity, 0, 0, 10, {});
-    return network;
+    const LayerRow rows[] = {
+        {.name = "C1", .kind = Kind::convolution, .activation = activation, .size = 5, .padding = 2,
+         .outputs = 6},
+        {.name = "S2", .kind = pooling, .size = 2},
+        {.name = "C3", .kind = Kind::convolution, .activation = activation, .size = 5,
+         .outputs = 16},
+        {.name = "S4", .kind = pooling, .size = 2},
+        {.name = "C5", .activation = activation, .outputs = 120},
+        {.name = "F6", .activation = Activation::sigmoid, .outputs = 84},
+        {.name = "output", .outputs = 10},
+    };
+    return build_network(1, 28, 28, rows, 1.0f / 255.0f);
 }
 
 // Odd on purpose: sizes that fill no vector, borders between layers, columns that pooling drops.
 Network odd(Activation activation, Kind pooling) {
-    Network network;
-    add(network, Kind::convolution, activation, 3, 1, 5, Maps{3, 11, 13});
-    add(network, Kind::convolution, activation, 5, 4, 3, {});
-    add(network, pooling, Activation::identity, 3, 0, 0, {});
-    add(network, Kind::dense, Activation::tanh, 0, 0, 7, {});
-    add(network, Kind::dense, Activation::identity, 0, 0, 3, {});
-    network.pixel_scale = 1.0f / 128.0f;
-    network.pixel_shift = -1.0f;
-    return network;
+    const LayerRow rows[] = {
+        {.name = "A", .kind = Kind::convolution, .activation = activation, .size = 3, .padding = 1,
+         .outputs = 5},
+        {.name = "B", .kind = Kind::convolution, .activation = activation, .size = 5, .padding = 4,
+         .outputs = 3},
+        {.name = "C", .kind = pooling, .size = 3},
+        {.name = "D", .activation = Activation::tanh, .outputs = 7},
+        {.name = "E", .outputs = 3},
+    };
+    return build_network(3, 11, 13, rows, 1.0f / 128.0f, -1.0f);
 }
 
 struct Data {
@@ -92,11 +65,7 @@ struct Data {
     Images images() const { return Images{pixels.data(), labels.data(), indices.data()}; }
 };
 
-const Backend& backend() {
-    for (const Backend* usable : usable_backends())
-        if (std::string(usable->name) == LENET_NAME(LENET_ISA)) return *usable;
-    return backend_baseline;
-}
+const Backend& backend() { return *find_backend(LENET_NAME(LENET_ISA)); }
 
 // The state and the answers after some steps of sizes that leave tiles and shards unfilled.
 std::vector<float> train(const Network& network, const Data& data, const Optimizer& optimizer,
@@ -156,7 +125,7 @@ void check_gradient(const char* name, const Network& network, check::Failures& f
 } // namespace
 
 int main() {
-    if (!can_run(LENET_NAME(LENET_ISA))) {
+    if (find_backend(LENET_NAME(LENET_ISA)) == nullptr) {
         std::puts(LENET_NAME(LENET_ISA) ": skipped, this processor cannot run it");
         return 0;
     }

@@ -1,5 +1,6 @@
-// The vector kernels against the plain ones, for one instruction set: the same bits on whole
-// numbers, and close on others.  Every lane carries an image of its own.
+// The vector kernels against the plain ones, for one instruction set.
+//
+// The same bits on whole numbers, and close on others.  Every lane carries an image of its own.
 
 #include <algorithm>
 #include <cmath>

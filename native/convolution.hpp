@@ -1,6 +1,7 @@
-// Convolutions over a tile of `lanes` images, one image a lane.  A block of accumulators stays in
-// registers while the input streams by; each loaded value feeds every channel of the block, and
-// each weight every column.
+// Convolutions over a tile of `lanes` images, one image a lane.
+//
+// A block of accumulators stays in registers while the input streams by; each loaded value feeds
+// every channel of the block, and each weight every column.
 #pragma once
 
 #include "pointwise.hpp"
@@ -46,12 +47,9 @@ template <int C, int P, int K>
                 }
             }
         }
-    if (layer.activation == Activation::leaky_relu)
-        store_block<Activation::leaky_relu>(sum, out_plane, output);
-    else if (layer.activation == Activation::relu)
-        store_block<Activation::relu>(sum, out_plane, output);
-    else
-        store_block<Activation::identity>(sum, out_plane, output);
+    with_immediate(layer.activation, [&]<Activation known>() {
+        store_block<known>(sum, out_plane, output);
+    });
 }
 
 // A row cut evenly into blocks: of the same width where that can be had, for the processor guesses

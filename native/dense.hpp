@@ -1,5 +1,7 @@
-// Dense layers.  Forward and down they take a group of G tiles, stored [feature][tile]: each weight
-// feeds the images of the whole group.  Their weights' gradient is a product over a whole batch.
+// Dense layers, and their weights' gradient as a product over a whole batch.
+//
+// Forward and down they take a group of G tiles, stored [feature][tile]: each weight
+// feeds the images of the whole group.
 #pragma once
 
 #include <cstring>

@@ -1,9 +1,10 @@
+// The engine's turns, its room, and how a batch is shared out over threads.
+
 #include "engine.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <stdexcept>
 
 namespace lenet {
@@ -21,33 +22,19 @@ std::size_t convolution_parameters(const Network& network) {
 
 } // namespace
 
-bool can_run(const char* name) {
-    const auto is = [name](const char* other) { return std::strcmp(name, other) == 0; };
-#if defined(__x86_64__) || defined(_M_X64)
-    __builtin_cpu_init();
-#if defined(LENET_EMULATE_AVX512)
-    if (is("avx512")) return can_run("avx2");
-#endif
-    if (is("avx512"))
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("fma");
-    if (is("avx2")) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#endif
-    return is("baseline") || is("neon");
-}
-
 std::vector<const Backend*> usable_backends() {
     std::vector<const Backend*> usable;
-#if defined(__x86_64__) || defined(_M_X64)
-    for (const Backend* backend : {&backend_avx512, &backend_avx2, &backend_baseline})
-        if (can_run(backend->name)) usable.push_back(backend);
-#elif defined(__aarch64__)
-    usable.push_back(&backend_neon);
-#else
-    usable.push_back(&backend_baseline);
-#endif
+#define LENET_BACKEND(name, can_run) \
+    if (can_run) usable.push_back(&backend_##name);
+#include "backends.inc"
+#undef LENET_BACKEND
     return usable;
+}
+
+const Backend* find_backend(std::string_view name) {
+    for (const Backend* backend : usable_backends())
+        if (backend->name == name) return backend;
+    return nullptr;
 }
 
 double measure_peak(const Backend& backend, double seconds) {
@@ -115,11 +102,14 @@ Weights Engine::weights() {
     return {state_.parameters.data(), transformed_.data()};
 }
 
-// Room for the dense layers' side of a batch of `count`; it only ever grows.
+// Room for the dense layers' side of a batch of `count`; it only ever grows.  Throws std::bad_alloc,
+// and then there is none.
 void Engine::make_room(std::size_t count) {
     if (count <= batch_.capacity) return;
+    batch_ = {};
+    room_.reset(); // before the new one, which need not fit beside it
     const auto group = static_cast<std::size_t>(backend_.group);
-    batch_.capacity = (count + group - 1) / group * group;
+    const std::size_t capacity = (count + group - 1) / group * group;
     std::size_t floats = 0;
     const auto part = [&floats](std::size_t size) {
         const std::size_t start = floats;
@@ -129,8 +119,8 @@ void Engine::make_room(std::size_t count) {
     std::size_t features[maximum_layers], flow[maximum_layers];
     for (int k = network_.spatial; k < network_.count; ++k) {
         const Layer& layer = network_.layers[k];
-        features[k] = part(backend_.feature_floats(layer, batch_.capacity));
-        flow[k] = part(static_cast<std::size_t>(layer.output.size()) * batch_.capacity);
+        features[k] = part(backend_.feature_floats(layer, capacity));
+        flow[k] = part(static_cast<std::size_t>(layer.output.size()) * capacity);
     }
     room_ = std::make_unique<Workspace>(floats * sizeof(float));
     auto* start = static_cast<float*>(room_->data());
@@ -138,6 +128,7 @@ void Engine::make_room(std::size_t count) {
         batch_.features[k] = start + features[k];
         batch_.flow[k] = start + flow[k];
     }
+    batch_.capacity = capacity;
 }
 
 // The mean gradient into `gradient_`.  Shards are whole groups in a fixed order with a gradient each,
@@ -179,20 +170,21 @@ Totals Engine::accumulate(const Images& images, std::size_t count) {
 Totals Engine::step(const Images& images, std::size_t count, double learning_rate) {
     const std::lock_guard turn(turn_);
     const Totals totals = accumulate(images, count);
-    ++state_.updates;
+    const std::int64_t updates = state_.updates + 1;
     const Update update{optimizer_,
                         gradient_.data(),
                         mask_.empty() ? nullptr : mask_.data(),
                         state_.parameters.data(),
                         state_.first.data(),
                         state_.second.data(),
-                        state_.updates,
+                        updates,
                         learning_rate};
     const std::size_t blocks = (network_.parameters + update_block - 1) / update_block;
     pool_.run(static_cast<int>(blocks), [&](int number, int) {
         const std::size_t begin = static_cast<std::size_t>(number) * update_block;
         backend_.update(update, begin, std::min(begin + update_block, network_.parameters));
     });
+    state_.updates = updates;
     forget();
     return totals;
 }

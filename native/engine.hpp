@@ -2,20 +2,20 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
-#include <string>
+#include <string_view>
 #include <vector>
 
 #include "backend.hpp"
 #include "pool.hpp"
+#include "turn.hpp"
 
 namespace lenet {
 
-// Whether this processor can run the backend of this name.
-bool can_run(const char* name);
-
 // The backends that this processor can run, best first.
 std::vector<const Backend*> usable_backends();
+
+// The one of this name among them, or null.
+const Backend* find_backend(std::string_view name);
 
 // Multiply-adds a second that one core does from registers alone: the fastest of the bursts that fit
 // into `seconds`, each shorter than a time slice of the system.
@@ -31,7 +31,9 @@ private:
     std::vector<unsigned char> block_;
 };
 
-// One caller at a time: what may be called from several threads waits for its turn.
+// One caller at a time: what may be called from several threads waits for its turn, and so does a
+// fork.  What throws (std::bad_alloc, or std::system_error where a forked child gets no threads)
+// leaves an engine that goes on as if it had not been called.
 class Engine {
 public:
     Engine(const Network& network, const Backend& backend, const Optimizer& optimizer,
@@ -70,7 +72,7 @@ private:
     Weights weights();
     void forget(); // what was made of the parameters
 
-    std::mutex turn_;
+    Turn turn_;
     Network network_;
     const Backend& backend_;
     Optimizer optimizer_;

@@ -1,6 +1,7 @@
-// Convolutions of size 5 with fewer multiplications: minimal filtering (Winograd 1980, "Arithmetic
-// Complexity of Computations", chapter 4; Lavin and Gray 2016, arXiv 1509.09308, section 4), nested
-// in rows and columns, over a tile of `lanes` images.
+// Convolutions of size 5 with fewer multiplications, over a tile of `lanes` images.
+//
+// Minimal filtering (Winograd 1980, "Arithmetic Complexity of Computations", chapter 4; Lavin and
+// Gray 2016, arXiv 1509.09308, section 4), nested in rows and columns.
 //
 // Two neighbouring outputs y0, y1 of the five taps g0..g4 over the six inputs d0..d5 take seven
 // products instead of ten: F(2, 3) over the first three taps and F(2, 2) over the last two.  Their
@@ -355,18 +356,12 @@ void minimal_forward(const Layer& layer, int first, int last, const V* input, co
                                  y * layer.input.row_stride(),
                              transformed);
         V* to = output + y * layer.output.row_stride();
-        const auto filter = [&]<Activation activation>() {
+        with_immediate(layer.activation, [&]<Activation activation>() {
             if (layer.input.channels == 1)
                 filter_channel<activation>(layer, transformed, weight, bias, to);
             else
                 filter_channels<activation>(layer, transformed, weight, bias, sums, to);
-        };
-        if (layer.activation == Activation::leaky_relu)
-            filter.template operator()<Activation::leaky_relu>();
-        else if (layer.activation == Activation::relu)
-            filter.template operator()<Activation::relu>();
-        else
-            filter.template operator()<Activation::identity>();
+        });
     }
 }
 

@@ -1,5 +1,4 @@
-// The gradients of a convolution whose outputs come by minimal filtering: its three stages, transposed
-// and backwards.
+// The gradients of a convolution by minimal filtering: its three stages, transposed and backwards.
 #pragma once
 
 #include "minimal.hpp"

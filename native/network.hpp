@@ -1,8 +1,18 @@
-// A network as plain data: what every kernel and every engine reads.
+// A network as plain data, its limits, and the words of the native part.
+//
+// tile    the images of one vector, one image a lane: the spatial layers take a tile at a time
+// group   the tiles that go through the dense layers together
+// shard   the groups of a batch whose gradient one task sums, in a fixed order
+// block   the accumulators that stay in registers while an input streams by
+// panel   some inputs of a dense layer as its weights' gradient reads them, images side by side
+// band    some pairs of rows that a filtered convolution takes at a time
+// flow    the gradient of the loss on its way down, with respect to a layer's outputs
+// room    a buffer that is laid out once and used by every image
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 // Never compiled out of line: the linker would keep one copy for all instruction sets.
 #define LENET_INLINE [[gnu::always_inline]] constexpr
@@ -11,6 +21,11 @@ namespace lenet {
 
 enum class Kind : int { convolution, average_pooling, max_pooling, dense };
 enum class Activation : int { identity, relu, leaky_relu, sigmoid, tanh, scaled_tanh };
+
+// Their names outside, in the same order: a layer's operation and its activation.
+constexpr const char* kind_names[] = {"convolution", "average", "max", "dense"};
+constexpr const char* activation_names[] = {"identity", "relu", "leaky_relu",
+                                            "sigmoid",  "tanh", "scaled_tanh"};
 
 constexpr float leaky_relu_slope = 0.01f;        // as torch.nn.LeakyReLU
 constexpr float scaled_tanh_amplitude = 1.7159f; // LeCun et al. 1998, equation 6
@@ -45,7 +60,13 @@ struct Layer {
     std::size_t bias = 0;
 };
 
+// Far beyond any LeNet: what the kernels count in 32 bits stays far from overflowing.
 constexpr int maximum_layers = 32;
+constexpr int maximum_size = 64;            // of a kernel's or a square's side
+constexpr int maximum_outputs = 1 << 16;    // of a layer, and of a picture's side
+constexpr int maximum_weights = 1 << 26;    // of a layer
+constexpr int maximum_activations = 1 << 22; // of a layer and an image, borders included
+constexpr int maximum_threads = 1024;
 
 // Convolutions and poolings first (`spatial` of them), then dense layers.
 struct Network {
@@ -60,6 +81,21 @@ struct Network {
     LENET_INLINE int classes() const { return last().output.size(); }
     LENET_INLINE const Maps& pixels() const { return layers[0].input; }
 };
+
+// What is asked of one layer; its shapes follow from the layers before it.
+struct LayerRow {
+    const char* name; // for the message of an error
+    Kind kind = Kind::dense;
+    Activation activation = Activation::identity;
+    int size = 0;
+    int padding = 0;
+    int outputs = 0; // of a convolution (maps) or a dense layer
+};
+
+// The network of these layers over pictures of `channels`, `rows` and `columns`.  Throws
+// std::invalid_argument, with the layer and the reason, for what the kernels cannot do.
+Network build_network(int channels, int rows, int columns, std::span<const LayerRow> layers,
+                      float pixel_scale = 1.0f, float pixel_shift = 0.0f);
 
 // Images of one split, chosen by index: uint8 (n, channels, rows, columns) and labels (n).
 // Without `indices` the images are taken in order.

@@ -43,11 +43,21 @@ inline V activation_gradient(Activation activation, V y, V flow) {
     return flow;
 }
 
+// Calls body<activation>() for an activation that is immediate: cheap enough to be done while a
+// convolution's sums are still in registers.  For any other it is body<identity>().
+template <typename Body> inline constexpr void with_immediate(Activation activation, Body body) {
+    if (activation == Activation::leaky_relu)
+        body.template operator()<Activation::leaky_relu>();
+    else if (activation == Activation::relu)
+        body.template operator()<Activation::relu>();
+    else
+        body.template operator()<Activation::identity>();
+}
 
-// Cheap enough to be done while a convolution's sums are still in registers.
-constexpr bool is_immediate(Activation activation) {
-    return activation == Activation::identity || activation == Activation::relu ||
-           activation == Activation::leaky_relu;
+inline constexpr bool is_immediate(Activation activation) {
+    bool immediate = false;
+    with_immediate(activation, [&]<Activation known>() { immediate = known == activation; });
+    return immediate;
 }
 
 // Calls body<activation>() for an activation that is only known when it runs.

@@ -1,3 +1,5 @@
+// The threads of a pool: how they wait, take tasks and end.
+
 #include "pool.hpp"
 
 #ifdef _WIN32
@@ -102,8 +104,8 @@ void Pool::work(Crew& crew, int thread) {
 void Pool::run(int count, const std::function<void(int, int)>& task) {
     if (current_process() != process_) {
         (void)crew_.release();
-        process_ = current_process();
         start();
+        process_ = current_process();
     }
     if (threads_ == 1 || count <= 1) {
         for (int number = 0; number < count; ++number) task(number, 0);

@@ -21,7 +21,8 @@ public:
     int threads() const { return threads_; }
 
     // Runs task(number, thread) for every number below `count` and waits; the caller works too.
-    // Which thread gets which task is left to chance, so a task must not depend on it.
+    // Which thread gets which task is left to chance, so a task must not depend on it.  In a forked
+    // child it first starts threads anew; throws std::system_error, before any task, if there are none.
     void run(int count, const std::function<void(int, int)>& task);
 
 private:

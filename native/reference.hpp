@@ -1,5 +1,6 @@
-// The plain kernels: one image at a time, one loop an index, any scalar type.  They are the truth
-// that the vector kernels must equal.  Buffers are laid out as `Maps` says.
+// The plain kernels: one image at a time, one loop an index, any scalar type.
+//
+// They are the truth that the vector kernels must equal.  Buffers are laid out as `Maps` says.
 #pragma once
 
 #include <cmath>

@@ -120,12 +120,9 @@ template <int C, int P, int K>
                     for (int p = 0; p < P; ++p) sum[c][p] += x[p] * w[c * taps + u];
             }
         }
-    if (layer.activation == Activation::leaky_relu)
-        store_rows<Activation::leaky_relu>(sum, plane, step, output);
-    else if (layer.activation == Activation::relu)
-        store_rows<Activation::relu>(sum, plane, step, output);
-    else
-        store_rows<Activation::identity>(sum, plane, step, output);
+    with_immediate(layer.activation, [&]<Activation known>() {
+        store_rows<known>(sum, plane, step, output);
+    });
 }
 
 // Planar, with the layer's activation where that is immediate.  The last vector of a row ends where
@@ -242,13 +239,14 @@ inline void pool_one(const Layer& layer, const float* from, int pixel, float* to
 // Four neighbouring squares of 2x2 of one map.
 template <Kind kind> inline void pool_four(const float* from, int row, float* to) {
     typedef float Four __attribute__((vector_size(16)));
+    typedef std::int32_t Whole __attribute__((vector_size(16)));
     Four even[2], odd[2];
     for (int v = 0; v < 2; ++v) {
         Four left, right;
         std::memcpy(&left, from + v * row, sizeof left);
         std::memcpy(&right, from + v * row + 4, sizeof right);
-        even[v] = __builtin_shufflevector(left, right, 0, 2, 4, 6);
-        odd[v] = __builtin_shufflevector(left, right, 1, 3, 5, 7);
+        even[v] = int_list<0, 2, 4, 6>::shuffle<Whole>(left, right);
+        odd[v] = int_list<1, 3, 5, 7>::shuffle<Whole>(left, right);
     }
     Four result = pool_step(kind, pool_step(kind, even[0], odd[0]), even[1]);
     result = pool_step(kind, result, odd[1]);

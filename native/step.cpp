@@ -1,12 +1,12 @@
 // A shard of a batch forward and backward, and answers: compiled once for each instruction set.
 
-#include <cmath>
-
 #include "backend.hpp"
 #include "convolution.hpp"
 #include "dense.hpp"
+#include "loss.hpp"
 #include "minimal_gradient.hpp"
 #include "pointwise.hpp"
+#include "probes.hpp"
 #include "single.hpp"
 #include "tile.hpp"
 #include "update.hpp"
@@ -135,50 +135,6 @@ const V* forward_group(const Network& network, const Weights& weights, Purpose p
         forward_tile(network, weights, purpose, rooms, t);
     }
     return forward_dense(network, weights.plain, rooms);
-}
-
-// Softmax cross-entropy of the group's logits: adds up loss and misses, and writes the gradient of
-// the mean loss over `batch` images; lanes without an image get zero.
-Totals score_group(const Network& network, const Images& images, std::size_t begin,
-                   std::size_t end, std::size_t batch, float smoothing, const V* logits, V* flow) {
-    const int classes = network.classes();
-    const float share = 1.0f / static_cast<float>(batch);
-    const float spread = smoothing / static_cast<float>(classes);
-    Totals totals;
-    for (int t = 0; t < tiles; ++t) {
-        V largest = logits[t], sum = {};
-        for (int c = 1; c < classes; ++c)
-            largest = choose(logits[c * tiles + t] > largest, logits[c * tiles + t], largest);
-        for (int c = 0; c < classes; ++c) {
-            flow[c * tiles + t] = exponential(logits[c * tiles + t] - largest);
-            sum += flow[c * tiles + t];
-        }
-        for (int c = 0; c < classes; ++c)
-            flow[c * tiles + t] = (flow[c * tiles + t] / sum - spread) * share;
-        for (int lane = 0; lane < lanes; ++lane) {
-            const std::size_t position = begin + count_of(t * lanes + lane);
-            if (position >= end) {
-                for (int c = 0; c < classes; ++c) flow[c * tiles + t][lane] = 0.0f;
-                continue;
-            }
-            const int label = static_cast<int>(images.labels[images.index(position)]);
-            flow[label * tiles + t][lane] -= (1.0f - smoothing) * share;
-            const double log_sum = std::log(static_cast<double>(sum[lane]));
-            int best = 0;
-            double all = 0.0;
-            for (int c = 0; c < classes; ++c) {
-                const double logit = static_cast<double>(logits[c * tiles + t][lane]);
-                all += logit - static_cast<double>(largest[lane]) - log_sum;
-                if (logits[c * tiles + t][lane] > logits[best * tiles + t][lane]) best = c;
-            }
-            const double own = static_cast<double>(logits[label * tiles + t][lane]) -
-                               static_cast<double>(largest[lane]) - log_sum;
-            totals.loss -= (1.0 - static_cast<double>(smoothing)) * own +
-                           static_cast<double>(spread) * all;
-            totals.misses += best != label;
-        }
-    }
-    return totals;
 }
 
 // What the weights' gradient of dense layer `k` will need of the group that begins at `start`.
@@ -388,31 +344,6 @@ void watch(const Network& network, const Weights& weights, const Images& images,
     }
 }
 
-void functions(const float* x, std::size_t count, float* e, float* s, float* t) {
-    for (std::size_t k = 0; k < count; ++k) {
-        e[k] = exponential(splat(x[k]))[0];
-        s[k] = sigmoid(splat(x[k]))[0];
-        t[k] = hyperbolic_tangent(splat(x[k]))[0];
-    }
-}
-
-std::int64_t multiply_add(int rounds) {
-    constexpr int chains = 12;
-    V sum[chains];
-#pragma GCC unroll 16
-    for (int c = 0; c < chains; ++c) sum[c] = splat(static_cast<float>(c));
-    V factor = splat(0.999f), term = splat(0.001f);
-    keep_in_register(factor);
-    keep_in_register(term);
-    for (int round = 0; round < rounds; ++round)
-#pragma GCC unroll 16
-        for (int c = 0; c < chains; ++c) {
-            sum[c] = sum[c] * factor + term;
-            keep_in_register(sum[c]);
-        }
-    return static_cast<std::int64_t>(rounds) * chains * lanes;
-}
-
 #define LENET_TEXT(name) #name
 #define LENET_NAME(name) LENET_TEXT(name)
 #define LENET_JOIN(a, b) a##b
@@ -422,8 +353,22 @@ std::int64_t multiply_add(int rounds) {
 
 namespace lenet {
 const Backend LENET_SYMBOL(LENET_ISA) = {
-    LENET_NAME(LENET_ISA), lanes, group,         workspace_bytes, feature_floats,
-    transformed_floats,    transform, train, dense_gradient, update,
-    infer, watch, packed_floats, pack, infer_one,
-    functions, multiply_add};
+    .name = LENET_NAME(LENET_ISA),
+    .lanes = lanes,
+    .group = group,
+    .workspace_bytes = workspace_bytes,
+    .feature_floats = feature_floats,
+    .transformed_floats = transformed_floats,
+    .transform = transform,
+    .train = train,
+    .dense_gradient = dense_gradient,
+    .update = update,
+    .infer = infer,
+    .watch = watch,
+    .packed_floats = packed_floats,
+    .pack = pack,
+    .infer_one = infer_one,
+    .functions = functions,
+    .multiply_add = multiply_add,
+};
 } // namespace lenet

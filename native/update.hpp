@@ -1,5 +1,6 @@
-// The optimizers, as torch.optim.SGD and torch.optim.AdamW do them.  One loop an update, which the
-// compiler turns into vectors of its own.
+// The optimizers, as torch.optim.SGD and torch.optim.AdamW do them.
+//
+// One loop an update, which the compiler turns into vectors of its own.
 #pragma once
 
 #include <cmath>

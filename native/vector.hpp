@@ -1,4 +1,5 @@
 // Vectors of floats, one lane a sample, for the instruction set this file is compiled for.
+//
 // Everything has internal linkage: the same source is compiled for several instruction sets, and
 // the linker must not merge them.
 #pragma once
@@ -47,7 +48,16 @@ constexpr int group = tiles * lanes; // images that go through the dense layers 
 
 // Which lanes of two vectors interleave their lower and upper halves; the same within every four
 // lanes; and which put their halves, and every second of their quarters, beside each other.
-template <int...> struct int_list {};
+template <int... lane> struct int_list {
+    // The lanes of one vector, taken from two.
+    template <typename Mask, typename T> static inline T shuffle(T a, T b) {
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 12
+        return __builtin_shuffle(a, b, Mask{lane...});
+#else
+        return __builtin_shufflevector(a, b, lane...);
+#endif
+    }
+};
 #if LENET_LANES == 16
 using Low = int_list<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>;
 using High = int_list<8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31>;
@@ -74,12 +84,13 @@ using FoursHigh = High;
 typedef std::uint8_t Bytes __attribute__((vector_size(16)));
 
 inline Bytes interleave_low(Bytes a, Bytes b) {
-    return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    using Pairs = int_list<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>;
+    return Pairs::shuffle<Bytes>(a, b);
 }
 
 inline Bytes interleave_high(Bytes a, Bytes b) {
-    return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15,
-                                   31);
+    using Pairs = int_list<8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31>;
+    return Pairs::shuffle<Bytes>(a, b);
 }
 
 // One byte a lane.  GCC takes __builtin_convertvector from bytes apart lane by lane, so the
@@ -118,21 +129,29 @@ inline V at_least(V value, float bound) { return choose(value < bound, splat(bou
 inline V at_most(V value, float bound) { return choose(value > bound, splat(bound), value); }
 
 // The compiler must compute `value` here, in a register.
+inline void compute_here(V& value) {
 #if defined(__aarch64__)
-inline void keep_in_register(V& value) { asm volatile("" : "+w"(value)); }
-#elif LENET_LANES == 16 && !defined(__AVX512F__) // no register holds it
-inline void keep_in_register(V& value) { asm volatile("" : "+m"(value)); }
-#else
-inline void keep_in_register(V& value) { asm volatile("" : "+v"(value)); }
+    asm volatile("" : "+w"(value));
+#elif defined(__x86_64__) && (LENET_LANES < 16 || defined(__AVX512F__))
+    asm volatile("" : "+v"(value));
+#else // no register is known to hold it
+    asm volatile("" : "+m"(value));
 #endif
+}
+
+// `value` is used several times and must not be loaded again for each.  GCC needs to be told; Clang
+// knows, and would load every weight again behind a statement that it cannot see into.
+inline void keep_in_register([[maybe_unused]] V& value) {
+#if !defined(__clang__)
+    compute_here(value);
+#endif
+}
 
 // Forget what was loaded from `pointer`: where values are used by several taps, holding them for the
 // next tap costs more registers than there are, and spilling is dearer than loading again.
 inline void load_again(const V*& pointer) { asm("" : "+r"(pointer)); }
 
-template <int... lane> inline V zip(V a, V b, int_list<lane...>) {
-    return __builtin_shufflevector(a, b, lane...);
-}
+template <typename List> inline V zip(V a, V b, List) { return List::template shuffle<I>(a, b); }
 
 // rows[i][j] becomes rows[j][i]: log2(lanes) perfect shuffles.
 inline void transpose(V* rows) {

@@ -115,3 +115,18 @@ def run_lenet(*words, **options):
     process = start_lenet(*words, **options)
     out, err = process.communicate(timeout=240)
     return process.returncode, out, err
+
+
+def workers(pid):
+    """Processes below `pid` in which tasks are done."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The name, in brackets, may hold spaces; the parent is the second field after it.
+            parent = int(status.read_text().rpartition(")")[2].split()[1])
+            words = (status.parent / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if parent == pid and b"lenet.system.worker" in words:
+            found.append(int(status.parent.name))
+    return found

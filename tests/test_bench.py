@@ -16,6 +16,30 @@ from bench import report, timing
 need_native()
 
 
+def test_the_share_of_the_peak_counts_what_filtering_leaves():
+    from bench import networks
+
+    assert networks.MULTIPLY_ADDS == 1_131_960
+    # C1 forward and weights, C3 forward, weights and input, filtered (49 products of 100); dense.
+    assert networks.executed_training() == 5 * 117_600 + 3 * 58_920 == 764_760
+    assert networks.executed_answer() == 57_624 + 117_600 + 58_920 == 234_144
+
+
+def test_the_benchmarks_page_has_both_shares_of_the_peak():
+    from bench import networks
+
+    sections = json.loads((ROOT / "docs" / "benchmarks.json").read_text())["sections"]
+    (peak,) = (section for section in sections if "peak" in section["title"])
+    share = peak["rows"]["training"]["median"] / peak["rows"]["peak"]["median"]
+    executed = share * networks.executed_training() / networks.MULTIPLY_ADDS
+    page = (ROOT / "docs" / "benchmarks.md").read_text()
+    assert f"{networks.executed_training():,} are executed" in page
+    assert f"reaches {share:.0%} of it by the plain count, and {executed:.0%} by what is" in page
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert f"{100 * share:.0f} % of the multiply-add peak by the plain count" in readme
+    assert f"{100 * executed:.0f} % by what is executed" in readme
+
+
 def test_subjects_alternate_after_one_warm_up_each():
     calls = []
 

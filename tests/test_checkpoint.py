@@ -20,7 +20,7 @@ def checkpoint():
     spec, recipe = zoo.build("lenet5"), Recipe(momentum=0.9, seed=3)
     weights = initial_weights(spec, recipe)
     momentum = {f"momentum/{name}": array * 2 for name, array in weights.items()}
-    source = DataSource("digits", {"digits": "ab"}, ("zero", "eins", "二"))
+    source = DataSource("digits", {"digits": "ab"}, ("zero", "eins", "二", *"3456789"))
     position = Position(2, 17, 252, 4352, 1.25, 300)
     state = EngineState(weights, momentum, 252)
     return Checkpoint(spec, recipe, source, state, position, Best(1, 0.5))

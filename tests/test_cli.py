@@ -300,7 +300,7 @@ def test_every_field_of_the_recipe_is_a_flag_whose_help_has_its_default():
         (["train", "--resize", "Fit"], "'Fit' is not one of 'fit', 'stretch', 'ink'"),
         (["predict", "last", "x.png", "--format", "xml"], "'xml' is not one of 'table', 'csv'"),
         (["train", "--optimizer", "adam"], "'adam' is not one of 'sgd', 'adamw'"),
-        (["train", "--epochs", "many"], "'--epochs': Input should be a valid integer"),
+        (["train", "--epochs", "many"], "'many' is not a valid int"),
     ],
 )
 def test_a_typo_in_a_choice_is_one_line(tmp_path, words, message):

@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import re
 import shlex
@@ -8,8 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
-USER_PAGES = [ROOT / "docs" / f"{name}.md" for name in ("learner", "engineer", "researcher")]
+USER_PAGES = [DOCS / f"{name}.md" for name in ("learner", "engineer", "researcher", "commands")]
 PROGRAMS = {"lenet": [sys.executable, "-m", "lenet"], "cmp": ["cmp"]}
 
 
@@ -24,6 +26,16 @@ def test_everything_on_the_page_runs_from_top_to_bottom(tmp_path, monkeypatch, p
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     commands = shell_commands(page)
     assert len(commands) >= 5
+    run_commands(commands)
+    run_python(page)
+
+
+def test_the_page_on_python_runs_from_top_to_bottom(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_python(DOCS / "python.md")
+
+
+def run_commands(commands):
     for command in commands:
         program, *words = shlex.split(command)
         done = subprocess.run(
@@ -31,21 +43,50 @@ def test_everything_on_the_page_runs_from_top_to_bottom(tmp_path, monkeypatch, p
             env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         )  # fmt: skip
         assert done.returncode == 0, f"{command}\n{done.stderr}"
+
+
+def run_python(page):
     for code in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
         exec(compile(code, page.name, "exec"), {})  # noqa: S102 - our own page
 
 
-def test_the_map_of_the_readme_names_every_file_once():
-    named = re.findall(r"^\| `(src/[^`]+)` \|", PAGES[0].read_text(), re.MULTILINE)
-    files = [str(path.relative_to(ROOT)) for path in (ROOT / "src").rglob("*.py")]
-    assert sorted(named) == sorted(files)
+def architecture():
+    spec = importlib.util.spec_from_file_location("architecture", DOCS / "architecture.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def test_the_map_of_the_native_part_names_every_file_once():
-    rows = re.findall(r"^\| (`native/.+?) \|", PAGES[0].read_text(), re.MULTILINE)
-    named = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
-    files = [str(path.relative_to(ROOT)) for path in (ROOT / "native").glob("*.[ch]pp")]
-    assert sorted(named) == sorted(files)
+def test_the_map_of_the_house_is_fresh():
+    """`make map` writes it."""
+    made = architecture()
+    assert made.page() == (DOCS / "architecture.md").read_text()
+    assert made.drawing() == (DOCS / "images" / "rooms.svg").read_text()
+
+
+def test_the_map_names_every_file_once():
+    page = (DOCS / "architecture.md").read_text()
+    named = re.findall(r"^\| \[`((?:src|native)/[^`]+)`\]", page, re.MULTILINE)
+    rooms = re.findall(r"^### `(src/[^`]+)/`$", page, re.MULTILINE)
+    named += [f"{room}/__init__.py" for room in rooms if room != "src/lenet"]
+    files = [*(ROOT / "src").rglob("*.py"), *(ROOT / "native").glob("*.[ch]pp")]
+    assert sorted(named) == sorted(str(path.relative_to(ROOT)) for path in files)
+
+
+def test_every_room_says_what_is_kept_there_and_what_it_may_know():
+    made = architecture()
+    for folder in made.rooms():
+        words = " ".join(made.docstring(folder / "__init__.py").split())
+        assert "Kept here: " in words, folder
+        assert "may know" in words, folder
+
+
+def test_a_walk_that_names_what_is_not_there_is_an_error():
+    made = architecture()
+    with pytest.raises(LookupError, match=r"src/lenet/model\.py has no Model\.guess: put the walk"):
+        made.walk((("model.py: Model.guess", "guesses"),))
+    with pytest.raises(LookupError, match=r"native/step\.cpp has no guess: put the walk right"):
+        made.walk((("native/step.cpp: guess", "guesses"),))
 
 
 def test_every_link_of_the_docs_leads_somewhere():
@@ -57,7 +98,7 @@ def test_every_link_of_the_docs_leads_somewhere():
 
 def test_the_tasks_that_the_docs_name_are_in_the_makefile():
     makefile = (ROOT / "Makefile").read_text()
-    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md", DOCS / "engine.md"]:
         for task in re.findall(r"^    make ([a-z-]+)", page.read_text(), re.MULTILINE):
             assert re.search(rf"^{task}:", makefile, re.MULTILINE), task
 
@@ -71,12 +112,48 @@ def test_every_dependency_has_its_reason_in_the_readme():
     reasons = re.findall(r"^\| ([a-z0-9, -]+) \|", section, re.MULTILINE)
     listed = {name.strip() for row in reasons for name in row.split(",")} - {"package"}
     assert names <= listed
+    extras = set(project["optional-dependencies"]) - {"bench", "test", "development"}
+    assert extras <= listed
+
+
+def test_the_readme_is_short_and_both_readmes_have_the_same_parts():
+    english, chinese = (page.read_text() for page in PAGES)
+    assert len(english.splitlines()) <= 150
+    for text in (english, chinese):
+        assert len(re.findall(r"^## ", text, re.MULTILINE)) == 5
+        assert len(re.findall(r"^!\[", text, re.MULTILINE)) == 1
+    assert shell_commands(PAGES[0]) == shell_commands(PAGES[1])
+    assert python_lines(english) == python_lines(chinese)
+    assert figures(english) == figures(chinese)
+
+
+def python_lines(text):
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    return [line.split("#")[0].strip() for line in code.splitlines()]
+
+
+def figures(text):
+    """The rows of the table of numbers, without their names."""
+    table = text.split("| lenet | PyTorch |")[1].split("\n\n")[0]
+    return [row.split("|")[2:] for row in table.splitlines()[2:]]
+
+
+def test_the_numbers_of_the_readme_are_those_of_the_benchmarks():
+    measured = (DOCS / "benchmarks.md").read_text()
+    rows = figures(PAGES[0].read_text())
+    cells = [cell.strip() for row in rows for cell in row if cell.strip()]
+    assert len(cells) == 12
+    for cell in cells:
+        assert f"| {cell} " in measured, cell
+    for number in ("1,131,960", "764,760"):
+        assert number in PAGES[0].read_text()
+        assert number in measured
 
 
 def test_exit_codes_are_those_of_the_error_tree():
     from lenet import errors
 
-    section = PAGES[0].read_text().split("## Exit codes")[1].split("##")[0]
+    section = (DOCS / "commands.md").read_text().split("## Exit codes")[1].split("##")[0]
     documented = {int(code) for code in re.findall(r"\b(\d+)\b(?=[^|]*\|)", section)}
     used = {kind.exit_code for kind in vars(errors).values() if isinstance(kind, type)}
     assert used | {0, 130, 143} <= documented

@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.request
 import zipfile
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -162,10 +162,24 @@ def test_a_bad_mirror_is_a_clear_error_and_leaves_no_file(tmp_path, mirror, beha
 
 @pytest.mark.parametrize("behaviour", [name for name, _ in BAD])
 def test_after_any_failure_the_next_mirror_is_asked(tmp_path, mirror, behaviour):
-    fetch(entry_of(mirror, behaviour, "good"), tmp_path, limits=QUICK)
+    slow = behaviour.startswith("drip")
+    said = (
+        pytest.warns(UserWarning, match="too slow: .*; trying the next") if slow else nullcontext()
+    )
+    with said:
+        fetch(entry_of(mirror, behaviour, "good"), tmp_path, limits=QUICK)
     assert (tmp_path / "images").read_bytes() == PAYLOAD
     assert files_in(tmp_path) == {"images"}
     assert Mirror.asked["good"] == 1
+
+
+def test_a_mirror_that_drips_is_asked_once_and_all_of_them_have_one_bound(tmp_path, mirror):
+    with pytest.raises(DownloadError, match="too slow"):
+        fetch(entry_of(mirror, "drip"), tmp_path, limits=QUICK)
+    assert Mirror.asked["drip"] == 1
+    with pytest.raises(DownloadError, match="no mirror delivered"):
+        fetch(entry_of(mirror, "good"), tmp_path, limits=replace(QUICK, whole=-1e9))
+    assert Mirror.asked["good"] == 0
 
 
 def test_a_mirror_that_was_busy_is_asked_again(tmp_path, mirror):

@@ -72,8 +72,8 @@ def test_a_training_starts_without_what_only_others_need():
 ERRORS = {
     "CheckpointError", "DataError", "DataNotFoundError", "DigestError", "DivergenceError",
     "DownloadError", "EngineError", "FormatError", "InputError", "InterruptedRunError",
-    "LenetError", "MissingExtraError", "PartialError", "RecipeError", "RunError", "SpecError",
-    "StudyError", "UsageError",
+    "LenetError", "MachineError", "MissingExtraError", "PartialError", "RecipeError", "RunError",
+    "SpecError", "StoppedError", "StudyError", "UsageError",
 }  # fmt: skip
 
 

@@ -1,12 +1,18 @@
-"""lenet without what a user may lack: a compiler, a framework."""
+"""lenet without what a user may lack: a compiler, a framework, an extra."""
 
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from conftest import need
 
 import lenet
+from lenet.engines import availability, native
+
+ROOT = Path(__file__).parents[1]
 
 WITHOUT = """
 import sys
@@ -111,3 +117,44 @@ def test_without_scikit_learn_the_classifier_says_so():
     assert "MissingExtraError: LeNetClassifier needs scikit-learn" in done.stderr
     assert "pip install 'lenet[sklearn]'" in done.stderr
     assert issubclass(lenet.MissingExtraError, ImportError)
+
+
+def test_what_the_compiler_said_is_kept_and_shown_by_the_error_and_the_doctor(
+    tmp_path, monkeypatch
+):
+    cmake, compiler = shutil.which("cmake", path=Path(sys.executable).parent), shutil.which("c++")
+    need(cmake is not None, "install CMake: pip install cmake")
+    need(compiler is not None, "install a C++ compiler: apt install g++")
+    failure, source = tmp_path / "failure.txt", tmp_path / "old.cpp"
+    source.write_text("int main() { return a_word_of_a_newer_compiler; }\n")
+    launcher = [cmake, f"-DFAILURE={failure}", "-DCOMPILER=GNU 9.4.0", "-P"]
+    words = [ROOT / "native" / "keep_failure.cmake", "--", compiler, "-c", source, "-o"]
+    done = subprocess.run([*launcher, *words, tmp_path / "a.o"], capture_output=True, check=False)
+    assert done.returncode != 0
+    monkeypatch.setitem(sys.modules, "lenet.engines._native", None)
+    monkeypatch.setattr(native, "FAILURE", failure)
+    shown = availability()["native"]
+    assert shown == native.missing_reason()
+    assert f"is not built, for GNU 9.4.0 ({compiler}) ended with 1" in shown
+    assert "a_word_of_a_newer_compiler" in shown
+    assert str(failure) in shown
+    assert "install lenet again with another compiler" in shown
+    assert "install a C++ compiler" not in shown
+    source.write_text("int main() {}\n")
+    failure.unlink()
+    subprocess.run([*launcher, *words, tmp_path / "a.o"], capture_output=True, check=True)
+    assert not failure.exists()
+
+
+def test_an_install_takes_no_warning_for_an_error():
+    text = (ROOT / "native" / "CMakeLists.txt").read_text()
+    assert re.search(r"option\(LENET_WERROR .* OFF\)", text)
+    assert "LENET_WERROR=ON" in (ROOT / "Makefile").read_text()
+
+
+def test_every_native_file_says_in_its_first_line_what_it_holds():
+    files = sorted((ROOT / "native").glob("*.[ch]pp"))
+    assert len(files) > 20
+    for path in files:
+        first = path.read_text().splitlines()[0]
+        assert re.fullmatch(r"// [A-Z].*\.", first), f"{path.name}: {first}"

@@ -1,5 +1,9 @@
 import multiprocessing
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -406,3 +410,303 @@ def test_images_are_read_where_they_lie():
 
 def test_the_peak_is_a_rate():
     assert native.measure_peak(0.05) > 1e8
+
+
+def run_python(script, **options):
+    """A process of its own: it may be short of memory or threads, or be killed by a fault."""
+    code = PREPARATION + script
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False,
+        **options,
+    )  # fmt: skip
+
+
+PREPARATION = """
+import ctypes, os, resource, sys, threading, time
+import numpy as np
+from lenet.engines.native import NativeEngine
+from lenet.errors import EngineError
+from lenet.network import zoo
+from lenet.network.initialiser import initial_weights
+from lenet.recipe import Recipe
+
+spec, recipe = zoo.build(), Recipe(learning_rate=0.1, momentum=0.9)
+images = np.random.default_rng(0).integers(0, 256, (300, 1, 28, 28), dtype=np.uint8)
+labels = np.random.default_rng(1).integers(0, 10, 300)
+
+def open_engine(threads=1):
+    return NativeEngine(spec, recipe, initial_weights(spec, recipe), threads=threads)
+
+def limit_memory(more):
+    with open("/proc/self/statm") as file:
+        now = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + more, resource.RLIM_INFINITY))
+
+def lift():
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+"""
+
+linux = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits are Linux's")
+
+
+@linux
+def test_a_batch_beyond_memory_is_refused_and_the_engine_goes_on_with_the_same_bytes():
+    done = run_python("""
+engine, other = open_engine(), open_engine()
+placed = engine.place(images, labels)
+large = np.arange(400_000) % 300
+for call in ("step", "gradient"):
+    limit_memory(1 << 28)
+    try:
+        getattr(engine, call)(placed, large, *([0.1] if call == "step" else []))
+    except EngineError as error:
+        print(error)
+    lift()
+for each in (engine, other):
+    for count in (4, 200, 300):
+        each.step(placed, np.arange(count), 0.1)
+ours, theirs = engine.state().weights, other.state().weights
+print(all((ours[name] == theirs[name]).all() for name in ours))
+""")
+    assert done.returncode == 0, done.stderr
+    step, gradient, same = done.stdout.splitlines()
+    large = "a batch of 400,000 images needs more memory than there is; use a smaller one"
+    assert step == f"this step cannot be taken: {large}"
+    assert gradient == f"this gradient cannot be computed: {large}"
+    assert same == "True"
+
+
+@linux
+def test_whatever_is_too_large_for_memory_is_named_in_one_error():
+    done = run_python("""
+engine = open_engine()
+many = np.zeros((40_000, 1, 28, 28), np.uint8)
+placed = engine.place(many)
+def attempt(call):
+    limit_memory(1 << 20)
+    try:
+        call()
+    except EngineError as error:
+        print(error)
+    finally:
+        lift()
+attempt(lambda: engine.activations(placed))
+attempt(lambda: engine.logits(placed))
+attempt(lambda: engine.place(many[:, :, ::-1]))
+attempt(lambda: open_engine(threads=1))
+print(engine.logits(engine.place(images)).shape)
+""")
+    assert done.returncode == 0, done.stderr
+    activations, logits, place, construction, shape = done.stdout.splitlines()
+    assert "activations of 40,000 images needs more memory than there is" in activations
+    assert "logits of 40,000 images needs more memory than there is" in logits
+    assert "a copy of 40,000 images needs more memory than there is" in place
+    assert "61,706 parameters on 1 threads needs more memory than there is" in construction
+    assert shape == "(300, 10)"
+
+
+def test_indices_that_change_during_a_step_do_no_harm():
+    done = run_python("""
+engine = open_engine()
+placed = engine.place(images, labels)
+indices, leaving = np.zeros(4096, np.int64), threading.Event()
+def refill():
+    while not leaving.is_set():
+        indices[:] = 2**40
+        indices[:] = 0
+filler = threading.Thread(target=refill)
+filler.start()
+taken = refused = 0
+while taken < 20 and taken + refused < 5000:
+    try:
+        engine.step(placed, indices, 0.0)
+        taken += 1
+    except EngineError:
+        refused += 1
+leaving.set()
+filler.join()
+print("alive")
+""")
+    assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr
+
+
+def test_indices_of_any_stride_and_address_are_those_that_were_given():
+    indices = np.array([5, 250, 7, 7, 299])
+    spaced, record = np.zeros(10, np.int64), np.zeros(5, [("flag", "u1"), ("index", "<i8")])
+    spaced[::2], record["index"] = indices, indices
+    unaligned = np.zeros(41, np.uint8)[1:].view(np.int64)
+    unaligned[:] = indices
+    assert not unaligned.flags.aligned
+    expected = None
+    for view in (indices, spaced[::2], indices[::-1][::-1], record["index"], unaligned):
+        engine = open_engine()
+        engine.step(engine.place(IMAGES, LABELS), view, 0.1)
+        expected = expected or everything(engine.state())
+        assert everything(engine.state()) == expected
+
+
+fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+
+
+@fork
+def test_a_fork_while_another_thread_steps_leaves_a_child_that_can_compute():
+    done = run_python("""
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+engine = open_engine(threads=2)
+placed = engine.place(images, labels)
+leaving = threading.Event()
+def train():
+    while not leaving.is_set():
+        engine.step(placed, np.arange(300), 0.0)
+trainer = threading.Thread(target=train)
+trainer.start()
+codes = []
+for _ in range(20):
+    child = os.fork()
+    if child == 0:
+        before = engine.state().updates
+        engine.step(placed, np.arange(100), 0.0)
+        os._exit(0 if engine.state().updates == before + 1 else 3)
+    end = time.monotonic() + 60
+    while (reaped := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < end:
+        time.sleep(0.01)
+    if reaped[0] == 0:
+        os.kill(child, 9)
+        codes.append("waits for ever")
+        break
+    codes.append(os.waitstatus_to_exitcode(reaped[1]))
+leaving.set()
+trainer.join()
+print(codes)
+""")
+    assert (done.returncode, done.stdout) == (0, f"{[0] * 20}\n"), done.stderr
+
+
+@linux
+def test_a_forked_child_that_gets_no_threads_is_told_so_each_time_and_lives():
+    done = run_python("""
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+engine = open_engine(threads=4)
+placed = engine.place(images, labels)
+child = os.fork()
+if child == 0:
+    libc, attributes = ctypes.CDLL(None), (ctypes.c_char * 256)()
+    libc.pthread_attr_init(attributes)
+    libc.pthread_attr_setstacksize(attributes, ctypes.c_size_t(1 << 30))
+    assert libc.pthread_setattr_default_np(attributes) == 0
+    limit_memory(1 << 28)  # less than such a stack
+    for _ in range(2):
+        try:
+            engine.step(placed, np.arange(100), 0.1)
+        except EngineError as error:
+            os.write(1, f"{error}\\n".encode())
+    lift()
+    engine.step(placed, np.arange(100), 0.1)
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+""")
+    assert done.returncode == 0, done.stderr
+    *refusals, code = done.stdout.splitlines()
+    assert len(refusals) == 2, done.stdout
+    assert all("this step cannot be taken" in refusal for refusal in refusals)
+    assert code == "0"
+
+
+def test_python_goes_on_while_a_state_waits_for_its_turn():
+    done = run_python("""
+engine = open_engine()
+placed = engine.place(images, labels)
+order, ends = np.arange(600_000) % 300, []
+def step():
+    engine.step(placed, order, 0.1)
+    ends.append("step")
+stepper = threading.Thread(target=step)
+stepper.start()
+time.sleep(0.3)
+state = threading.Thread(target=lambda: (engine.state(), ends.append("state")))
+state.start()
+moments = 0
+while not ends and moments < 20:
+    time.sleep(0.001)
+    moments += not ends
+print(moments)
+stepper.join()
+state.join()
+print(sorted(ends))
+""")
+    assert (done.returncode, done.stdout) == (0, "20\n['state', 'step']\n"), done.stderr
+
+
+def test_a_daemon_thread_that_steps_does_not_abort_the_end_of_the_process():
+    done = run_python("""
+engine = open_engine()
+placed = engine.place(images, labels)
+def train():
+    while True:
+        engine.step(placed, np.arange(300), 0.1)
+for _ in range(3):
+    threading.Thread(target=train, daemon=True).start()
+time.sleep(0.5)
+""")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_every_call_with_what_it_cannot_use_is_an_engine_error():
+    engine, other = open_engine(), open_engine(small(), weights=draw(small()))
+    placed = engine.place(IMAGES, LABELS)
+    for call in (other.logits, other.activations):
+        with pytest.raises(EngineError, match=r"cannot be computed: the images do not have"):
+            call(placed)
+    for call in (engine.logits, engine.activations):
+        with pytest.raises(EngineError, match=r"cannot be computed: what is given must be images"):
+            call(IMAGES)
+    for indices in (np.array([300]), np.zeros(3), np.zeros((2, 2), np.int64), ["a"], [[1], [2, 3]]):
+        with pytest.raises(EngineError, match=r"this gradient cannot be computed: .*int64 \(n,\)"):
+            engine.gradient(placed, indices)
+    with pytest.raises(EngineError, match=r"this step cannot be taken: it takes int64 \(n,\)"):
+        engine.step(placed, np.arange(3), "fast")
+    with pytest.raises(EngineError, match=r"uint8 \(n, 1, 28, 28\)"):
+        engine.place([[1, 2]])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.weights.pop("C1.weight"), "C1.weight is missing"),
+        (
+            lambda state: state.weights.update({"C1.bias": np.zeros((2, 3), np.float32)}),
+            r"C1.bias is \(2, 3\), not \(6,\)",
+        ),
+        (lambda state: state.weights.update({"C1.bias": np.full(6, "x")}), "could not convert"),
+        (
+            lambda state: state.optimizer.update({"momentum/C1.bias": np.zeros(7, np.float32)}),
+            r"C1.bias is \(7,\), not \(6,\)",
+        ),
+        (lambda state: object.__setattr__(state, "updates", -1), "whole number of updates"),
+        (lambda state: object.__setattr__(state, "updates", 1.5), "whole number of updates"),
+        (lambda state: object.__setattr__(state, "updates", 2**70), "whole number of updates"),
+    ],
+)
+def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(change, message):
+    engine = train(open_engine(recipe=RECIPES["momentum"]), IMAGES, LABELS, 100)
+    before, state = everything(engine.state()), engine.state()
+    change(state)
+    with pytest.raises(EngineError, match=f"this state cannot be restored: .*{message}"):
+        engine.restore(state)
+    assert everything(engine.state()) == before
+    assert len(engine.step_metrics().loss) == 3
+
+
+@pytest.mark.parametrize("threads", [-1, 1025, 2.5, 2**40])
+def test_a_number_of_threads_that_cannot_be_is_refused(threads):
+    with pytest.raises(EngineError, match=r"threads: .*1 to 1024 threads are possible"):
+        open_engine(threads=threads)
+
+
+def test_weights_that_do_not_fit_the_network_are_refused():
+    weights = initial_weights(zoo.build(), Recipe())
+    weights["output.bias"] = np.zeros(9, np.float32)
+    with pytest.raises(EngineError, match=r"output.bias is \(9,\), not \(10,\)"):
+        open_engine(weights=weights)

@@ -20,7 +20,9 @@ from lenet.runs.run import create_run, default_folder, open_run
 def first():
     spec, recipe = zoo.build("lenet5"), Recipe()
     state = EngineState(initial_weights(spec, recipe), {}, 0)
-    return Checkpoint(spec, recipe, DataSource("digits", {}, ()), state, Position())
+    return Checkpoint(
+        spec, recipe, DataSource("digits", {}, tuple("0123456789")), state, Position()
+    )
 
 
 @pytest.fixture
@@ -30,6 +32,12 @@ def run(tmp_path, first):
 
 def later(checkpoint, epoch, updates):
     return replace(checkpoint, position=Position(epoch, 0, updates))
+
+
+def row(epoch, step):
+    """What a training writes of a point."""
+    metrics = {"learning_rate": 0.1, "train_loss": 0.5, "train_accuracy": 0.25}
+    return {"epoch": epoch, "step": step, "progress": epoch - 1 + step / 10, **metrics}
 
 
 def test_the_folders_name_says_what_it_holds():
@@ -97,17 +105,17 @@ def test_the_best_checkpoint_is_the_default_where_there_is_one(run, first):
 
 
 def test_a_line_cut_short_is_no_row(run):
-    run.append_history({"epoch": 1, "step": 1})
+    run.append_history(row(1, 1))
     with open(run.path / "history.jsonl", "a") as file:
         file.write('{"epoch": 1, "st')
-    assert run.history() == [{"epoch": 1, "step": 1}]
+    assert run.history() == [row(1, 1)]
 
 
 def test_rewinding_drops_what_came_after_the_checkpoint(run):
     for epoch, step in [(1, 5), (1, 10), (2, 5), (2, 10)]:
-        run.append_history({"epoch": epoch, "step": step})
-    run.rewind_history(Position(epoch=2, step=7))
-    assert [(row["epoch"], row["step"]) for row in run.history()] == [(1, 5), (1, 10), (2, 5)]
+        run.append_history(row(epoch, step))
+    run.rewind_history([(1, 5), (1, 10), (2, 5)])
+    assert run.history() == [row(1, 5), row(1, 10), row(2, 5)]
 
 
 def test_a_run_that_another_process_trains_is_refused(run):
@@ -144,6 +152,6 @@ def test_a_receipt_that_is_no_json_is_named(run):
 
 
 def test_history_rows_are_plain_json(run):
-    run.append_history({"epoch": 1, "step": 1, "train_loss": 0.1})
+    run.append_history(row(1, 1))
     text = (run.path / "history.jsonl").read_text()
-    assert json.loads(text) == {"epoch": 1, "step": 1, "train_loss": 0.1}
+    assert json.loads(text) == row(1, 1)

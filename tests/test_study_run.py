@@ -4,21 +4,24 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import need_module, run_lenet, start_lenet
+from conftest import need_module, run_lenet, start_lenet, workers
 
 from lenet import studies
-from lenet.errors import DivergenceError, StudyError
+from lenet.errors import StudyError
 from lenet.recipe import Recipe
 from lenet.studies.measurement import Order, measure
 from lenet.studies.statistics import compare
 from lenet.studies.study import Task, parse
-from lenet.system.tasks import run_tasks
+from lenet.system.tasks import Outcome, run_tasks
 
 QUICK = """
 title = "A quick study"
@@ -69,32 +72,12 @@ def answer(folder):
     return {name: (folder / name).read_bytes() for name in names}
 
 
-def children(pid):
-    """Processes that `pid` started to train in."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            # The name, in brackets, may hold spaces; the parent is the second field after it.
-            parent = int(status.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        if parent == pid:
-            found.append(int(status.parent.name))
-    return [child for child in found if b"popen_loky" in command(child)]
-
-
-def command(pid):
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
 def test_the_folder_holds_runs_tables_figures_and_the_report(finished):
     out, text, err = finished
     names = {path.name for path in out.iterdir()} - {".lock"}
     assert names == {
-        "study.toml", "receipt.json", "failures.json", "runs", "runs.csv", "comparisons.csv",
+        "manifest.json", "study.toml", "receipt.json", "failures.json", "runs", "runs.csv",
+        "comparisons.csv",
         "report.html", "scores.png", "differences.png", "differences-base.png", "divergence.png",
         "mechanism.png",
     }  # fmt: skip
@@ -173,17 +156,17 @@ def kill_and_resume(study_file, out, moments, victim):
     hits = 0
     for moment in moments:
         process = start_lenet("study", "run", study_file, "--out", out, "--processes", 2)
-        while victim == "worker" and not children(process.pid) and process.poll() is None:
+        while victim == "worker" and not workers(process.pid) and process.poll() is None:
             time.sleep(0.05)
         time.sleep(moment)
-        workers = children(process.pid)
-        targets = [process.pid] if victim == "driver" else workers[:1]
+        below = workers(process.pid)
+        targets = [process.pid] if victim == "driver" else below[:1]
         if process.poll() is None and targets:
             os.kill(targets[0], signal.SIGKILL)
             hits += 1
         _, err = process.communicate(timeout=240)
         assert victim == "driver" or process.returncode == 0, err
-        assert not any(b"popen_loky" in command(worker) for worker in workers)
+        assert not any(Path(f"/proc/{worker}").exists() for worker in below)
     code, _, err = run_lenet("study", "run", study_file, "--out", out)
     assert code == 0, err
     return hits
@@ -209,68 +192,12 @@ def test_20_kills_at_random_moments_change_nothing(study_file, finished, tmp_pat
     print(f"\n{hits} kills of a {victim} in {rounds} studies; all ended with the same bytes")
 
 
-def fail_for_odd_numbers(number):
-    if number % 2:
-        raise ValueError(f"{number} is odd")
-    if number == 4:
-        raise DivergenceError("four", 1, 1, collapsed=False)
-    return number * number
-
-
-def test_a_failing_task_is_reported_and_does_not_stop_the_rest():
-    outcomes = {outcome.index: outcome for outcome in run_tasks(fail_for_odd_numbers, range(6))}
-    assert {index: outcome.value for index, outcome in outcomes.items()} == {
-        0: 0, 1: None, 2: 4, 3: None, 4: None, 5: None,
-    }  # fmt: skip
-    assert re.fullmatch(r"ValueError in test_study_run.py:\d+: 3 is odd", outcomes[3].error)
-    assert outcomes[4].error == "four"
-
-
-def die(number):
-    if number == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
-
-
-def test_one_at_a_time_is_done_in_this_process():
-    assert [out.value for out in run_tasks(process_number, range(2), processes=1)] == [
-        os.getpid()
-    ] * 2
-
-
-def process_number(_):
-    return os.getpid()
-
-
-def test_a_task_that_kills_its_process_every_time_is_given_up():
-    with pytest.warns(UserWarning, match="a process was lost"):
-        outcomes = {out.index: out for out in run_tasks(die, range(6), processes=2)}
-    assert outcomes.pop(1).error == "its process died 3 times in a row"
-    assert {index: out.value for index, out in outcomes.items()} == {0: 0, 2: 2, 3: 3, 4: 4, 5: 5}
-
-
-def die_once(folder):
-    mark = Path(folder) / "was here"
-    if not mark.exists():
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return "done"
-
-
-def test_a_task_whose_process_is_killed_once_is_done(tmp_path):
-    with pytest.warns(UserWarning, match="a process was lost"):
-        (outcome,) = run_tasks(die_once, [tmp_path], processes=2)
-    assert outcome.value == "done"
-
-
 def test_a_failed_run_ends_with_exit_3_and_is_tried_again(study_file, tmp_path, monkeypatch):
     broken = QUICK.replace("validation = 300", "validation = 300\nlabel_smoothing = 0.1")
     study = parse(broken, "broken", "broken")
     folder = studies.StudyFolder(tmp_path)
 
     def tasks_with_one_error(function, items, **_):
-        from lenet.system.tasks import Outcome
-
         yield Outcome(0, error="no memory")
 
     monkeypatch.setattr("lenet.studies.running.run_tasks", tasks_with_one_error)
@@ -278,6 +205,109 @@ def test_a_failed_run_ends_with_exit_3_and_is_tried_again(study_file, tmp_path, 
         studies.run_study(study, tmp_path)
     assert list(folder.failures().values()) == ["no memory"]
     assert len(folder.missing(study)) == RUNS
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 500, b'{"task": {}', b"{}", b"[1]", b"\xff"])
+def test_a_damaged_file_of_a_run_is_no_run_and_is_done_again(
+    finished, study_file, tmp_path, monkeypatch, damage
+):
+    out = tmp_path / "out"
+    shutil.copytree(finished[0], out)
+    study, folder = studies.StudyFolder(out).study(), studies.StudyFolder(str(out))
+    task = list(study.tasks())[-1]
+    (out / "runs" / f"{task.key}.json").write_bytes(damage)
+    for name in ("receipt.json", "failures.json"):
+        (out / name).write_bytes(damage)
+    code, text, _ = run_lenet("study", "status", out)
+    assert code == 0
+    assert f"{RUNS - 1} of {RUNS} runs are done" in text
+    assert "damaged, and done again by the next lenet study run: 1 runs" in text
+    with pytest.warns(UserWarning, match="receipt.json is damaged"):
+        studies.write_report(folder)  # of the seeds that are whole
+    result = studies.StudyFolder(finished[0]).result(task)
+
+    def do(function, items, **_):
+        assert [order.task.key for order in items] == [task.key]
+        yield Outcome(0, result)
+
+    monkeypatch.setattr("lenet.studies.running.run_tasks", do)
+    with pytest.warns(UserWarning, match="damaged") as said:
+        studies.run_study(study, out)
+    assert f"1 files of finished runs are damaged, the first one is runs/{task.key}.json" in str(
+        [str(warning.message) for warning in said]
+    )
+    monkeypatch.undo()
+    studies.write_report(folder)
+    assert answer(out) == answer(finished[0])
+
+
+def test_a_result_of_another_task_is_none(finished, tmp_path):
+    folder = studies.StudyFolder(finished[0])
+    first, second = list(folder.study().tasks())[:2]
+    (tmp_path / "runs").mkdir()
+    text = (finished[0] / "runs" / f"{first.key}.json").read_text()
+    (tmp_path / "runs" / f"{second.key}.json").write_text(text)
+    assert studies.StudyFolder(tmp_path).result(second) is None
+
+
+def test_a_study_never_runs_in_a_run_or_in_predictions(digits_run, study_file, tmp_path):
+    (tmp_path / "manifest.json").write_text('{"kind": "lenet predictions"}')
+    (tmp_path / "runs").mkdir()
+    study = studies.find(str(study_file))
+    for path in (digits_run.path, tmp_path):
+        before = {each.name for each in path.iterdir()}
+        with pytest.raises(StudyError, match=r"not a folder of lenet studies: no manifest\.json"):
+            studies.run_study(study, path)
+        assert {each.name for each in path.iterdir()} == before
+    assert digits_run.receipt()["model"]
+
+
+def test_a_study_whose_folder_cannot_be_written_ends_in_one_line(study_file, tmp_path):
+    words = ["study", "run", str(study_file), "--out", str(tmp_path / "out"), "--quiet"]
+    limited = ["bash", "-c", 'ulimit -f 1; trap "" XFSZ; exec "$0" -m lenet "$@"', sys.executable]
+    done = subprocess.run([*limited, *words], capture_output=True, text=True, check=False)
+    assert done.returncode in (2, 3), done.stderr
+    assert "Traceback" not in done.stderr
+    assert "File too large" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_study_with_a_sentence_its_code_and_nothing_left(
+    study_file, tmp_path, number
+):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    process = start_lenet(
+        "study", "run", study_file, "--out", tmp_path / "out", "--processes", 1,
+        env={**os.environ, "TMPDIR": str(temporary)}, start_new_session=True,
+    )  # fmt: skip
+    while not list(temporary.glob("lenet-study-*/*/run")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
+    os.killpg(process.pid, number)  # as a terminal does: workers get it too
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    said = f"lenet: stopped by {number.name}; finished runs are kept, and the same command goes on"
+    assert err.splitlines()[-1] == said
+    assert not [line for line in err.splitlines()[:-1] if not re.match(r"\d+/", line)]
+    assert not list(temporary.iterdir())
+
+
+def test_what_a_killed_study_left_in_the_temporary_folder_is_cleared(study_file, tmp_path):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    words = ("study", "run", study_file, "--out", tmp_path / "out", "--processes", 1)
+    left = set()
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        process = start_lenet(*words, env={**os.environ, "TMPDIR": str(temporary)})
+        while not (there := set(temporary.glob("lenet-study-*/*/run"))) - left:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.005)
+        assert not there & left, "what was left is gone before the first run"
+        process.send_signal(number)
+        process.communicate(timeout=60)
+        left = there
+    assert not list(temporary.iterdir())
 
 
 @pytest.mark.soak

@@ -1,4 +1,4 @@
-"""LeNet, finished: trained in seconds, proven, explained, shipped.
+"""LeNet: train it, look into it, and use it on pictures; the public names.
 
     model = lenet.train(epochs=10)          # the note's network on Fashion-MNIST
     model.predict("picture.png")            # what it shows, and how sure that is
@@ -28,11 +28,13 @@ if TYPE_CHECKING:
         InputError,
         InterruptedRunError,
         LenetError,
+        MachineError,
         MissingExtraError,
         PartialError,
         RecipeError,
         RunError,
         SpecError,
+        StoppedError,
         StudyError,
         UsageError,
     )
@@ -52,8 +54,8 @@ _HOMES = {
     "lenet.errors": (
         "CheckpointError", "DataError", "DataNotFoundError", "DigestError", "DivergenceError",
         "DownloadError", "EngineError", "FormatError", "InputError", "InterruptedRunError",
-        "LenetError", "MissingExtraError", "PartialError", "RecipeError", "RunError", "SpecError",
-        "StudyError", "UsageError",
+        "LenetError", "MachineError", "MissingExtraError", "PartialError", "RecipeError",
+        "RunError", "SpecError", "StoppedError", "StudyError", "UsageError",
     ),
     "lenet.estimator": ("LeNetClassifier",),
     "lenet.model": ("Model", "load", "resume", "train"),
@@ -85,6 +87,7 @@ __all__ = [
     "InterruptedRunError",
     "LeNetClassifier",
     "LenetError",
+    "MachineError",
     "MissingExtraError",
     "Model",
     "PartialError",
@@ -96,6 +99,7 @@ __all__ = [
     "RunError",
     "Spec",
     "SpecError",
+    "StoppedError",
     "StudyError",
     "UsageError",
     "__version__",

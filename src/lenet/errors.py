@@ -16,9 +16,11 @@
     │   └── FormatError
     ├── RunError                  exit 6   a run's folder that cannot be used
     │   └── CheckpointError
-    └── EngineError               exit 7   an engine or device that is not available
+    ├── EngineError               exit 7   an engine or device that is not available
+    └── MachineError              exit 8   no memory, no room on a disk, no stream to write to
 
-    InterruptedRunError           exit 130 or 143; a KeyboardInterrupt
+    StoppedError                  exit 128 + the signal's number; a KeyboardInterrupt
+    └── InterruptedRunError       the same, after the checkpoint of a training was written
 
 A message names the value, the place and the cure.  The command line prints it without a traceback
 and exits with `exit_code`; exit 1 without a `LenetError` is a bug in lenet.
@@ -120,8 +122,14 @@ class EngineError(LenetError):
     exit_code = 7
 
 
-class InterruptedRunError(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM stopped a run after its checkpoint was written.
+class MachineError(LenetError):
+    """The machine cannot give what the work needs: memory, room on a disk, a stream."""
+
+    exit_code = 8
+
+
+class StoppedError(KeyboardInterrupt):
+    """A signal ended the work: Ctrl-C, SIGTERM or SIGHUP.
 
     No `Exception`, so that it also ends a sweep that goes on after errors.
     """
@@ -131,3 +139,7 @@ class InterruptedRunError(KeyboardInterrupt):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+class InterruptedRunError(StoppedError):
+    """A signal stopped a run after its checkpoint was written."""

@@ -1,78 +1,76 @@
 """The command line: flags to one call, and the words that a command prints, each beside it.
 
-It may know every room; it is the only one that knows the command-line library.  Heavy modules load
-inside the commands, so that a command loads what it needs alone.
+Kept here: a file for the commands that belong together.  It may know every room; it is the only
+one that knows the command-line library.  Heavy modules load inside the commands, so that a command
+loads what it needs alone.
 """
 
 from __future__ import annotations
 
 import sys
-import warnings
-from typing import Annotated, Any
 
-import typer
-
-from lenet.cli import data, machine, prediction, runs, study, training
-from lenet.cli.printing import say
-from lenet.errors import InterruptedRunError, LenetError, UsageError
-from lenet.system.version import VERSION
-
-FlagError: Any = typer.BadParameter.__mro__[2]
-"""Base of what the command-line library says of flags; it has no public name of its own."""
-
-app = typer.Typer(
-    name="lenet",
-    help="LeNet: train it, see it, use it.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
-app.add_typer(data.app, name="data")
-app.add_typer(study.app, name="study")
-for command in (
-    training.train,
-    prediction.predict,
-    runs.evaluate,
-    runs.explain,
-    runs.report,
-    machine.models,
-    machine.doctor,
-):
-    app.command()(command)
-app.command("runs")(runs.list_all)
-app.command("lr-find")(training.lr_find)
-
-
-@app.callback(invoke_without_command=True)
-def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-) -> None:
-    if not debug:
-        warnings.showwarning = _show_warning
-    if version:
-        say(f"lenet {VERSION}")
-        raise typer.Exit
-
-
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"lenet: warning: {message}", file=sys.stderr)
+from lenet.errors import LenetError, MachineError, StoppedError, UsageError
+from lenet.system import streams
+from lenet.system.signals import Ending, describe
 
 
 def main() -> None:
-    """Entry point: what a user can mend becomes one line on stderr and an exit code."""
+    """Entry point: an error that the user can act on is one line on stderr, and its exit code.
+
+    Streams and signals come first: a command may be stopped while its modules are loaded.
+    """
+    ending = Ending()
     try:
-        code = app(prog_name="lenet", standalone_mode=False)
-    except (LenetError, InterruptedRunError) as error:
-        if "--debug" in sys.argv[1:]:
-            raise
-        sys.exit(_fail(str(error), error.exit_code))
-    except FlagError as error:
-        message = error.format_message().replace("Value error, ", "")
-        # Without a command there is help on the screen, and nothing more to say.
-        sys.exit(_fail(message, UsageError.exit_code) if message else UsageError.exit_code)
+        streams.open_streams()
+        ending.begin()
+        code = _run()
+    except StoppedError as error:
+        code = _fail(error, error.exit_code)
+    if code == 130 and ending.number is not None:  # the library's way to hear of a signal
+        code = _fail(describe(ending.number), 128 + ending.number)
+    lost = streams.lost_output()
+    if lost is not None and not code:
+        code = _fail(
+            f"the work is done, but the standard output cannot be written: {lost.strerror}",
+            MachineError.exit_code,
+        )
     sys.exit(code)
 
 
-def _fail(message: str, code: int) -> int:
-    print(f"lenet: error: {message}", file=sys.stderr)
+def _run() -> int:
+    """The command that the arguments name; its exit code."""
+    from lenet.cli.application import FlagError, InterruptedCommand, app
+
+    try:
+        return app(prog_name="lenet", standalone_mode=False) or 0
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except FlagError as error:
+        # Without a command there is help on the screen, and nothing more to say.
+        message = error.format_message()
+        return _fail(message, UsageError.exit_code) if message else UsageError.exit_code
+    except InterruptedCommand as interrupted:
+        stopped = interrupted.__cause__
+        if not isinstance(stopped, StoppedError):
+            raise
+        return _fail(stopped, stopped.exit_code)
+    except LenetError as error:
+        return _fail(error, error.exit_code)
+    except MemoryError as error:
+        return _fail(
+            f"there is not enough memory for this ({str(error) or 'no more is said'})",
+            MachineError.exit_code,
+        )
+    except OSError as error:
+        place = "" if error.filename is None else f"{error.filename}: "
+        return _fail(f"{place}{error.strerror or error}", MachineError.exit_code)
+
+
+def _fail(reason: object, code: int) -> int:
+    """Say why the command ends; with `--debug` also where."""
+    if "--debug" in sys.argv[1:]:
+        import traceback
+
+        traceback.print_exc()
+    print(f"lenet: error: {streams.printable(str(reason))}", file=sys.stderr, flush=True)
     return code

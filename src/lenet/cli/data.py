@@ -1,4 +1,4 @@
-"""Commands about data sets."""
+"""Commands about data sets: `data list`, `get`, `verify`, `show`, `export`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands about lenet and this machine."""
+"""Commands about lenet and this machine: `models`, `doctor`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that says what pictures show."""
+"""The command that says what pictures show: `predict`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
@@ -20,6 +20,7 @@ from lenet.cli.options import (
     find_run_folder,
 )
 from lenet.cli.printing import remark, say, table
+from lenet.cli.stopping import stopping
 from lenet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,7 +82,11 @@ def predict(
     if stages:
         say(_draw_stages(folder, paths, out, checkpoint))
         return
-    with bulk.PredictionProgress(quiet) as progress:
+    kept = "what is done is kept, and the same command goes on"
+    with (
+        stopping("no answer was printed" if out is None else kept),
+        bulk.PredictionProgress(quiet) as progress,
+    ):
         options: dict[str, Any] = {
             "top": top,
             "which": checkpoint,
@@ -91,7 +96,7 @@ def predict(
             "shard_rows": shard_rows,
             "progress": progress,
         }
-        inputs = bulk.Inputs(paths, sys.stdin.buffer)
+        inputs = bulk.Inputs(paths, _standard_input())
         if out is None:
             found = _print_answers(folder, inputs, form or FormatName.table, options)
         else:
@@ -102,16 +107,31 @@ def predict(
 
 
 def _draw_stages(run: Path, paths: list[str], out: Path | None, which: str | None) -> str:
-    from lenet.prediction.stages import follow_picture
+    from lenet.prediction.stages import check_target, follow_picture
     from lenet.show.figures import draw_preparation
 
     if len(paths) > 1:
         raise UsageError(f"--stages draws one picture, not {len(paths)}; name one")
-    is_stdin = paths[0] == "-"
-    found = follow_picture(run, sys.stdin.buffer.read() if is_stdin else paths[0], which=which)
+    if out is not None:
+        check_target(out, paths[0])
+    found = follow_picture(run, _read_picture(paths[0]), which=which)
     target = out or run / f"stages-{Path(found.name).stem}.png"
     draw_preparation(found, target)
     return _preparation(found, target)
+
+
+def _standard_input() -> BinaryIO | None:
+    """None where it is closed."""
+    return None if sys.stdin is None else sys.stdin.buffer
+
+
+def _read_picture(path: str) -> str | bytes:
+    if path != "-":
+        return path
+    stream = _standard_input()
+    if stream is None:
+        raise UsageError("-: the standard input is closed; name a picture, or give it one")
+    return stream.read()
 
 
 def _print_answers(
@@ -130,11 +150,11 @@ def _print_answers(
             return few
     with bulk.predict_aside(run, inputs, kind=kind, **options) as (outcome, folder):
         if form is FormatName.table:
-            say(_answers(folder.rows(), folder.problems()))
+            say(_answers(folder.rows(partly=True), folder.problems()))
         else:
-            folder.join(sys.stdout.buffer)
+            folder.join(sys.stdout.buffer, partly=True)
             for name, reason in folder.problems():
-                remark(f"{name}: {reason}")
+                remark(visible(f"{name}: {reason}"))
     return outcome
 
 
@@ -153,7 +173,7 @@ def _print_few(few: Few, form: FormatName, kind: str, top: int) -> None:
     sys.stdout.buffer.write(formats.encode(few.answers, top, kind))
     sys.stdout.buffer.flush()
     for name, reason in few.problems:
-        remark(f"{formats.shown(name)}: {reason}")
+        remark(visible(f"{formats.shown(name)}: {reason}"))
 
 
 def _answers(rows: Iterable[Mapping[str, Any]], problems: Iterable[tuple[str, str]]) -> str:
@@ -165,14 +185,22 @@ def _answers(rows: Iterable[Mapping[str, Any]], problems: Iterable[tuple[str, st
         shown = [[_cell(name, row[name]) for name in names] for row in found[:MOST_SHOWN]]
         right = "".join("r" if "probability" in name else " " for name in names)
         lines.append(table(names, shown, right))
-    lines += [f"{name}: {reason}" for name, reason in bad[:MOST_SHOWN]]
+    lines += [visible(f"{name}: {reason}") for name, reason in bad[:MOST_SHOWN]]
     if len(found) > MOST_SHOWN or len(bad) > MOST_SHOWN:
         lines.append(f"... and more than {MOST_SHOWN}; for all of them: --format csv, or --out")
     return "\n".join(lines)
 
 
 def _cell(name: str, value: Any) -> str:
-    return f"{value:.4f}" if "probability" in name else str(value).replace("\n", " ")
+    return f"{value:.4f}" if "probability" in name else visible(str(value))
+
+
+def visible(text: str) -> str:
+    r"""Text for a screen: a line feed is a space, another control character is written `\xNN`."""
+    return "".join(
+        letter if letter.isprintable() else " " if letter == "\n" else ascii(letter)[1:-1]
+        for letter in text
+    )
 
 
 def _preparation(found: Preparation, picture: Path) -> str:

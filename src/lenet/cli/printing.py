@@ -1,26 +1,30 @@
-"""How a command speaks: text to stdout, tables as columns."""
+"""Text on stdout, remarks on stderr, tables as columns."""
 
 from __future__ import annotations
 
 import io
-import os
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Any
+
+from lenet.system.streams import printable
 
 WIDTH = 160
 
 
 def say(text: str) -> None:
-    """Print to stdout; a reader that has closed the pipe has seen enough."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Print to stdout; control characters in names are escaped."""
+    print(printable(text), flush=True)
 
 
 def remark(text: str) -> None:
     """Print to stderr, for what is said beside the answer."""
-    print(f"lenet: {text}", file=sys.stderr, flush=True)
+    print(f"lenet: {printable(text)}", file=sys.stderr, flush=True)
+
+
+def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning as a remark, without the place in the code."""
+    remark(f"warning: {message}")
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Commands that ask something of trained runs."""
+"""Commands that ask something of trained runs: `evaluate`, `explain`, `report`, `runs`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from lenet.cli.options import (
     complete_run,
     find_run_folder,
 )
-from lenet.cli.printing import say, table
+from lenet.cli.printing import say, show_warning, table
+from lenet.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from lenet.prediction.evaluation import Result
@@ -33,6 +34,9 @@ WIDEST_MATRIX = 25
 """Classes whose confusion matrix is printed; of more, the most frequent confusions are."""
 
 MOST_CONFUSIONS = 20
+
+LONGEST_PART = 60
+"""Letters of a name that become part of a file's name."""
 
 
 def evaluate(
@@ -71,17 +75,29 @@ def evaluate(
         by_position=by_position,
     )
     say(_evaluation(result))
-    target = picture or folder / f"confusion-{result.data}-{split}.png"
-    _draw_confusion(result, folder.name, target)
-    say(f"\npicture: {target}")
+    _draw_confusion(result, folder, picture)
     evaluation.check_inputs(result)
 
 
-def _draw_confusion(result: Result, name: str, target: Path) -> None:
+def _draw_confusion(result: Result, folder: Path, picture: Path | None) -> None:
+    """Draw it; a run's folder that nobody may write in is no reason to fail."""
     from lenet.show.figures import draw_confusion
 
-    title = f"{name}: {result.data}, {result.split} split"
-    draw_confusion(result.evaluation.confusion, result.class_names, title, target)
+    target = picture or folder / f"confusion-{_file_name(result.data)}-{result.split}.png"
+    title = f"{folder.name}: {result.data}, {result.split} split"
+    try:
+        draw_confusion(result.evaluation.confusion, result.class_names, title, target)
+    except UsageError as error:
+        if picture is not None:
+            raise
+        show_warning(f"{error}; or name one with --picture")
+    else:
+        say(f"\npicture: {target}")
+
+
+def _file_name(name: str) -> str:
+    """`name` as part of a file's name, cut to what file systems take."""
+    return name.replace("/", "-").replace("\0", "")[:LONGEST_PART]
 
 
 def report(
@@ -120,9 +136,10 @@ def explain(
     folder = find_run_folder(run)
     found = explain_run(folder, picture, data_dir=data_dir, which=checkpoint)
     name = Path(picture.replace(":", "-")).stem
-    target = out or folder / f"explain-{name}.png"
+    target = out or folder / f"explain-{_file_name(name)}.png"
+    say(_decision(found))
     draw_decision(found, target)
-    say(_decision(found, target))
+    say(f"\npicture: {target}")
 
 
 def list_all(
@@ -141,7 +158,11 @@ def list_all(
 
 
 def _run_row(run: Run) -> list[str]:
-    facts, epochs = run.receipt(), run.epochs()
+    try:
+        facts, epochs = run.receipt(), run.epochs()
+    except RunError as error:
+        show_warning(str(error))
+        return [run.name, "damaged", *"-----", ""]
     last = epochs[-1] if epochs else {}
     scores = (last.get(name) for name in ("train_loss", "validation_accuracy", "test_accuracy"))
     started = facts["sessions"][-1]["started"] if facts["sessions"] else ""
@@ -208,8 +229,8 @@ def _fraction(value: float) -> str:
     return "-" if value != value else f"{value:.3f}"
 
 
-def _decision(found: Explanation, picture: Path, most: int = 5) -> str:
-    """The likeliest classes of one picture, then where the figure is."""
+def _decision(found: Explanation, most: int = 5) -> str:
+    """The likeliest classes of one picture."""
     order = found.probabilities.argsort()[::-1][:most]
     rows = [
         [
@@ -220,4 +241,4 @@ def _decision(found: Explanation, picture: Path, most: int = 5) -> str:
         for index in order
     ]
     answers = table(["class", "probability", "logit"], rows, " rr")
-    return f"{found.title}\n\n{answers}\n\npicture: {picture}"
+    return f"{found.title}\n\n{answers}"

@@ -1,4 +1,4 @@
-"""Commands about studies."""
+"""Commands about studies: `study list`, `run`, `status`, `report`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from lenet.cli.options import DataDir, complete_study
 from lenet.cli.printing import say, table
+from lenet.cli.stopping import stopping
 
 if TYPE_CHECKING:
     from lenet.studies import StudyFolder
@@ -51,7 +52,10 @@ def run(
 
     found = studies.find(study, seeds)
     folder = studies.StudyFolder(out or Path("studies") / found.name)
-    with studies.StudyProgress(found, folder, quiet) as progress:
+    with (
+        stopping("finished runs are kept, and the same command goes on"),
+        studies.StudyProgress(found, folder, quiet) as progress,
+    ):
         studies.run_study(
             found,
             folder.path,
@@ -94,11 +98,13 @@ def _status(folder: StudyFolder) -> str:
     """How many runs are done, and why some failed."""
     study = folder.study()
     missing, failures = folder.missing(study), folder.failures()
-    total = sum(1 for _ in study.tasks())
+    total, damaged = sum(1 for _ in study.tasks()), folder.damaged(study)
     lines = [f"{study.title}: {total - len(missing)} of {total} runs are done"]
     for task in missing:
         if task.key in failures:
             lines.append(f"failed: {task.describe()}: {failures[task.key]}")
+    if damaged:
+        lines.append(f"damaged, and done again by the next lenet study run: {len(damaged)} runs")
     return "\n".join(lines)
 
 

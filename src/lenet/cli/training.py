@@ -1,4 +1,4 @@
-"""Commands that train."""
+"""Commands that train: `train`, `lr-find`."""
 
 from __future__ import annotations
 
@@ -128,13 +128,14 @@ def train(
         "progress": display.download,
     }
     reading = Reading(size, channels, resize, split_seed)
-    if resume is not None:
-        _refuse_with_resume(changes, recipe, out, reading != Reading())
-        run = session.resume(find_run_folder(resume), **options)
-    else:
-        base = Recipe.read(recipe) if recipe else Recipe()
-        base = base.with_changes(changes, "flags")
-        run = session.train(model, data, base, out=out, reading=reading, **options)
+    with display:
+        if resume is not None:
+            _refuse_with_resume(changes, recipe, out, reading != Reading())
+            run = session.resume(find_run_folder(resume), **options)
+        else:
+            base = Recipe.read(recipe) if recipe else Recipe()
+            base = base.with_changes(changes, "flags")
+            run = session.train(model, data, base, out=out, reading=reading, **options)
     say(_summary(run))
     session.check_inputs(run)
 
@@ -200,10 +201,10 @@ def _summary(run: Run) -> str:
     return "\n".join(
         [
             *own,
-            describe_row(epochs[-1]),
+            describe_row(epochs[-1]) if epochs else "no epoch was trained",
             f"{speed:.1f} examples/sec on {where}",
             f"run: {run.path}",
-            f"picture: {run.curves_path}",
+            *([f"picture: {run.curves_path}"] if run.curves_path.is_file() else []),
         ]
     )
 
@@ -212,7 +213,7 @@ def _own_data(facts: dict[str, Any]) -> str:
     """What a run was trained on, in one line."""
     survey = facts["survey"]
     counts = survey["counts"]
-    sizes = [sum(classes) for classes in zip(*counts.values(), strict=True)]
+    sizes = [sum(classes) for classes in zip(*counts.values(), strict=False)] or [0]
     each = f"{min(sizes):,}" + (f" to {max(sizes):,}" if min(sizes) < max(sizes) else "")
     splits = ", ".join(f"{sum(classes):,} {name}" for name, classes in counts.items())
     return f"{facts['name']}: {len(sizes)} classes of {each} images; {splits}; {survey['prepared']}"

@@ -1,4 +1,4 @@
-"""Who is told how far a download or the reading of own data is."""
+"""The protocol by which a download or the reading of own data says how far it is."""
 
 from __future__ import annotations
 

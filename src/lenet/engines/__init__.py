@@ -1,4 +1,8 @@
-"""Engines: which there are, and which one a run gets."""
+"""Engines, which step and give logits: which there are, and which one a run gets.
+
+Kept here: what an engine is (`base`), the compiled one (`native`) and PyTorch's (`eager`).  It may
+know networks and recipes; it knows no data set and no run.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import ctypes
 import importlib.util
 import platform
 import warnings
+from pathlib import Path
 
 from lenet.engines import native
 from lenet.engines.base import Engine, Weights
@@ -15,6 +20,9 @@ from lenet.network import Spec
 from lenet.recipe import Recipe
 
 ENGINES = ("native", "eager")
+AMD_DRIVER = Path("/dev/kfd")
+"""Where Linux offers the compute cores of AMD's GPUs; their library comes with PyTorch."""
+
 TORCH_CURE = "install it with: pip install 'lenet[torch]'"
 
 
@@ -117,6 +125,10 @@ def _may_have_gpu() -> bool:
     """False only where no GPU driver is; importing PyTorch to ask takes seconds."""
     if platform.system() == "Darwin":
         return platform.machine() == "arm64"
+    return AMD_DRIVER.exists() or _has_nvidia_gpu()
+
+
+def _has_nvidia_gpu() -> bool:
     try:
         cuda = ctypes.CDLL("nvcuda.dll" if platform.system() == "Windows" else "libcuda.so.1")
     except OSError:

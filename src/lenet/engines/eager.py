@@ -1,4 +1,4 @@
-"""PyTorch: the reference that every fast path must equal, and the way to a GPU."""
+"""The PyTorch engine: the reference that the compiled one must equal, and the way to a GPU."""
 
 from __future__ import annotations
 

@@ -1,30 +1,21 @@
-"""The compiled CPU engine: LeNet at the speed of the processor, without a framework."""
+"""The compiled CPU engine: the kernels in `native/` behind the protocol of `base`."""
 
 from __future__ import annotations
 
 import importlib
 import os
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lenet.engines.base import EngineState, StepMetrics, Weights
 from lenet.errors import EngineError
-from lenet.network import Layer, Spec
+from lenet.network import Spec
 from lenet.network.initialiser import connection_masks
 from lenet.recipe import Recipe
 from lenet.system.machine import cores
-
-KINDS = {"convolution": 0, "average": 1, "max": 2, "dense": 3}
-ACTIVATIONS = {
-    "identity": 0, "relu": 1, "leaky_relu": 2, "sigmoid": 3, "tanh": 4, "scaled_tanh": 5,
-}  # fmt: skip
-"""By a layer's operation and activation the numbers of `lenet::Kind` and `lenet::Activation` in
-native/network.hpp."""
-
-MAXIMUM_LAYERS, MAXIMUM_SIZE, MAXIMUM_PARAMETERS, MAXIMUM_OUTPUTS = 32, 64, 1 << 26, 1 << 16
-"""Far beyond any LeNet; the compiled part counts in 32 bits and asks for its memory at once."""
 
 NO_LABELS = np.zeros(0, np.int64)
 
@@ -34,6 +25,16 @@ CURES = (
     "install a C++ compiler (on Debian and Ubuntu: apt install g++) and install lenet again, or "
     "pip install 'lenet[torch]' and use --engine eager"
 )
+COMPILER_CURES = (
+    "install lenet again with another compiler (GCC 11 or Clang 14 at least; CXX names it), or "
+    "pip install 'lenet[torch]' and use --engine eager"
+)
+
+FAILURE = Path(__file__).with_name("native_failure.txt")
+"""What the compiler said, where an install went on without the compiled part."""
+
+REFUSALS = (ValueError, TypeError, RuntimeError, OverflowError, MemoryError)
+"""What the compiled part and NumPy raise for arguments that cannot be used."""
 
 
 def missing_reason() -> str | None:
@@ -111,14 +112,19 @@ class NativeEngine:
                 epsilon=recipe.epsilon,
                 label_smoothing=recipe.label_smoothing,
             )
-        except (ValueError, RuntimeError) as error:
-            raise EngineError(
-                f"the native engine cannot run {self._spec.name} on {threads} threads: {error}; "
-                f"{EAGER_CURE}"
-            ) from error
+        except REFUSALS as error:
+            what = f"{self._spec.name} with {self._spec.parameters:,} parameters"
+            _refuse(
+                error,
+                f"the native engine cannot run {self._spec.name} on {threads} threads",
+                f"1 to {self._native.maximum_threads} threads are possible; {EAGER_CURE}",
+                f"{what} on {threads} threads",
+                "use fewer threads or a smaller network",
+            )
 
     def place(self, images: NDArray[np.uint8], labels: NDArray[np.int64] | None = None) -> Any:
         """See `Engine.place`; the images stay where they are and are read as uint8."""
+        images = np.asarray(images)
         if images.dtype != np.uint8 or images.shape[1:] != self._spec.input_shape:
             raise EngineError(
                 f"images are {images.dtype} {images.shape}; the network {self._spec.name} reads "
@@ -130,15 +136,21 @@ class NativeEngine:
                 NO_LABELS if labels is None else _whole_numbers(labels),
                 self._spec.classes,
             )
-        except (ValueError, TypeError) as error:
-            raise EngineError(f"these labels cannot be used: {error}") from error
+        except REFUSALS as error:
+            _refuse(
+                error,
+                "these labels cannot be used",
+                "labels are int64 (n,)",
+                f"a copy of {len(images):,} images",
+                "place fewer at a time",
+            )
 
     def step(self, placed: Any, indices: NDArray[np.int64], learning_rate: float) -> None:
-        """See `Engine.step`; a wrong index is refused before anything is touched."""
+        """See `Engine.step`; what is refused changes nothing, and the engine can go on."""
         try:
             loss, misses = self._engine.step(placed, np.ascontiguousarray(indices), learning_rate)
-        except (ValueError, TypeError) as error:
-            raise EngineError(f"this step cannot be taken: {error}") from error
+        except REFUSALS as error:
+            _refuse_batch(error, "this step cannot be taken", indices)
         self._steps.append((loss, misses, len(indices)))
 
     def step_metrics(self) -> StepMetrics:
@@ -151,21 +163,36 @@ class NativeEngine:
 
     def logits(self, placed: Any) -> NDArray[np.float32]:
         """See `Engine.logits`; up to four images go one by one, for their latency."""
-        logits: NDArray[np.float32] = self._engine.logits(placed)
+        try:
+            logits: NDArray[np.float32] = self._engine.logits(placed)
+        except REFUSALS as error:
+            _refuse_images(error, "logits", placed)
         return logits
 
     def activations(self, placed: Any) -> dict[str, NDArray[np.float32]]:
         """See `Engine.activations`."""
-        outputs = self._engine.activations(placed)
+        try:
+            outputs = self._engine.activations(placed)
+        except REFUSALS as error:
+            _refuse_images(error, "activations", placed)
         return {layer.name: array for layer, array in zip(self._spec.layers, outputs, strict=True)}
 
     def gradient(self, placed: Any, indices: NDArray[np.int64]) -> tuple[float, Weights]:
         """See `Engine.gradient`."""
-        loss, _, gradient = self._engine.gradient(placed, indices)
-        return loss, self._unflatten(gradient)
+        try:
+            loss, _, gradient = self._engine.gradient(placed, np.ascontiguousarray(indices))
+            return loss, self._unflatten(gradient)
+        except REFUSALS as error:
+            _refuse_batch(error, "this gradient cannot be computed", indices)
 
     def state(self) -> EngineState:
         """See `Engine.state`."""
+        try:
+            return self._copy_state()
+        except REFUSALS as error:
+            self._refuse_state(error, "the state cannot be copied")
+
+    def _copy_state(self) -> EngineState:
         parameters, first, second, updates = self._engine.state()
         optimizer: Weights = {}
         if updates and (self._adamw or self._momentum):
@@ -176,21 +203,34 @@ class NativeEngine:
         return EngineState(self._unflatten(parameters), optimizer, updates)
 
     def restore(self, state: EngineState) -> None:
-        """See `Engine.restore`."""
+        """See `Engine.restore`; a state that does not fit is refused before anything is touched."""
+        try:
+            first = self._slot(state, "mean" if self._adamw else "momentum")
+            second = self._slot(state, "square") if self._adamw else np.zeros(0, np.float32)
+            self._engine.restore(self._flatten(state.weights), first, second, state.updates)
+        except REFUSALS as error:
+            self._refuse_state(error, "this state cannot be restored")
         self._steps = []
-        first = self._slot(state, "mean" if self._adamw else "momentum")
-        second = self._slot(state, "square") if self._adamw else np.zeros(0, np.float32)
-        self._engine.restore(self._flatten(state.weights), first, second, state.updates)
+
+    def _refuse_state(self, error: Exception, place: str) -> NoReturn:
+        expected = "a state has float32 arrays and a whole number of updates, at least 0"
+        what = f"a copy of {self._spec.parameters:,} parameters and their slots"
+        _refuse(error, place, expected, what, "end what else is running")
 
     def _slot(self, state: EngineState, slot: str) -> NDArray[np.float32]:
-        named = {name: state.optimizer.get(f"{slot}/{name}") for name in self._shapes}
         zeros = {name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()}
         return self._flatten(
-            {name: zeros[name] if array is None else array for name, array in named.items()}
+            {name: state.optimizer.get(f"{slot}/{name}", zeros[name]) for name in self._shapes}
         )
 
     def _flatten(self, weights: Weights) -> NDArray[np.float32]:
-        return np.concatenate([weights[name].ravel() for name in self._shapes]).astype(np.float32)
+        for name, shape in self._shapes.items():
+            if name not in weights:
+                raise ValueError(f"{name} is missing")
+            if np.shape(weights[name]) != shape:
+                raise ValueError(f"{name} is {np.shape(weights[name])}, not {shape}")
+        arrays = [np.asarray(weights[name], np.float32).ravel() for name in self._shapes]
+        return np.concatenate(arrays)
 
     def _unflatten(self, values: NDArray[np.float32]) -> Weights:
         named, start = {}, 0
@@ -207,38 +247,47 @@ def build_network(spec: Spec) -> Any:
     Raises:
         EngineError: naming the layer that it cannot do.
     """
-    seen_dense = False
-    for layer, counts in zip(spec.layers, spec.counts(), strict=True):
-        place = f"the native engine cannot do layer {layer.name}"
-        is_dense = layer.operation == "dense"
-        if layer.operation not in KINDS:
-            raise EngineError(f"{place}: it has no kernel for it; {EAGER_CURE}")
-        if seen_dense and not is_dense:
-            raise EngineError(f"{place}: it comes after a dense layer; {EAGER_CURE}")
-        fits = max(counts.output_shape) <= MAXIMUM_OUTPUTS and layer.window <= MAXIMUM_SIZE
-        if not fits or counts.parameters > MAXIMUM_PARAMETERS:
-            raise EngineError(f"{place}: it is too large; {EAGER_CURE}")
-        seen_dense = is_dense
-    if len(spec.layers) > MAXIMUM_LAYERS:
-        raise EngineError(f"the native engine does {MAXIMUM_LAYERS} layers at most; {EAGER_CURE}")
-    return _load().build_network(
-        spec.channels,
-        spec.height,
-        spec.width,
-        spec.pixel_scale,
-        spec.pixel_shift,
-        [_row(layer) for layer in spec.layers],
-    )
+    rows = [
+        (layer.name, layer.operation, layer.activation, layer.window, layer.padding, layer.outputs)
+        for layer in spec.layers
+    ]
+    numbers = (spec.channels, spec.height, spec.width, spec.pixel_scale, spec.pixel_shift)
+    try:
+        return _load().build_network(*numbers, rows)
+    except REFUSALS as error:
+        raise EngineError(f"the native engine cannot do {error}; {EAGER_CURE}") from error
+
+
+def _refuse(error: Exception, place: str, expected: str, what: str, cure: str) -> NoReturn:
+    """Raise `EngineError` for what the compiled part or NumPy raised.
+
+    `expected` says which arguments are possible, and `what` is too large where memory ended.
+    """
+    if isinstance(error, MemoryError):
+        message = f"{place}: {what} needs more memory than there is; {cure}"
+    elif "incompatible function arguments" in str(error):
+        message = f"{place}: {expected}"
+    else:
+        message = f"{place}: {error}; {expected}"
+    raise EngineError(message) from error
+
+
+def _refuse_batch(error: Exception, place: str, indices: Any) -> NoReturn:
+    kind, shape = getattr(indices, "dtype", type(indices).__name__), getattr(indices, "shape", "")
+    expected = f"it takes int64 (n,) indices into placed images, and got {kind} {shape}".rstrip()
+    what = f"a batch of {getattr(indices, 'size', 0):,} images"
+    _refuse(error, place, expected, what, "use a smaller one")
+
+
+def _refuse_images(error: Exception, answer: str, placed: Any) -> NoReturn:
+    count = len(placed) if hasattr(placed, "__len__") else 0
+    expected = "what is given must be images that an engine of this network's shapes has placed"
+    what = f"{answer} of {count:,} images"
+    _refuse(error, f"{answer} cannot be computed", expected, what, "place fewer at a time")
 
 
 def _whole_numbers(labels: NDArray[Any]) -> NDArray[np.int64]:
     return np.ascontiguousarray(labels).astype(np.int64, casting="safe", copy=False)
-
-
-def _row(layer: Layer) -> tuple[int, int, int, int, int]:
-    """Kind, activation, size, padding and outputs."""
-    kind, activation = KINDS[layer.operation], ACTIVATIONS[layer.activation]
-    return kind, activation, layer.window, layer.padding, layer.outputs
 
 
 def _mask(spec: Spec) -> NDArray[np.float32]:
@@ -256,4 +305,17 @@ def _load() -> Any:
     try:
         return importlib.import_module("lenet.engines._native")
     except ImportError as error:
-        raise EngineError(f"engine 'native' is not built ({error}); {CURES}") from error
+        raise EngineError(_missing(error)) from error
+
+
+def _missing(error: ImportError) -> str:
+    """Why there is no compiled part: the compiler's own words, where the install kept them."""
+    try:
+        compiler, *lines = FAILURE.read_text(encoding="utf-8", errors="replace").splitlines()
+    except (OSError, ValueError):
+        return f"engine 'native' is not built ({error}); {CURES}"
+    said = next((line for line in lines if "error" in line), "")
+    return (
+        f"engine 'native' is not built, for {compiler}: {said.strip()} (all of it: {FAILURE}); "
+        f"{COMPILER_CURES}"
+    )

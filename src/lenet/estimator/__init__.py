@@ -1,7 +1,8 @@
-"""scikit-learn's face of lenet.
+"""LeNet as a scikit-learn classifier: `LeNetClassifier`.
 
-It may know everything from training down; it is the only room that knows scikit-learn, which comes
-with the extra `sklearn`.
+Kept here: features as pictures, rows with weights, and the network that is fitted to them.  It may
+know everything from training down; it is the only room that knows scikit-learn, which comes with
+the extra `sklearn`.
 
     classifier = LeNetClassifier().fit(images, labels)
     classifier.predict(images)

@@ -1,6 +1,7 @@
 """Networks as data: layers, specs, the zoo of named ones, and their initial weights.
 
-It may know recipes, for the initialiser; it knows no engine and no data set.
+Kept here: what follows from a network alone, as shapes and counts.  It may know recipes, for the
+initialiser; it knows no engine and no data set.
 """
 
 from lenet.network.layers import Convolution, Dense, Layer, LayerCounts, Pooling, Shape

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Protocol, final
 
 from lenet.errors import SpecError
+from lenet.system.facts import build
 
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "sigmoid", "tanh", "scaled_tanh")
 POOLINGS = ("average", "max")
@@ -263,9 +264,7 @@ def from_dict(values: Mapping[str, Any]) -> Layer:
     name = fields.pop("type")
     if name not in _TYPES:
         raise SpecError(f"layer type {name!r} is not one of {', '.join(_TYPES)}")
-    if fields.get("connections") is not None:
-        fields["connections"] = tuple(tuple(row) for row in fields["connections"])
-    return _TYPES[name](**fields)
+    return build(_TYPES[name], fields, f"layer {fields.get('name')!r:.60}")
 
 
 def _check_units(layer: Convolution | Dense) -> None:

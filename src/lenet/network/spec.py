@@ -10,6 +10,7 @@ from typing import Any, final
 from lenet.errors import SpecError
 from lenet.network import layers
 from lenet.network.layers import Layer, LayerCounts, Shape
+from lenet.system.facts import as_type
 
 
 @final
@@ -113,10 +114,17 @@ class Spec:
         """
         try:
             rows = tuple(layers.from_dict(layer) for layer in values["layers"])
-            rest = {key: value for key, value in values.items() if key != "layers"}
+            rest = {
+                key: as_type(_HEAD.get(key, object), value, key)
+                for key, value in values.items()
+                if key != "layers"
+            }
             return cls(layers=rows, **rest)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise SpecError(f"not the description of a network: {error}") from error
 
 
-_HEAD = ("name", "channels", "height", "width", "pixel_scale", "pixel_shift")
+_HEAD = {
+    "name": str, "channels": int, "height": int, "width": int,
+    "pixel_scale": float, "pixel_shift": float,
+}  # fmt: skip

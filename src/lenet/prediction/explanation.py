@@ -15,6 +15,7 @@ from lenet.errors import UsageError
 from lenet.network import Spec
 from lenet.prediction.evaluation import choose_split, load_data, open_network
 from lenet.prediction.metrics import log_probabilities
+from lenet.prediction.reading import read_regular
 from lenet.runs.checkpoint import Checkpoint
 from lenet.runs.run import open_run
 
@@ -99,7 +100,9 @@ def explain_run(
     split, colon, index = str(picture).partition(":")
     if colon and split in ("train", "validation", "test"):
         return explain_example(network, checkpoint, split, index, data_dir)
-    read = read_picture(Path(picture), checkpoint.spec.input_shape, checkpoint.data.convention)
+    content = read_regular(Path(picture), str(picture))
+    shape, convention = checkpoint.spec.input_shape, checkpoint.data.convention
+    read = read_picture(content, shape, convention, str(picture))
     return explain_picture(network, checkpoint, read, Path(picture).name)
 
 
@@ -117,9 +120,11 @@ def explain_example(
         LenetError: as `load_data`.
     """
     chosen = choose_split(load_data(checkpoint, None, data_dir), split, checkpoint)
-    if not (index.isascii() and index.isdigit()) or int(index) >= len(chosen):
+    # A number of thousands of digits is one that Python refuses to read.
+    is_number = index.isascii() and index.isdigit() and len(index) < 20
+    if not is_number or int(index) >= len(chosen):
         raise UsageError(
-            f"{split}:{index}: the {split} split has images 0 to {len(chosen) - 1}; "
+            f"{split}:{index[:60]}: the {split} split has images 0 to {len(chosen) - 1}; "
             "name one of them"
         )
     place = int(index)

@@ -1,4 +1,4 @@
-"""What answers depend on: a network, its class names and the convention of its pictures."""
+"""A network with its class names and the convention of its pictures: all that answers depend on."""
 
 from __future__ import annotations
 

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any, final, get_type_hints
 
 from lenet.errors import RecipeError
+from lenet.system.facts import LARGEST, shown
 
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("constant", "step", "cosine", "one_cycle")
 INITIALISERS = ("xavier_uniform", "lecun_uniform", "kaiming_uniform")
+
+MOST_BYTES = 1 << 20
+"""Of a recipe file, far above any recipe."""
 
 
 @final
@@ -78,17 +82,24 @@ class Recipe:
         """
         try:
             values = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except RecursionError as error:
+            raise RecipeError(f"{place}: not a recipe: it is nested too deep") from error
+        except ValueError as error:  # also a number of more digits than Python reads
             raise RecipeError(f"{place}: not TOML: {error}") from error
         return cls().with_changes(values, place)
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
-        """Read a recipe file; see `from_toml`."""
+        """Read a recipe file, with or without a byte-order mark; see `from_toml`."""
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(f"{path}: cannot read this recipe: {error}") from error
+            with open(path, "rb") as file:
+                content = file.read(MOST_BYTES + 1)
+            text = content.decode("utf-8-sig")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise RecipeError(f"{path}: cannot read this recipe: {reason}") from error
+        if len(content) > MOST_BYTES:
+            raise RecipeError(f"{path}: over {MOST_BYTES} bytes: not a recipe")
         return cls.from_toml(text, str(path))
 
     @classmethod
@@ -102,7 +113,8 @@ class Recipe:
         unknown = sorted(set(changes) - set(known))
         if unknown:
             raise RecipeError(
-                f"{place}: unknown {', '.join(unknown)}; known are {', '.join(known)}"
+                f"{place}: unknown {', '.join(map(str, unknown))[:200]}; known are "
+                f"{', '.join(known)}"
             )
         try:
             return replace(self, **changes)
@@ -110,17 +122,17 @@ class Recipe:
             raise RecipeError(f"{place}: {error}") from error
 
 
-def _typed(name: str, value: Any, kind: type) -> Any:
+def _typed(name: str, value: Any, kind: type[Any]) -> Any:
     """`value` as `kind`; an int may stand for a float, and NumPy's numbers are numbers."""
     if getattr(value, "ndim", None) == 0:
         value = value.item()
-    if kind is float and type(value) is int:
+    if kind is float and type(value) is int and -LARGEST <= value <= LARGEST:
         return float(value)
     if kind is str and isinstance(value, str):
         return str(value)
-    if type(value) is not kind:
+    if type(value) is not kind or (kind is int and not -LARGEST <= value <= LARGEST):
         words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-        raise RecipeError(f"{name} = {value!r}: it must be {words[kind]}")
+        raise RecipeError(f"{name} = {shown(value)}: it must be {words[kind]}")
     return value
 
 

@@ -9,29 +9,42 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
+import stat
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from lenet import data as data_sets
-from lenet.data import Dataset, Origin, Reading
+from lenet.data import Dataset, Origin
 from lenet.data.pictures.convention import AS_GIVEN, Convention
 from lenet.data.progress import Progress
 from lenet.engines.base import EngineState, Weights
-from lenet.errors import CheckpointError, DataNotFoundError, UsageError
+from lenet.errors import CheckpointError, DataNotFoundError
 from lenet.network import Spec
 from lenet.recipe import Recipe
+from lenet.system.facts import as_type, build, read_json, shown
 from lenet.system.files import write_whole
 
 FORMAT = 1
 MAXIMUM_BYTES = 1 << 30
 """Far above any LeNet; a larger file is refused before it is read."""
+
+MAXIMUM_HEADER = 2 << 20
+"""Bytes; a thousand classes with the longest names in any script take a quarter of it."""
+
+MOST_SLOTS = 2
+"""Arrays that an optimizer keeps of each weight: AdamW's two moments."""
+
+LONGEST_REASON = 300
+"""Letters of a reason that are repeated from a file that may be anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +134,14 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
     facts = _facts(checkpoint)
     facts["sha256"] = _digest(facts, tensors)
     content = save_tensors(tensors, metadata={"lenet": json.dumps(facts, sort_keys=True)})
+    if int.from_bytes(content[:8], "little") > MAXIMUM_HEADER:
+        raise CheckpointError(
+            f"{path}: the names of its classes and data take over {MAXIMUM_HEADER} bytes"
+        )
     try:
         write_whole(path, content)
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot write this checkpoint: {error}") from error
+        raise CheckpointError(f"{path}: cannot write this checkpoint: {error.strerror}") from error
 
 
 def read(path: Path) -> Checkpoint:
@@ -134,40 +151,69 @@ def read(path: Path) -> Checkpoint:
         CheckpointError: if the file is missing, not a checkpoint of this format, or damaged.
 
     """
-    content = _read_bytes(path)
     try:
-        tensors = load_tensors(content)
-        facts = json.loads(_metadata(content)["lenet"])
-        digest = facts.pop("sha256")
-        if _digest(facts, tensors) != digest:
-            raise CheckpointError(f"{path}: its SHA-256 does not fit its content: it is damaged")
-        return _from_facts(facts, tensors)
-    except (SafetensorError, UsageError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: not a checkpoint of lenet, or damaged: {error}") from error
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            content = file.read(MAXIMUM_BYTES + 1)
+        with open(path, "rb", opener=_open_at_once) as file:
+            return _read(file, path)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot read this checkpoint: {error.strerror}") from error
-    if len(content) > MAXIMUM_BYTES:
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Without waiting for whoever writes to a pipe of that name."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _read(file: BinaryIO, path: Path) -> Checkpoint:
+    """Check the header alone before anything is read that it asks for."""
+    facts_of_file = os.fstat(file.fileno())
+    if not stat.S_ISREG(facts_of_file.st_mode):
+        raise CheckpointError(f"{path}: not a file: not a checkpoint of lenet")
+    if facts_of_file.st_size > MAXIMUM_BYTES:
         raise CheckpointError(f"{path}: over {MAXIMUM_BYTES} bytes: not a checkpoint of lenet")
+    start = file.read(9)
     # A safetensors file opens with eight bytes of length, any bytes, and then a brace.
-    if content[8:9] not in (b"{", b"") and content.startswith((b"\x80", b"PK")):
+    if start[8:9] not in (b"{", b"") and start.startswith((b"\x80", b"PK")):
         raise CheckpointError(
             f"{path}: a pickle (or a PyTorch archive of pickles): refused, since loading one runs "
             "code; lenet reads only .safetensors files that it wrote"
         )
-    return content
+    try:
+        facts = _read_facts(file, start)
+        spec = Spec.from_dict(facts["spec"])
+        _check_size(spec, int.from_bytes(start[:8], "little"), facts_of_file.st_size)
+        file.seek(0)
+        tensors = load_tensors(file.read())
+        digest = facts.pop("sha256")
+        if _digest(facts, tensors) != digest:
+            raise CheckpointError("its SHA-256 does not fit its content: it is damaged")
+        return _from_facts(facts, spec, tensors)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # what is wrong in such a file can be wrong in any way
+        reason = str(error) or type(error).__name__
+        if len(reason) > LONGEST_REASON:
+            reason = f"{reason[:LONGEST_REASON]}..."
+        raise CheckpointError(f"{path}: not a checkpoint of lenet, or damaged: {reason}") from error
 
 
-def _metadata(content: bytes) -> dict[str, str]:
-    """The text entries of a safetensors header, which `load` has already checked."""
-    length = int.from_bytes(content[:8], "little")
-    metadata: dict[str, str] = json.loads(content[8 : 8 + length])["__metadata__"]
-    return metadata
+def _read_facts(file: BinaryIO, start: bytes) -> dict[str, Any]:
+    """The JSON in the header of a safetensors file."""
+    length = int.from_bytes(start[:8], "little")
+    if length > MAXIMUM_HEADER:
+        raise ValueError(f"its header has {length} bytes, and may have {MAXIMUM_HEADER}")
+    header = read_json(start[8:9] + file.read(length - 1) if length else b"")
+    facts = read_json(header["__metadata__"]["lenet"])
+    if not isinstance(facts, dict):
+        raise ValueError(f"its facts are {shown(facts)}, and no object")
+    return facts
+
+
+def _check_size(spec: Spec, header: int, size: int) -> None:
+    """Refuse a file that is larger than its network, such as one with a hole, before it is read."""
+    numbers = sum(math.prod(shape) for shape in spec.weight_shapes().values())
+    most = 8 + header + 4 * numbers * (1 + MOST_SLOTS)
+    if size > most:
+        raise ValueError(f"it has {size} bytes, and one of its network at most {most}")
 
 
 def _tensors(state: EngineState) -> dict[str, NDArray[np.float32]]:
@@ -188,35 +234,52 @@ def _facts(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def _from_facts(facts: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> Checkpoint:
+def _from_facts(
+    facts: Mapping[str, Any], spec: Spec, tensors: dict[str, NDArray[Any]]
+) -> Checkpoint:
     if facts["format"] != FORMAT:
-        raise CheckpointError(
-            f"checkpoint format {facts['format']}; this version reads {FORMAT}: update lenet"
+        raise ValueError(
+            f"checkpoint format {shown(facts['format'])}; this version reads {FORMAT}: update lenet"
         )
-    spec = Spec.from_dict(facts["spec"])
-    data = facts["data"]
-    state = EngineState(
-        _part(tensors, "weights/"), _part(tensors, "optimizer/"), int(facts["updates"])
-    )
-    _check_shapes(spec, state)
-    return Checkpoint(
+    updates = as_type(int, facts["updates"], "updates")
+    state = EngineState(_part(tensors, "weights/"), _part(tensors, "optimizer/"), updates)
+    _check_state(spec, state)
+    data = build(DataSource, facts["data"], "data")
+    if len(data.class_names) != spec.classes:
+        raise ValueError(
+            f"it names {len(data.class_names)} classes, and its network has {spec.classes}"
+        )
+    best = facts["best"]
+    checkpoint = Checkpoint(
         spec=spec,
-        recipe=Recipe.from_dict(facts["recipe"]),
-        data=DataSource(
-            data["name"],
-            data["digests"],
-            tuple(data["class_names"]),
-            Convention(**data["convention"]),
-            _origin(data.get("origin")),
-        ),
+        recipe=Recipe.from_dict(as_type(dict[str, Any], facts["recipe"], "recipe")),
+        data=data,
         state=state,
-        position=Position(**facts["position"]),
-        best=None if facts["best"] is None else Best(**facts["best"]),
+        position=build(Position, facts["position"], "position", complete=True),
+        best=None if best is None else build(Best, best, "best"),
     )
+    _check_position(checkpoint)
+    return checkpoint
 
 
-def _origin(facts: dict[str, Any] | None) -> Origin | None:
-    return None if facts is None else Origin(facts["path"], Reading(**facts["reading"]))
+def _check_position(checkpoint: Checkpoint) -> None:
+    """Refuse a place that no training with this recipe comes to."""
+    position, recipe, best = checkpoint.position, checkpoint.recipe, checkpoint.best
+    seen = range(position.step * recipe.batch_size + 1)
+    if not (
+        1 <= position.epoch <= recipe.epochs + 1
+        and 0 <= position.step <= position.updates
+        and position.images in seen
+        and (position.images > 0) == (position.step > 0)
+        and 0 <= position.misses <= position.images
+        and position.loss_sum >= 0
+        and checkpoint.state.updates >= 0
+    ):
+        raise ValueError(f"no training comes to {position}")
+    if best is not None and not (
+        1 <= best.epoch <= recipe.epochs and 0 <= best.validation_accuracy <= 1
+    ):
+        raise ValueError(f"no training finds {best}")
 
 
 def _part(tensors: dict[str, NDArray[Any]], prefix: str) -> Weights:
@@ -227,14 +290,22 @@ def _part(tensors: dict[str, NDArray[Any]], prefix: str) -> Weights:
     }
 
 
-def _check_shapes(spec: Spec, state: EngineState) -> None:
+def _check_state(spec: Spec, state: EngineState) -> None:
     shapes = spec.weight_shapes()
     found = {name: array.shape for name, array in state.weights.items()}
     if found != shapes:
-        raise CheckpointError(f"weights {found} do not fit the network, which has {shapes}")
+        raise ValueError(f"weights {found} do not fit the network, which has {shapes}")
     for name, array in (state.weights | state.optimizer).items():
         if array.dtype != np.float32 or array.shape != shapes.get(name.rsplit("/", 1)[-1]):
-            raise CheckpointError(f"{name} is {array.dtype} {array.shape}; it does not fit")
+            raise ValueError(f"{name} is {array.dtype} {array.shape}; it does not fit")
+    if not is_finite(state):
+        raise ValueError("some of its numbers are infinite, or no numbers")
+
+
+def is_finite(state: EngineState) -> bool:
+    """Whether each weight and each number of the optimizer is one to compute with."""
+    arrays = (*state.weights.values(), *state.optimizer.values())
+    return all(bool(np.isfinite(array).all()) for array in arrays)
 
 
 def _digest(facts: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import warnings
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,13 +72,21 @@ def parallel_facts(cluster: str | None, processes: int | None) -> dict[str, Any]
 
 
 def read_sessions(folder: Path) -> list[dict[str, Any]]:
-    """Each time that somebody worked in this folder of a study or of predictions, oldest first."""
+    """Each time that somebody worked in this folder of a study or of predictions, oldest first.
+
+    A receipt that is damaged is said, and begun anew: nothing else depends on it.
+    """
+    path = folder / "receipt.json"
     try:
-        text = (folder / "receipt.json").read_text(encoding="utf-8")
+        sessions = json.loads(path.read_text(encoding="utf-8"))["sessions"]
+        if not all({"command", "started", "where", "seconds"} <= each.keys() for each in sessions):
+            raise ValueError("a session without its facts")
     except FileNotFoundError:
         return []
-    sessions: list[dict[str, Any]] = json.loads(text)["sessions"]
-    return sessions
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        warnings.warn(f"{path} is damaged ({error}); it is begun anew", stacklevel=2)
+        return []
+    return list(sessions)
 
 
 def write_sessions(folder: Path, sessions: list[dict[str, Any]]) -> None:

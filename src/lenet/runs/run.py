@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
+import itertools
 import json
+import math
 import os
 import shutil
 import warnings
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +22,8 @@ from lenet.data.survey import LeftOut
 from lenet.errors import CheckpointError, RunError
 from lenet.runs import checkpoint as checkpoints
 from lenet.runs.checkpoint import Checkpoint
-from lenet.system.files import sync_folder, write_whole
+from lenet.system.facts import LARGEST, read_json, read_object, shown
+from lenet.system.files import name_aside, sync_file, sync_folder, write_whole
 from lenet.system.locks import hold_folder
 
 KEPT_CHECKPOINTS = 2
@@ -28,14 +32,37 @@ LAST, BEST = "last", "best"
 RUNS = Path("runs")
 """Where runs are made that nobody gave a folder."""
 
+RECEIPT = "receipt.json"
+"""The file by which a folder is a run."""
+
 NEWEST = "last"
 """What stands for the newest run where a run is to be named."""
 
 _SCORES = {"validation_accuracy", "test_accuracy"}
 
+
+class TakenError(RunError):
+    """A run's folder is there already, or somebody else has just made it."""
+
+
 Row = dict[str, Any]
 """One line of `history.jsonl`: `epoch`, `step` and `progress` (epochs, a fraction) with the
 metrics of the epoch so far; an epoch's last row also has the scores on whole splits."""
+
+_IN_EVERY_ROW = ("progress", "learning_rate", "train_loss", "train_accuracy")
+
+_SESSION = {
+    "command": str, "started": str, "versions": dict, "machine": dict, "from": dict, "engine": str,
+    "engine_detail": str, "device": str, "threads": int, "training_seconds": float,
+    "training_images": int,
+}  # fmt: skip
+_RECEIPT = {"model": str, "data": dict, "seed": int, "parameters": int, "sessions": list}
+_DATA = {"name": str, "sha256": dict}
+_SURVEY = {"counts": dict, "prepared": str, "left_out": int}
+"""What a receipt and its parts hold at least, by the types of it."""
+
+Planned = Callable[[int], bool]
+"""Whether an undisturbed training writes a checkpoint after so many updates."""
 
 
 @final
@@ -76,55 +103,134 @@ class Run:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["path", "reason"])
         writer.writerows([row.path, row.reason] for row in rows)
-        write_whole(self.left_out_path, text.getvalue())
+        with _writing(self.left_out_path):
+            write_whole(self.left_out_path, text.getvalue())
 
     def checkpoint_paths(self) -> list[Path]:
         """Numbered checkpoints, newest first."""
         return sorted((self.path / "checkpoints").glob("step-*.safetensors"), reverse=True)
 
     def receipt(self) -> dict[str, Any]:
-        """What `receipt.json` says."""
+        """What `receipt.json` says.
+
+        Raises:
+            RunError: if it cannot be read, or is no receipt of a run.
+        """
         path = self.path / "receipt.json"
         try:
-            receipt: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            receipt = read_object(path)
+            _check_receipt(receipt)
         except (OSError, ValueError) as error:
             raise RunError(f"{path}: cannot read this run's receipt: {error}") from error
         return receipt
 
     def write_receipt(self, receipt: dict[str, Any]) -> None:
-        """Replace `receipt.json`."""
-        write_whole(self.path / "receipt.json", json.dumps(receipt, indent=2) + "\n")
+        """Replace `receipt.json`; raises `RunError` if it cannot be written."""
+        path = self.path / "receipt.json"
+        with _writing(path):
+            write_whole(path, json.dumps(receipt, indent=2) + "\n")
+
+    @property
+    def history_path(self) -> Path:
+        return self.path / "history.jsonl"
 
     def history(self) -> list[Row]:
-        """The rows of `history.jsonl`; a line that a crash cut short is left out."""
-        path = self.path / "history.jsonl"
+        """The rows of `history.jsonl`; a line that a crash cut short is left out.
+
+        Raises:
+            RunError: if it cannot be read, naming the first line that is no row.
+        """
+        lines = self._lines()
+        return [self._row(number, line) for number, line in enumerate(lines, 1)]
+
+    def _lines(self) -> list[bytes]:
+        """The lines of the history that were written to their ends, without these."""
         try:
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            return self.history_path.read_bytes().split(b"\n")[:-1]
         except OSError as error:
-            raise RunError(f"{path}: cannot read this run's history: {error.strerror}") from error
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+            raise RunError(
+                f"{self.history_path}: cannot read this run's history: {error.strerror}"
+            ) from error
+
+    def _row(self, number: int, line: bytes) -> Row:
+        try:
+            row: Row = read_json(line)
+            _check_row(row)
+        except ValueError as error:
+            raise RunError(
+                f"{self.history_path}: line {number} is no row of a history: {error}"
+            ) from error
+        return row
+
+    def holds(self, points: Sequence[tuple[int, int]]) -> bool:
+        """Whether the history begins with one row for each (epoch, step) of `points`.
+
+        What comes after those is not looked at.
+        """
+        try:
+            lines = self._lines()[: len(points)]
+            rows = [self._row(number, line) for number, line in enumerate(lines, 1)]
+        except RunError:
+            return False
+        return [(row["epoch"], row["step"]) for row in rows] == list(points)
 
     def epochs(self) -> list[Row]:
         """The last row of each finished epoch."""
         return [row for row in self.history() if _SCORES & row.keys()]
 
     def append_history(self, row: Row) -> None:
-        """Add one row and hand it to the operating system."""
-        with open(self.path / "history.jsonl", "a", encoding="utf-8") as file:
+        """Add one row and hand it to the operating system.
+
+        Raises:
+            RunError: if it cannot be written.
+        """
+        with _writing(self.history_path), open(self.history_path, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
-    def rewind_history(self, position: checkpoints.Position) -> None:
-        """Drop the rows that a run wrote after the checkpoint at `position`."""
-        reached = (position.epoch, position.step)
-        kept = [row for row in self.history() if (row["epoch"], row["step"]) <= reached]
-        write_whole(self.path / "history.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
+    def rewind_history(self, points: Sequence[tuple[int, int]]) -> None:
+        """Drop what a run wrote after the rows at `points`, each (epoch, step).
 
-    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Write a numbered checkpoint and drop all but the two newest."""
+        Raises:
+            RunError: if those are not what it begins with, or it cannot be written.
+        """
+        if not self.holds(points):
+            raise RunError(
+                f"{self.history_path}: rows are missing or damaged up to the checkpoint to go on "
+                "from; put the whole file back, or train again with its recipe.toml"
+            )
+        kept = b"".join(line + b"\n" for line in self._lines()[: len(points)])
+        with _writing(self.history_path):
+            write_whole(self.history_path, kept)
+
+    def write_checkpoint(self, checkpoint: Checkpoint, planned: Planned = lambda _: True) -> None:
+        """Write a numbered checkpoint, and drop those that are not needed any more.
+
+        What it relies on is on the disk before it is: a checkpoint never knows more epochs than the
+        history, also where the power fails.
+
+        Raises:
+            CheckpointError, RunError: if it cannot be written.
+        """
+        with _writing(self.history_path):
+            sync_file(self.history_path)
         name = f"step-{checkpoint.position.updates:08d}.safetensors"
         checkpoints.write(self.path / "checkpoints" / name, checkpoint)
-        for old in self.checkpoint_paths()[KEPT_CHECKPOINTS:]:
-            old.unlink(missing_ok=True)
+        self.drop_checkpoints(planned)
+
+    def drop_checkpoints(self, planned: Planned, after: int | None = None) -> None:
+        """Keep the two newest checkpoints that are `planned`, and what is newer than those.
+
+        Those with more updates than `after`, which nobody can go on from, go too.
+        """
+        kept = 0
+        for path in self.checkpoint_paths():
+            updates = _updates(path)
+            lost = after is not None and updates > after
+            if lost or kept >= KEPT_CHECKPOINTS or (kept and not planned(updates)):
+                with suppress(OSError):  # one too many does no harm; the next save tries again
+                    path.unlink()
+            elif planned(updates):
+                kept += 1
 
     def write_best(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint of the best epoch."""
@@ -140,14 +246,31 @@ class Run:
 
         """
         if which == BEST or (which is None and self.best_path.exists()):
-            return checkpoints.read(self.best_path)
-        reasons = []
+            try:
+                return checkpoints.read(self.best_path)
+            except CheckpointError as error:
+                raise CheckpointError(
+                    f"{error}; the newest one can be had with --checkpoint {LAST}"
+                ) from error
+        return next(self.checkpoints())
+
+    def checkpoints(self) -> Iterator[Checkpoint]:
+        """The numbered checkpoints, newest first; a warning instead of each that is damaged.
+
+        Raises:
+            CheckpointError: if there is none that can be read.
+        """
+        reasons, some = [], False
         for path in self.checkpoint_paths():
             try:
-                return checkpoints.read(path)
+                yield checkpoints.read(path)
             except CheckpointError as error:
                 warnings.warn(f"{error}; falling back to the one before it", stacklevel=2)
                 reasons.append(str(error))
+            else:
+                some = True
+        if some:
+            return
         found = "; ".join(reasons) or "there is none"
         raise CheckpointError(f"{self.path}: no checkpoint that can be read: {found}")
 
@@ -214,21 +337,110 @@ def create_run(path: Path, first: Checkpoint, receipt: dict[str, Any]) -> Run:
         RunError: if the folder is taken or cannot be written.
 
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    there = path.is_dir()
+    # Into a folder that is there already, which may be somebody's current one, or a mount.
+    aside = name_aside(path.absolute() / "run" if there else path)
     try:
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise RunError(f"{path}: already there; choose another --out, or --resume it")
+        if os.path.lexists(path) and (not there or any(path.iterdir())):
+            raise _taken(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(aside, ignore_errors=True)
         (aside / "checkpoints").mkdir(parents=True)
         _fill(Run(aside), first, receipt)
-        os.replace(aside, path)
-        sync_folder(path.parent)
+        _put(aside, path, there)
     except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and path.is_dir():
+            raise _taken(path) from error
         raise RunError(f"{path}: cannot make this folder: {error.strerror}") from error
+    except CheckpointError as error:
+        reason = str(error).replace(str(aside), str(path))
+        raise RunError(f"{path}: cannot make this folder: {reason}") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return Run(path)
+
+
+def create_unused(folder: Path, first: Checkpoint, receipt: dict[str, Any]) -> Run:
+    """As `create_run`, in the first of `folder`, `folder-2`, `folder-3`, ... that nobody takes.
+
+    Raises:
+        RunError: if none can be written.
+    """
+    for count in itertools.count(1):
+        path = folder if count == 1 else folder.with_name(f"{folder.name}-{count}")
+        try:
+            return create_run(path, first, receipt)
+        except TakenError:
+            continue
+    raise AssertionError("counting ends never")
+
+
+def _taken(path: Path) -> TakenError:
+    return TakenError(f"{path}: already there; choose another --out, or --resume it")
+
+
+def _put(aside: Path, path: Path, there: bool) -> None:
+    """Make `aside` the folder `path`, or move what is in it there: its receipt last."""
+    if there:
+        for entry in sorted(aside.iterdir(), key=lambda entry: entry.name == RECEIPT):
+            os.replace(entry, path / entry.name)
+        sync_folder(path)
+    else:
+        sync_folder(aside)
+        os.replace(aside, path)
+        sync_folder(path.parent)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """What the operating system refuses is an error of the run."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{path}: cannot write this file: {error.strerror}") from error
+
+
+def _updates(path: Path) -> int:
+    """The number in the name of a checkpoint; 0 where a stranger has none."""
+    digits = path.stem.removeprefix("step-")
+    return int(digits) if digits.isdecimal() and digits.isascii() and len(digits) < 19 else 0
+
+
+def _check_row(row: Any) -> None:
+    """Raises `ValueError` if it is no `Row`."""
+    if not isinstance(row, dict):
+        raise ValueError(f"it is {shown(row)}")
+    for name in ("epoch", "step"):
+        if type(row.get(name)) is not int or not 0 < row[name] <= LARGEST:
+            raise ValueError(f"its {name} is {shown(row.get(name))}")
+    for name in {*_IN_EVERY_ROW, *row}:
+        if type(row.get(name)) not in (int, float):
+            raise ValueError(f"its {name} is {shown(row.get(name))}")
+    if not 0 <= row["progress"] <= LARGEST or not math.isfinite(row["train_loss"]):
+        raise ValueError("its numbers are out of range")
+
+
+def _check_receipt(receipt: dict[str, Any]) -> None:
+    """Raises `ValueError` if it is no receipt of a run."""
+    _check_part(receipt, _RECEIPT, "it")
+    _check_part(receipt["data"], _DATA, "its data")
+    for session in receipt["sessions"]:
+        _check_part(session, _SESSION, "a session")
+    if "survey" in receipt["data"]:
+        survey = receipt["data"]["survey"]
+        _check_part(survey, _SURVEY, "its survey")
+        for counts in survey["counts"].values():
+            if not isinstance(counts, list) or not all(type(count) is int for count in counts):
+                raise ValueError("its survey has counts that are none")
+
+
+def _check_part(part: Any, types: Mapping[str, type], place: str) -> None:
+    if not isinstance(part, dict):
+        raise ValueError(f"{place} is {shown(part)}, and no object")
+    for name, kind in types.items():
+        value = part.get(name)
+        number = kind is float and type(value) is int and abs(value) <= LARGEST
+        if type(value) is not kind and not number:
+            raise ValueError(f"{place} has {name} = {shown(value)}")
 
 
 def _fill(run: Run, first: Checkpoint, receipt: dict[str, Any]) -> None:

@@ -1,4 +1,5 @@
 """What people look at: the chart, live displays, figures, the report.
 
-It may know everything that it shows, down from training; nothing below it draws.
+Kept here: everything that draws.  It may know what it shows, down from training; nothing below it
+draws.
 """

@@ -1,4 +1,9 @@
-"""Questions that take many runs to answer: `find` a study, `run_study`, `write_report`."""
+"""Questions that take many runs to answer: `find` a study, `run_study`, `write_report`.
+
+Kept here: a study as data, its runs, its folder, its statistics, its figures and its words.  It may
+know everything from `model` down, and not its neighbours; `statistics` is the only file that knows
+SciPy, which comes with the extra `studies`.
+"""
 
 from lenet.studies.analysis import analyse
 from lenet.studies.folder import StudyFolder

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,11 +23,18 @@ from lenet.runs import receipt
 from lenet.runs.run import create_run
 from lenet.studies.mechanism import PROBE_IMAGES, Recorder
 from lenet.studies.study import Task
+from lenet.system.scratch import scratch_folder
 from lenet.system.signals import Interruption
 from lenet.training.loop import Training, run_epochs
 from lenet.training.setup import hold_out_images, set_up
 
 Result = dict[str, Any]
+
+PARTS = {
+    "task", "data", "engine", "divergence", "epochs", "mechanism",
+    "validation_accuracy", "validation_loss", "test_accuracy", "test_loss",
+}  # fmt: skip
+"""What every result has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +42,13 @@ class Order:
     """A task, and where this machine is told to look for its data.
 
     `path` is that of own data, absolute, since other processes may work in other folders.
+    `scratch` is where runs may be, cleared by whoever gave the order; on a cluster there is none.
     """
 
     task: Task
     data_dir: str | None = None
     path: str | None = None
+    scratch: str | None = None
 
 
 def measure(order: Order) -> Result:
@@ -48,8 +60,8 @@ def measure(order: Order) -> Result:
     task = order.task
     dataset = _load(order.path or task.data, order.data_dir)
     divergence: dict[str, Any] | None = None
-    with TemporaryDirectory(prefix="lenet-study-") as folder:
-        training, recorder = _prepare(task, dataset, Path(folder) / "run")
+    with _run_folder(order) as folder:
+        training, recorder = _prepare(task, dataset, folder / "run")
         recorder.start(training.plan())
         try:
             run_epochs(training, Interruption())
@@ -59,7 +71,7 @@ def measure(order: Order) -> Result:
             scores = _scores(training, dataset)
         epochs = training.run.epochs()
     return {
-        "task": {**asdict(task), "changes": dict(task.changes)},
+        "task": _describe_task(task),
         "data": dataset.digests,
         "engine": f"{training.engine.name} {training.engine.detail}",
         "divergence": divergence,
@@ -67,6 +79,28 @@ def measure(order: Order) -> Result:
         "epochs": epochs,
         "mechanism": recorder.rows,
     }
+
+
+@contextmanager
+def _run_folder(order: Order) -> Iterator[Path]:
+    if order.scratch is None:
+        with scratch_folder("study") as folder:
+            yield folder
+    else:
+        with TemporaryDirectory(dir=order.scratch) as name:
+            yield Path(name)
+
+
+def is_result_of(task: Task, result: Any) -> bool:
+    """Whether a value has all parts of the task's result."""
+    if not isinstance(result, dict) or not result.keys() >= PARTS:
+        return False
+    told = json.dumps(result["task"], sort_keys=True)
+    return told == json.dumps(_describe_task(task), sort_keys=True) and bool(result["mechanism"])
+
+
+def _describe_task(task: Task) -> dict[str, Any]:
+    return {**asdict(task), "changes": dict(task.changes)}
 
 
 @lru_cache(maxsize=1)

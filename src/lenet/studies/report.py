@@ -16,6 +16,7 @@ from lenet.studies import figures
 from lenet.studies.analysis import Analysis, Cell, Table, analyse
 from lenet.studies.folder import StudyFolder
 from lenet.studies.measurement import Result
+from lenet.studies.running import writing
 from lenet.studies.statistics import check_scipy
 from lenet.studies.words import format_difference, format_interval, format_score, verdict
 from lenet.system.files import write_whole
@@ -33,11 +34,12 @@ def write_report(folder: StudyFolder) -> Path:
     check_scipy()
     study = folder.study()
     analysis = analyse(study, folder.results(study))
-    write_whole(folder.path / "runs.csv", _csv(_run_rows(analysis)))
-    write_whole(folder.path / "comparisons.csv", _csv(_comparison_rows(analysis)))
-    pictures = _draw(analysis, folder.path)
     path = folder.path / "report.html"
-    write_whole(path, _render(analysis, pictures, folder))
+    with writing(folder.path):
+        write_whole(folder.path / "runs.csv", _csv(_run_rows(analysis)))
+        write_whole(folder.path / "comparisons.csv", _csv(_comparison_rows(analysis)))
+        pictures = _draw(analysis, folder.path)
+        write_whole(path, _render(analysis, pictures, folder))
     return path
 
 

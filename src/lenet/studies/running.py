@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from lenet import data as data_sets
@@ -13,6 +15,7 @@ from lenet.studies.folder import StudyFolder
 from lenet.studies.measurement import Order, Result, measure
 from lenet.studies.statistics import check_scipy
 from lenet.studies.study import Study, Task
+from lenet.system.scratch import scratch_folder
 from lenet.system.tasks import run_tasks
 
 Watch = Callable[[Task, Result], None]
@@ -32,22 +35,69 @@ def run_study(
 
     Raises:
         PartialError: after the last run, if some could not be done; they can be tried again.
+        StudyError: if the folder belongs to something else, or cannot be written.
         LenetError: if the data is not to be had, or as `run_tasks`.
     """
     check_scipy()
     folder = StudyFolder(Path(path))
-    with folder.lock():
+    with folder.lock(), writing(folder.path):
         folder.begin(study)
         _check_data(study, folder, data_dir)
+        _say_damaged(study, folder)
         tasks = folder.missing(study)
-        place = None if data_dir is None else str(Path(data_dir).absolute())
-        own = data_sets.is_own(study.data)
-        source = str(Path(study.data).expanduser().absolute()) if own else None
-        orders = [Order(task, place, source) for task in tasks]
-        failures, started = [], time.perf_counter()
-        sessions = receipt.read_sessions(folder.path)
-        session = {**receipt.parallel_facts(cluster, processes), "runs": 0}
-        for outcome in run_tasks(measure, orders, processes=processes, cluster=cluster):
+        with scratch_folder("study") as scratch:
+            orders = list(_orders(study, tasks, data_dir, None if cluster else str(scratch)))
+            failures = _run(folder, tasks, orders, processes, cluster, watch)
+        folder.write_failures(failures)
+    if failures:
+        raise PartialError(_describe(failures, len(tasks), path))
+    return folder
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What the system refuses, in one line.
+
+    Raises:
+        StudyError: instead of an `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not path.exists():
+            raise StudyError(
+                f"{path}: this folder was removed meanwhile; run the study again"
+            ) from error
+        raise StudyError(
+            f"{path}: cannot write in it: {error.strerror or error}; finished runs are kept, and "
+            "the same command goes on with them"
+        ) from error
+
+
+def _orders(
+    study: Study, tasks: Sequence[Task], data_dir: str | Path | None, scratch: str | None
+) -> Iterator[Order]:
+    place = None if data_dir is None else str(Path(data_dir).absolute())
+    own = data_sets.is_own(study.data)
+    source = str(Path(study.data).expanduser().absolute()) if own else None
+    for task in tasks:
+        yield Order(task, place, source, scratch)
+
+
+def _run(
+    folder: StudyFolder,
+    tasks: Sequence[Task],
+    orders: Sequence[Order],
+    processes: int | None,
+    cluster: str | None,
+    watch: Watch | None,
+) -> list[tuple[Task, str]]:
+    """Do the tasks; those that failed come back with the reason."""
+    failures, started = [], time.perf_counter()
+    sessions = receipt.read_sessions(folder.path)
+    session = {**receipt.parallel_facts(cluster, processes), "runs": 0}
+    with closing(run_tasks(measure, orders, processes=processes, cluster=cluster)) as outcomes:
+        for outcome in outcomes:
             task = tasks[outcome.index]
             if outcome.error is not None:
                 failures.append((task, outcome.error))
@@ -58,10 +108,17 @@ def run_study(
             receipt.write_sessions(folder.path, [*sessions, session])
             if watch is not None:
                 watch(task, outcome.value)
-        folder.write_failures(failures)
-    if failures:
-        raise PartialError(_describe(failures, len(tasks), path))
-    return folder
+    return failures
+
+
+def _say_damaged(study: Study, folder: StudyFolder) -> None:
+    damaged = folder.damaged(study)
+    if damaged:
+        warnings.warn(
+            f"{folder.path}: {len(damaged)} files of finished runs are damaged, the first one is "
+            f"runs/{damaged[0].key}.json; they are done again",
+            stacklevel=3,
+        )
 
 
 def _check_data(study: Study, folder: StudyFolder, data_dir: str | Path | None) -> None:

@@ -1,4 +1,5 @@
 """The ground that every room stands on: files, locks, signals, tasks, random streams, the machine.
 
-It knows nothing of networks or pictures; of lenet it imports the error tree alone.
+Kept here: what any program might need.  It may know the error tree alone, and nothing of networks
+or pictures.
 """

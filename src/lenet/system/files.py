@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 PARTIAL = ".partial"
 """The end of the name of a file that is not whole yet; kill -9 can leave one behind."""
+
+LONGEST_NAME = 255
+"""Bytes that a file's name may have on most file systems."""
+
+_numbers = itertools.count()
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -22,26 +30,47 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
     """
     with open_whole(path) as file:
-        file.write(content.encode() if isinstance(content, str) else content)
+        if isinstance(content, str):  # a name in it may be no UTF-8
+            content = content.encode("utf-8", "backslashreplace")
+        file.write(content)
+
+
+def name_aside(path: Path) -> Path:
+    """Where `path` is made before it is whole: beside it, and nobody else's."""
+    end = f".{os.getpid()}-{next(_numbers)}{PARTIAL}"
+    name = f".{path.name}{end}"
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}{end}"
+    return path.parent / name
 
 
 @contextmanager
 def open_whole(path: Path) -> Iterator[BinaryIO]:
     """A file to write in pieces; it becomes `path` when the block ends without an error.
 
+    A link stays one, and what it leads to is replaced.  A device or a pipe is written as it is.
+
     Raises:
         OSError: as the operating system says; nothing is left aside.
 
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
+    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+        with open(path, "wb") as file:
+            yield file
+        return
+    aside = name_aside(path)
     try:
         with open(aside, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    except BaseException:
+        with suppress(OSError):  # the first error is the one to hear of
+            aside.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 
@@ -52,7 +81,17 @@ def clear_partials(folder: Path) -> None:
     """
     for path in (*folder.glob(f".*{PARTIAL}"), *folder.glob(f"*/.*{PARTIAL}")):
         if path.is_file():  # predictions that go on with a file have a folder of such a name
-            path.unlink()
+            path.unlink(missing_ok=True)
+
+
+def sync_file(path: Path) -> None:
+    """Flush what others have written to a file to the disk.
+
+    Raises:
+        OSError: as the operating system says.
+    """
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

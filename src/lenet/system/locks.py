@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -30,7 +30,15 @@ def hold_folder(folder: Path, error: type[LenetError], held: str) -> Iterator[No
     except OSError as reason:
         raise error(f"{folder}: cannot write in it: {reason.strerror}") from reason
     try:
-        clear_partials(folder)
+        _clear(folder, error)
         yield
     finally:
-        lock.release()
+        with suppress(OSError):  # the system takes the lock back at the latest when we end
+            lock.release()
+
+
+def _clear(folder: Path, error: type[LenetError]) -> None:
+    try:
+        clear_partials(folder)
+    except OSError as reason:
+        raise error(f"{folder}: cannot write in it: {reason.strerror}") from reason

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import pickle
 import queue
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -24,6 +27,9 @@ from lenet.system import machine
 RAY_CURE = "install it with: pip install 'lenet[ray]'"
 MOST_DEATHS = 3
 """Processes that may die over one task before it is given up."""
+
+PATIENCE = 0.5
+"""Seconds of one wait of the driver: on Windows a signal is heard only between two of them."""
 
 MOST_WAITING = 1000
 """Tasks that a cluster is given at once; the others are made when there is room."""
@@ -44,7 +50,7 @@ def run_tasks(
     *,
     processes: int | None = None,
     cluster: str | None = None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Call `function` on each of `items` in other processes, and yield the outcomes as they end.
 
     `function` is that of a module, and `items` can be pickled; an item is asked for when there is
@@ -53,10 +59,11 @@ def run_tasks(
     whose process dies again and again: one bad task does not stop the others.
 
     `processes` is by default the number of cores; `cluster` is a Ray address as `ray start` prints
-    it, or `auto`.
+    it, or `auto`.  Whoever may leave before the last outcome closes the iterator: when that is
+    done no process of it is left.
 
     Raises:
-        EngineError: if the cluster cannot be reached, or Ray is missing.
+        EngineError: if the cluster cannot be reached, Ray is missing, or no process can be started.
     """
     if cluster is not None:
         return _on_cluster(function, items, cluster)
@@ -75,8 +82,25 @@ def attempt(function: Callable[[Any], Any], index: int, item: Any) -> Outcome:
         return Outcome(index, error=f"{type(error).__name__} in {place}: {error}")
 
 
+def program(module: str, *words: str) -> list[str]:
+    """The command that calls `module`'s `main` in another Python, which imports as this one does.
+
+    `python -m` would look for every module in the current folder first, which may be a folder of
+    pictures that somebody else made.
+    """
+    start = (
+        "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); "
+        f"from {module} import main; main()"
+    )
+    return [sys.executable, "-P", "-c", start, json.dumps(sys.path), *words]
+
+
 class _DiedError(Exception):
     """A worker's process ended in the middle of a task."""
+
+
+class _Lost:
+    """A process died over a task, which is tried again."""
 
 
 @final
@@ -85,12 +109,14 @@ class _Worker:
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "lenet.system.worker"],
+            program("lenet.system.worker"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            # Where it is closed, its number may be that of one of these pipes by now.
+            stderr=subprocess.DEVNULL if sys.stderr is None else None,
         )
-        greeting = (os.getpid(), sys.path, f"{function.__module__}:{function.__qualname__}")
-        self._send(greeting)
+        self._greeting = (os.getpid(), f"{function.__module__}:{function.__qualname__}")
+        self._is_greeted = False
 
     def do(self, index: int, item: Any) -> Outcome:
         """One task.
@@ -98,6 +124,9 @@ class _Worker:
         Raises:
             _DiedError: if the process ends in the middle of it.
         """
+        if not self._is_greeted:
+            self._send(self._greeting)
+            self._is_greeted = True
         self._send((index, item))
         try:
             outcome: Outcome = pickle.load(self._pipe("stdout"))  # noqa: S301 - from our own child
@@ -142,7 +171,7 @@ class _Pool:
         self._lock = threading.Lock()
         self._workers: set[_Worker] = set()
         self._stopped = False
-        self.done: queue.SimpleQueue[Outcome | BaseException | None] = queue.SimpleQueue()
+        self.done: queue.SimpleQueue[Outcome | _Lost | BaseException | None] = queue.SimpleQueue()
         self.threads = [
             threading.Thread(target=self._keep_busy, daemon=True)
             for _ in range(min(processes, len(items)))
@@ -151,11 +180,13 @@ class _Pool:
             thread.start()
 
     def stop(self) -> None:
-        """Begin no task any more, and end those that are under way."""
+        """Begin no task any more, end those that are under way, and wait for their processes."""
         with self._lock:
             self._stopped = True
             for worker in self._workers:
                 worker.kill()
+        for thread in self.threads:
+            thread.join()
 
     def _next(self) -> int | None:
         with self._lock:
@@ -163,19 +194,21 @@ class _Pool:
 
     def _keep_busy(self) -> None:
         """What a thread does; its end, or what went wrong in this process, is in the queue too."""
+        _hear_no_signals()
         worker: _Worker | None = None
         try:
             while (index := self._next()) is not None:
                 worker = self._do(worker, index)
+        except BaseException as error:
+            self.done.put(error)
+        finally:
             if worker is not None:
                 self._drop(worker)
             self.done.put(None)
-        except BaseException as error:
-            self.done.put(error)
 
     def _do(self, worker: _Worker | None, index: int) -> _Worker | None:
         """One task, tried again where its process dies; the worker that is left."""
-        for _ in range(MOST_DEATHS):
+        for death in range(1, MOST_DEATHS + 1):
             try:
                 worker = worker or self._start()
                 self.done.put(worker.do(index, self._items[index]))
@@ -185,6 +218,8 @@ class _Pool:
                 worker = None
                 if self._stopped:
                     return None
+                if death < MOST_DEATHS:
+                    self.done.put(_Lost())
             else:
                 return worker
         error = f"its process died {MOST_DEATHS} times in a row"
@@ -192,7 +227,10 @@ class _Pool:
         return None
 
     def _start(self) -> _Worker:
-        worker = _Worker(self._function)
+        try:
+            worker = _Worker(self._function)
+        except OSError as error:
+            raise EngineError(f"no process can be started: {error.strerror}") from error
         with self._lock:
             self._workers.add(worker)
             if self._stopped:
@@ -205,19 +243,34 @@ class _Pool:
         worker.close()
 
 
+def _hear_no_signals() -> None:
+    """In this thread, and from their first moment in the processes that it starts.
+
+    A terminal, or a system that stops a service, sends signals to every process of it; the driver
+    decides what becomes of the work.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+
+
 def _here(
     function: Callable[[Any], Any], items: Sequence[Any], processes: int
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """On the cores of this machine; a process that dies takes no other with it."""
     pool = _Pool(function, items, processes)
     left = len(pool.threads)
     try:
         while left:
-            found = pool.done.get()
+            try:
+                found = pool.done.get(timeout=PATIENCE)
+            except queue.Empty:
+                continue
             if isinstance(found, BaseException):
                 raise found
             if found is None:
                 left -= 1
+            elif isinstance(found, _Lost):
+                warnings.warn("a process was lost; its task is tried again", stacklevel=2)
             else:
                 yield found
     finally:
@@ -226,7 +279,7 @@ def _here(
 
 def _on_cluster(
     function: Callable[[Any], Any], items: Sequence[Any], cluster: str
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Through Ray's tasks; Ray repeats those whose node is lost."""
     # Ray sends statistics about its use to its makers unless it is told not to.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

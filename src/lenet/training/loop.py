@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 
 from lenet.data import Split
 from lenet.engines.base import Engine
-from lenet.errors import DivergenceError, InterruptedRunError
+from lenet.errors import DivergenceError, InterruptedRunError, RunError
 from lenet.prediction.evaluation import evaluate
 from lenet.recipe import Recipe
 from lenet.recipe.schedule import epoch_steps
 from lenet.runs import receipt
-from lenet.runs.checkpoint import Best, Checkpoint, Position
+from lenet.runs.checkpoint import Best, Checkpoint, Position, is_finite
 from lenet.runs.run import Row, Run
 from lenet.system import rng
 from lenet.system.signals import Interruption
@@ -60,6 +60,11 @@ class Training:
         """Training images over the wall time of the training part of the epochs."""
         return self.images / self.seconds if self.seconds else 0.0
 
+    def is_planned(self, updates: int) -> bool:
+        """Whether a training that nobody disturbs writes a checkpoint after so many updates."""
+        step = updates % self.steps_per_epoch
+        return step == 0 or (self.checkpoint_every > 0 and step % self.checkpoint_every == 0)
+
     def plan(self) -> Plan:
         """What is about to be done, for a watcher."""
         checkpoint, engine = self.checkpoint, self.engine
@@ -86,7 +91,7 @@ def run_epochs(training: Training, interruption: Interruption) -> None:
     """
     recipe, steps = training.recipe, training.steps_per_epoch
     placed = training.engine.place(training.train.images, training.train.labels)
-    points = {math.ceil(k * steps / POINTS_PER_EPOCH) for k in range(1, POINTS_PER_EPOCH + 1)}
+    points = point_steps(steps)
 
     for epoch in range(training.position.epoch, recipe.epochs + 1):
         started = time.perf_counter()
@@ -107,6 +112,28 @@ def run_epochs(training: Training, interruption: Interruption) -> None:
         _finish_epoch(training, rate)
         if interruption.number is not None and epoch < recipe.epochs:
             raise _interrupted(training, interruption.number)
+
+
+def point_steps(steps: int) -> list[int]:
+    """The steps of an epoch of `steps` after which a row is written; the last one is the last."""
+    shares = range(1, POINTS_PER_EPOCH + 1)
+    return sorted({math.ceil(share * steps / POINTS_PER_EPOCH) for share in shares})
+
+
+def recorded_points(position: Position, steps: int) -> list[tuple[int, int]]:
+    """(epoch, step) of each row that a training has written when it is at `position`.
+
+    Raises:
+        RunError: if an epoch has only `steps`, fewer than were done in it.
+    """
+    if position.step > steps:
+        raise RunError(
+            f"the checkpoint is at step {position.step} of an epoch, which has {steps} with the "
+            "data found now: it is damaged, or of other data"
+        )
+    points = point_steps(steps)
+    whole = [(epoch, step) for epoch in range(1, position.epoch) for step in points]
+    return whole + [(position.epoch, step) for step in points if step <= position.step]
 
 
 def _is_due(training: Training, step: int) -> bool:
@@ -176,6 +203,8 @@ def _finish_epoch(training: Training, rate: float) -> None:
 def _save(training: Training, validation_accuracy: float | None = None) -> None:
     """Write the checkpoint; first as the best, if it is, so that a resumed run sees the same."""
     checkpoint = replace(training.checkpoint, state=training.engine.state())
+    if not is_finite(checkpoint.state):
+        raise _overflowed(training)
     best = checkpoint.best
     if validation_accuracy is not None and (
         best is None or validation_accuracy > best.validation_accuracy
@@ -184,12 +213,22 @@ def _save(training: Training, validation_accuracy: float | None = None) -> None:
         checkpoint = replace(checkpoint, best=best)
         training.run.write_best(checkpoint)
     training.checkpoint = checkpoint
-    training.run.write_checkpoint(checkpoint)
+    training.run.write_checkpoint(checkpoint, training.is_planned)
 
 
 def _diverged(training: Training, epoch: int, error: LossNotFiniteError) -> DivergenceError:
     what = f"the loss is {error.loss} at step {error.step} of epoch {epoch}"
     return DivergenceError(_advice(training, what), epoch, error.step, collapsed=False)
+
+
+def _overflowed(training: Training) -> DivergenceError:
+    """The loss is that of before the update, so it can be finite where the weights are not."""
+    position = training.position
+    epoch, step = position.epoch, position.step
+    if step == 0:
+        epoch, step = epoch - 1, training.steps_per_epoch
+    what = f"the weights are not finite after step {step} of epoch {epoch}"
+    return DivergenceError(_advice(training, what), epoch, step, collapsed=False)
 
 
 def _collapsed(training: Training, row: Row) -> DivergenceError:

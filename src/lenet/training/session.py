@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,14 +16,14 @@ from lenet.data import Dataset, Reading
 from lenet.data.progress import Progress
 from lenet.engines import open_engine
 from lenet.engines.base import Engine
-from lenet.errors import PartialError, RunError
+from lenet.errors import InterruptedRunError, LenetError, PartialError, RunError
 from lenet.network import Spec, zoo
 from lenet.recipe import Recipe
 from lenet.runs import receipt
 from lenet.runs.checkpoint import Checkpoint
-from lenet.runs.run import LAST, Run, create_run, default_folder, open_run
-from lenet.system.signals import Interruption
-from lenet.training.loop import Training, run_epochs
+from lenet.runs.run import Run, create_run, create_unused, default_folder, open_run
+from lenet.system.signals import Interruption, describe
+from lenet.training.loop import Training, recorded_points, run_epochs
 from lenet.training.setup import hold_out_images, set_up
 from lenet.training.watcher import Watcher
 
@@ -49,17 +54,19 @@ def train(
 
     Raises:
         LenetError: any branch of the tree in `lenet.errors`; before the first step if it can.
-        InterruptedRunError: after Ctrl-C or SIGTERM, when the checkpoint is written.
+        InterruptedRunError: after Ctrl-C, SIGTERM or SIGHUP, when the checkpoint is written.
 
     """
     recipe = (recipe or Recipe()).with_changes(changes)
     dataset = data_sets.load(data, data_dir, progress=progress, reading=reading)
     ready = set_up(model, dataset, recipe, engine=engine, device=device, threads=threads)
     first = ready.first_checkpoint()
-    name = default_folder(ready.spec.name, dataset.name, recipe.seed, datetime.now())
-    run = create_run(
-        Path(out) if out else _unused(name), first, receipt.first_receipt(first, dataset.survey)
-    )
+    facts = receipt.first_receipt(first, dataset.survey)
+    if out:
+        run = create_run(Path(out), first, facts)
+    else:
+        name = default_folder(ready.spec.name, dataset.name, recipe.seed, datetime.now())
+        run = create_unused(name, first, facts)
     if dataset.survey is not None:
         run.write_left_out(dataset.survey.left_out)
     _execute(run, ready.engine, first, dataset, watcher or Watcher(), checkpoint_every)
@@ -89,7 +96,8 @@ def resume(
 
     """
     run = open_run(path)
-    checkpoint = run.checkpoint(LAST)
+    candidates = run.checkpoints()
+    checkpoint = next(candidates)
     if data is None:
         dataset = checkpoint.data.load(data_dir, progress=progress)
     else:
@@ -99,6 +107,7 @@ def resume(
             f"{path}: trained on {checkpoint.data.name} with other files than those found now; "
             "name the folder that holds the first ones with --data-dir"
         )
+    checkpoint = _with_history(run, checkpoint, candidates, dataset)
     last = run.receipt()["sessions"][-1:]
     if engine == device == "auto" and last:
         engine, device = last[0]["engine"], last[0]["device"]
@@ -111,6 +120,8 @@ def resume(
         threads=threads,
     )
     opened.restore(checkpoint.state)
+    if last:
+        _compare_engines(last[0], opened)
     _execute(run, opened, checkpoint, dataset, watcher or Watcher(), checkpoint_every)
     return run
 
@@ -129,13 +140,40 @@ def check_inputs(run: Run) -> None:
         )
 
 
-def _unused(folder: Path) -> Path:
-    """`folder`, or the first of `folder-2`, `folder-3`, ... that is not there."""
-    candidate, count = folder, 1
-    while candidate.exists():
-        count += 1
-        candidate = folder.with_name(f"{folder.name}-{count}")
-    return candidate
+def _with_history(
+    run: Run, newest: Checkpoint, older: Iterator[Checkpoint], dataset: Dataset
+) -> Checkpoint:
+    """The newest checkpoint whose rows are all in the history: from there the rest is made again.
+
+    Raises:
+        RunError: if the history has lost rows that no checkpoint comes before.
+    """
+    held_in, _ = hold_out_images(dataset, newest.recipe)
+    steps = math.ceil(len(held_in) / newest.recipe.batch_size)
+    for checkpoint in itertools.chain([newest], older):
+        points = recorded_points(checkpoint.position, steps)
+        if run.holds(points):
+            return checkpoint
+        warnings.warn(
+            f"{run.history_path}: rows are missing or damaged of the {len(points)} up to the "
+            f"checkpoint after {checkpoint.position.updates} updates; falling back to the one "
+            "before it",
+            stacklevel=3,
+        )
+    run.rewind_history(recorded_points(newest.position, steps))
+    return newest
+
+
+def _compare_engines(last: dict[str, Any], engine: Engine) -> None:
+    """Warn where the end will not be the same bytes as without a stop."""
+    before = (last["engine"], last.get("engine_detail", engine.detail), last["device"])
+    now = (engine.name, engine.detail, engine.device)
+    if before != now:
+        warnings.warn(
+            f"this run was trained with {' '.join(before)} and goes on with {' '.join(now)}, which "
+            "may round differently: it may not end with the same bytes as without a stop",
+            stacklevel=3,
+        )
 
 
 def _execute(
@@ -146,7 +184,12 @@ def _execute(
     watcher: Watcher,
     checkpoint_every: int,
 ) -> None:
-    """Lock the run and train to the end; times are written also if the training fails."""
+    """Lock the run and train to the end; times are written also if the training fails.
+
+    Raises:
+        InterruptedRunError: also where the signal came when the last step was done, so that it ends
+            whatever the caller meant to do next.
+    """
     held_in, validation = hold_out_images(dataset, checkpoint.recipe)
     training = Training(
         run=run,
@@ -159,11 +202,21 @@ def _execute(
         checkpoint_every=checkpoint_every,
     )
     with run.lock(), Interruption() as interruption:
-        run.rewind_history(checkpoint.position)
+        run.rewind_history(recorded_points(checkpoint.position, training.steps_per_epoch))
+        run.drop_checkpoints(training.is_planned, after=checkpoint.position.updates)
         receipt.begin_session(run, engine, checkpoint.position)
         watcher.start(training.plan())
         try:
             run_epochs(training, interruption)
-        finally:
+        except BaseException:
             watcher.stop()
-            receipt.write_times(run, training.seconds, training.images)
+            with suppress(LenetError):  # the first error is the one to hear of
+                receipt.write_times(run, training.seconds, training.images)
+            raise
+        watcher.stop()
+        receipt.write_times(run, training.seconds, training.images)
+    if interruption.number is not None:
+        raise InterruptedRunError(
+            f"{describe(interruption.number)} when the training was done: {run.path}",
+            interruption.number,
+        )

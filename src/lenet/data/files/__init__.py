@@ -1,6 +1,7 @@
 """Files that hold many images: NumPy, IDX, CSV and Parquet, read block by block.
 
-Training and bulk prediction read the same files through here, and get the same pixels.
+Kept here: one reader a format, for training and for bulk prediction, which so get the same pixels.
+It may know `pictures`, for encoded pictures in Parquet; it knows nothing of splits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""The user's own data: folders of pictures and files of images, as data sets."""
+"""The user's own data: folders of pictures and files of images, as data sets.
+
+Kept here: what is collected from a place, how it is split, and what was found in it.  It may know
+`files`, `pictures` and what all data sets have in common; it knows nothing of published ones.
+"""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ from lenet.data.published.digest import (
     recorded_digest,
 )
 from lenet.data.published.limits import Limits
-from lenet.data.published.transfer import transfer
+from lenet.data.published.transfer import SlowMirrorError, transfer
 from lenet.errors import DataError, DigestError, DownloadError, FormatError
 from lenet.system.files import PARTIAL, clear_partials, sync_folder
 
@@ -144,16 +145,26 @@ def _from_any_mirror(
     limits: Limits,
 ) -> None:
     """Try mirror after mirror, round after round, until one delivers what `install` accepts."""
-    reasons = []
+    reasons: list[str] = []
+    end = time.monotonic() + limits.whole + limit / limits.slowest
+    mirrors = list(entry.mirrors)
     for turn in range(limits.rounds):
-        if turn:
+        if turn and mirrors:
             time.sleep(limits.pause * 2 ** (turn - 1))
-        for mirror in entry.mirrors:
+        for mirror in tuple(mirrors):
+            left = end - time.monotonic()
+            if left <= 0:
+                break
             aside = folder / f".{name}{PARTIAL}"
             try:
-                transfer(mirror + name, aside, name, limit, progress, limits)
+                transfer(mirror + name, aside, name, limit, progress, limits, left)
                 install(aside)
                 return
+            except SlowMirrorError as error:
+                reasons.append(f"{mirror}: {error}")
+                mirrors.remove(mirror)
+                if mirrors:
+                    warnings.warn(f"{mirror}: {name}: {error}; trying the next one", stacklevel=5)
             except DataError as error:
                 reasons.append(f"{mirror}: {error}")
             finally:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,29 +20,67 @@ from lenet.errors import DownloadError
 
 REDIRECTS = 5
 
+CHECK_SECONDS = 0.1
+"""Between two looks at how fast a transfer is."""
+
+CUT_SECONDS = 1.0
+"""How long a transfer that was cut off may take to end."""
+
+
+class SlowMirrorError(DownloadError):
+    """A mirror that delivers too slowly to be worth another try."""
+
 
 def transfer(
-    url: str, path: Path, name: str, limit: int, progress: Progress, limits: Limits
+    url: str,
+    path: Path,
+    name: str,
+    limit: int,
+    progress: Progress,
+    limits: Limits,
+    seconds: float = math.inf,
 ) -> None:
     """Write what `url` serves, at most `limit` bytes, to `path`; tell `progress` about `name`.
 
     Proxies come from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, and certificates from
-    SSL_CERT_FILE and SSL_CERT_DIR, where the environment sets them.
+    SSL_CERT_FILE and SSL_CERT_DIR, where the environment sets them.  After `seconds` it ends in any
+    case.
 
     Raises:
+        SlowMirrorError: if the server is slower than `limits` have it.
         DownloadError: if the server cannot be reached or does not deliver.
         OSError: if `path` cannot be written.
     """
-    seconds = limits.overall + limit / limits.slowest
-    with _open_client(url, limits) as client, _Deadline(seconds) as deadline:
+    pace = _Pace(limits, seconds)
+    thread = _Thread(lambda: _receive(url, path, name, limit, progress, limits, pace))
+    try:
+        while not thread.ended.wait(CHECK_SECONDS):
+            if pace.is_lost():
+                raise SlowMirrorError(pace.describe())
+    except BaseException:  # a signal too
+        pace.cut()
+        thread.ended.wait(CUT_SECONDS)  # it ends by itself, unless it waits for a name server
+        raise
+    if thread.error is not None:
+        raise thread.error
+
+
+def _receive(
+    url: str,
+    path: Path,
+    name: str,
+    limit: int,
+    progress: Progress,
+    limits: Limits,
+    pace: _Pace,
+) -> None:
+    with _open_client(url, limits) as client:
         try:
-            with client.stream("GET", url, extensions={"trace": deadline.watch}) as response:
-                _store(response, path, name, limit, progress)
+            with client.stream("GET", url, extensions={"trace": pace.watch}) as response:
+                _store(response, path, name, limit, progress, pace)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            if not deadline.passed:
+            if not pace.passed:
                 raise DownloadError(str(error) or type(error).__name__) from error
-        if deadline.passed:
-            raise DownloadError(f"too slow: not whole after {seconds:.0f} s")
 
 
 @contextmanager
@@ -79,7 +119,14 @@ def _is_plain_loopback(url: httpx.URL) -> bool:
         return False
 
 
-def _store(response: httpx.Response, path: Path, name: str, limit: int, progress: Progress) -> None:
+def _store(
+    response: httpx.Response,
+    path: Path,
+    name: str,
+    limit: int,
+    progress: Progress,
+    pace: _Pace,
+) -> None:
     if response.status_code != 200:
         raise DownloadError(f"it answered {response.status_code} {response.reason_phrase}")
     length = response.headers.get("content-length", "")
@@ -92,29 +139,40 @@ def _store(response: httpx.Response, path: Path, name: str, limit: int, progress
             done += len(block)
             if done > limit:
                 raise DownloadError(f"it sent more than the {limit} bytes that the file can have")
+            if pace.passed:
+                return
             file.write(block)
+            pace.done = done
             progress(name, done, total)
 
 
-class _Deadline:
-    """Cuts a transfer off when its time is over, wherever it waits.
+class _Pace:
+    """How fast a transfer is; cuts it off, wherever it waits.
 
     httpx bounds each wait for bytes but not their sum, so a server that sends a byte now and then,
     even in its headers, could hold on for ever.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, limits: Limits, seconds: float) -> None:
         self.passed = False
+        self.done = 0
+        self._limits, self._seconds = limits, seconds
+        self._started = time.monotonic()
         self._connections: list[socket.socket] = []
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
 
-    def __enter__(self) -> _Deadline:
-        self._timer.start()
-        return self
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the transfer began."""
+        return time.monotonic() - self._started
 
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
+    def is_lost(self) -> bool:
+        """Whether it is too slow, or its time is over."""
+        over = self.elapsed - self._limits.overall
+        return self.elapsed > self._seconds or self.done < over * self._limits.slowest
+
+    def describe(self) -> str:
+        """How slow it was."""
+        return f"too slow: not whole after {self.elapsed:.0f} s, {self.done:,} bytes are here"
 
     def watch(self, _event: str, details: dict[str, Any]) -> None:
         """Remember each connection that httpx opens; it calls this at every step of a request."""
@@ -122,10 +180,32 @@ class _Deadline:
         if stream is not None and hasattr(stream, "get_extra_info"):
             self._connections.append(stream.get_extra_info("socket"))
             if self.passed:
-                self._cut()
+                self.cut()
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
+        """End it."""
         self.passed = True
         for connection in self._connections:
             with suppress(OSError):  # It may be closed already.
                 connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Thread:
+    """A call in a thread, so that a signal reaches the one that waits for it at any moment.
+
+    A look-up of a name cannot be interrupted, and takes minutes where no server answers.
+    """
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call = call
+        self.ended = threading.Event()
+        self.error: BaseException | None = None
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._call()
+        except BaseException as error:  # raised again by the thread that waits
+            self.error = error
+        finally:
+            self.ended.set()

@@ -1,6 +1,7 @@
 """Answers to many pictures: files in, files out, in constant memory, gone on with after a stop.
 
-It may know all of prediction, and no other room of prediction knows it.
+Kept here: inputs as a list, shards, the folder that they are written to, and the formats of
+answers.  It may know all of prediction, and nothing else of prediction knows it.
 """
 
 from lenet.prediction.bulk.folder import PredictionFolder

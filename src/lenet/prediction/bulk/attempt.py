@@ -19,6 +19,10 @@ import numpy as np
 from lenet.data.pictures.convention import Convention
 from lenet.data.pictures.picture import read_picture
 from lenet.errors import FormatError
+from lenet.system.tasks import program
+
+MOST_SUSPECTS = 2
+"""Inputs at which processes died, after which none is trusted any more."""
 
 MOST_SECONDS = 60.0
 """A picture that takes longer is given up; the slowest real ones take a few."""
@@ -42,6 +46,15 @@ class Attempt:
         path.write_bytes(np.array([-1, *sorted(self.suspects)], np.int64).tobytes())
         with open(path, "r+b") as file:
             self._memory = mmap.mmap(file.fileno(), 0)
+
+    def suspects_row(self, row: int) -> bool:
+        """Whether input `row` is better read in a process of its own.
+
+        After two deaths at different inputs that is every one that no process has survived yet: a
+        shard may hold more pictures that kill than it has tries.
+        """
+        is_mined = len(self.suspects) >= MOST_SUSPECTS and row > min(self.suspects)
+        return is_mined or row in self.suspects
 
     def at(self, row: int) -> None:
         """The next thing that happens is the reading of input `row` of the shard."""
@@ -75,7 +88,7 @@ def try_apart(content: bytes, name: str, shape: tuple[int, ...], convention: Con
     Raises:
         FormatError: if it does not.
     """
-    words = [sys.executable, "-m", __name__, json.dumps([shape, asdict(convention)])]
+    words = program(__name__, json.dumps([shape, asdict(convention)]))
     try:
         done = subprocess.run(
             words,
@@ -91,13 +104,10 @@ def try_apart(content: bytes, name: str, shape: tuple[int, ...], convention: Con
         raise FormatError(f"{name}: reading it kills the process (exit {done.returncode})")
 
 
-def _main() -> None:
+def main() -> None:
+    """The other side of `try_apart`: a picture on the standard input."""
     shape, convention = json.loads(sys.argv[1])
     try:
         read_picture(sys.stdin.buffer.read(), tuple(shape), Convention(**convention))
     except FormatError:
         os._exit(0)  # bad, but harmless
-
-
-if __name__ == "__main__":
-    _main()

@@ -18,6 +18,9 @@ from lenet.prediction.network import Answer
 FORMATS = ("csv", "jsonl", "parquet")
 PARQUET_CURE = "install it with: pip install 'lenet[parquet]'"
 
+MOST_HEADING = 1 << 20
+"""Letters of a first line by which a file is known."""
+
 Row = dict[str, Any]
 """An answer by column: the names of `columns`."""
 
@@ -60,11 +63,24 @@ def encode(answers: Sequence[Answer], top: int, kind: str) -> bytes:
 
 def table_of(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     """CSV with a heading, quoted as RFC 4180 says; lines end in a line feed."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
+    lines = _Lines()
+    # A writer quotes what holds a letter of its own line ends: a carriage return is one of them.
+    writer = csv.writer(lines, lineterminator=_Lines.END)
     writer.writerow(names)
     writer.writerows(rows)
-    return stream.getvalue().encode()
+    return "".join(lines.written).encode()
+
+
+class _Lines:
+    """A stream of lines whose ends become line feeds."""
+
+    END = "\r\n"
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+
+    def write(self, line: str) -> None:
+        self.written.append(line.removesuffix(self.END) + "\n")
 
 
 def _parquet(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
@@ -104,6 +120,35 @@ def join(shards: Sequence[Path], kind: str, file: BinaryIO) -> None:
             if kind == "csv" and number:
                 source.readline()  # the heading; no column's name holds a line feed
             shutil.copyfileobj(source, file)
+
+
+def are_answers(path: Path, kind: str) -> bool:
+    """Whether a file is one of answers of this `kind`, or empty; whatever else it is."""
+    try:
+        if not path.is_file() or not path.stat().st_size:
+            return path.is_file()
+        names = _names(path, kind)
+    except Exception:  # pyarrow and hostile files let many kinds through
+        return False
+    return names == columns((len(names) - 2) // 2)
+
+
+def has_heading(path: Path, names: Sequence[str]) -> bool:
+    """Whether a file is a CSV with these columns."""
+    try:
+        return path.is_file() and _names(path, "csv") == list(names)
+    except (OSError, ValueError, csv.Error, StopIteration):
+        return False
+
+
+def _names(path: Path, kind: str) -> list[str]:
+    """The columns of a file of answers."""
+    if kind == "parquet":
+        _, parquet = open_arrow()
+        return list(parquet.read_schema(path).names)
+    with open(path, encoding="utf-8", newline="") as file:
+        line = file.readline(MOST_HEADING)
+    return list(json.loads(line)) if kind == "jsonl" else next(csv.reader([line]))
 
 
 def read(shard: Path, kind: str) -> Iterator[Row]:

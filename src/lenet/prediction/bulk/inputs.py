@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import glob
 import hashlib
-import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -111,7 +110,7 @@ def find(paths: Sequence[str], stdin: BinaryIO | None = None) -> Iterator[Piece]
     """
     for path in paths:
         if path == STDIN:
-            yield from _standard_input(stdin or io.BytesIO())
+            yield from _standard_input(stdin)
         elif os.path.lexists(path):
             yield from _named(path)
         elif glob.has_magic(path):
@@ -126,7 +125,9 @@ def find(paths: Sequence[str], stdin: BinaryIO | None = None) -> Iterator[Piece]
 
 def _named(path: str) -> Iterator[Piece]:
     place = Path(path)
-    if place.is_dir():
+    if "\0" in path:
+        yield Piece(path, problem="a name with a byte 0, which no file has")
+    elif place.is_dir():
         yield from _pictures_below(path)
     elif is_array_file(place) and place.is_file():
         yield _array(path)
@@ -166,9 +167,16 @@ def _entries(folder: str) -> Iterator[tuple[str, bool, str | None]]:
         yield entry.path, entry.is_dir(follow_symlinks=False), None
 
 
-def _standard_input(stream: BinaryIO) -> Iterator[Piece]:
+def _standard_input(stream: BinaryIO | None) -> Iterator[Piece]:
     """One picture; or, if it is none and has no byte 0, a path a line."""
-    head = stream.read(SNIFFED)
+    if stream is None:
+        raise UsageError(f"{STDIN}: the standard input is closed; name files, or give it some")
+    try:
+        head = stream.read(SNIFFED)
+    except OSError as error:
+        raise UsageError(
+            f"{STDIN}: the standard input cannot be read: {error.strerror}; name files"
+        ) from error
     if is_picture(head) or b"\0" in head:
         content = head + stream.read(MOST_BYTES + 1 - len(head))
         if len(content) > MOST_BYTES:
@@ -196,7 +204,7 @@ def _state(piece: Piece) -> bytes:
         return hashlib.sha256(piece.content).digest()
     try:
         found = Path(piece.name).stat()
-    except OSError:
+    except (OSError, ValueError):  # a name with a byte 0
         return b"cannot be looked at"
     return b"%d %d" % (found.st_size, found.st_mtime_ns)
 

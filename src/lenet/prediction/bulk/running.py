@@ -6,30 +6,30 @@ import os
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lenet.data.pictures.picture import SUFFIXES
 from lenet.errors import PartialError, UsageError
 from lenet.prediction.bulk import formats
-from lenet.prediction.bulk.folder import Manifest, PredictionFolder
+from lenet.prediction.bulk.folder import PredictionFolder
 from lenet.prediction.bulk.inputs import Inputs, Listing, write_listing
 from lenet.prediction.bulk.progress import PredictionProgress
-from lenet.prediction.bulk.shard import Clock, Order, Problem, Shard, answer_pieces, answer_shard
+from lenet.prediction.bulk.shard import Order, Problem, Shard, answer_few_pieces, answer_shard
+from lenet.prediction.bulk.target import Target, choose_target
 from lenet.prediction.network import Answer, Network, check_top
 from lenet.runs import receipt
 from lenet.runs.run import open_run
 from lenet.system import machine
 from lenet.system.files import PARTIAL
+from lenet.system.kinds import Manifest
+from lenet.system.scratch import scratch_folder
 from lenet.system.tasks import run_tasks
 
-FORMAT = 1
-
-NO_FOLDERS = frozenset({*SUFFIXES, ".json", ".tsv", ".txt", ".xlsx", ".gz"})
-"""Who names an --out like this wants a file, which would be a folder."""
+FORMAT = 2
 
 MOST_FEW = 100
 """Images that are answered at once, where the answers are printed."""
@@ -42,7 +42,8 @@ RECEIPT_SECONDS = 10.0
 class Outcome:
     """How many images were answered, how many inputs could not be used, and the first of them.
 
-    `failures` are shards that could not be done at all.  `errors` is where all problems are.
+    `failures` are shards that could not be done at all.  `errors` is where all problems are, if
+    anywhere.
     """
 
     answers: int
@@ -50,7 +51,7 @@ class Outcome:
     first: Problem | None
     failures: tuple[str, ...]
     out: Path
-    errors: Path
+    errors: Path | None
 
     def check(self) -> None:
         """Say what is missing.
@@ -66,9 +67,10 @@ class Outcome:
         if self.first is not None:
             total = self.answers + self.problems
             name, reason = self.first
+            place = "" if self.errors is None else f"; see {self.errors}"
             raise PartialError(
                 f"{self.problems:,} of {total:,} inputs could not be used, the others are done; "
-                f"the first one: {name}: {reason}; see {self.errors}"
+                f"the first one: {name}: {reason}{place}"
             )
 
 
@@ -116,32 +118,20 @@ def predict(
     done is not done again.
 
     Raises:
-        UsageError: if there is nothing to do, or `out` belongs to something else.
+        UsageError: if there is nothing to do, or `out` cannot be written, is one of the inputs, or
+            belongs to something else.
         LenetError: as `open_run`, `Run.checkpoint`, `open_engine` and `run_tasks`.
     """
     checkpoint = open_run(run).checkpoint(which)
     network = Network.of(checkpoint, engine)
-    target = Path(out)
-    is_file = target.suffix[1:] in formats.FORMATS
-    kind = _choose_kind(target, kind)
     check_top(top, network.class_names)
-    _check_target(target, is_file)
-    folder = PredictionFolder(target.with_name(f".{target.name}{PARTIAL}") if is_file else target)
-    session = _Session(folder, network, kind, top, progress or PredictionProgress(quiet=True))
-    was_there = folder.path.exists()
-    try:
-        with folder.lock():
-            found = inputs if isinstance(inputs, Inputs) else Inputs(inputs, stdin)
-            listing = session.begin(found, shard_rows, starts_over=is_file)
-            failures = session.run(listing, processes, cluster)
-            outcome = session.end(listing, failures, target if is_file else None)
-    except BaseException:
-        if not was_there and not (folder.path / "manifest.json").exists():
-            shutil.rmtree(folder.path, ignore_errors=True)
-        raise
-    if is_file and not failures:
-        shutil.rmtree(folder.path)
-    return outcome
+    target = choose_target(out, kind)
+    session = _Session(target, network, top, progress or PredictionProgress(quiet=True))
+    found = inputs if isinstance(inputs, Inputs) else Inputs(inputs, stdin)
+    with session.hold():
+        listing = session.begin(found, shard_rows)
+        failures = session.run(listing, processes, cluster)
+        return session.end(listing, failures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +165,12 @@ def answer_few(
 ) -> Few | None:
     """Answer the inputs at once where they are few, with nothing on disk.
 
-    None if they are more than `MOST_FEW` images, or one of them killed the process that read it:
-    then `predict_aside` is the way.
+    They are read in another process, which a picture may kill.  None if they are more than
+    `MOST_FEW` images: then `predict_aside` is the way.
 
     Raises:
         UsageError: if there is nothing to do, or `top` is out of range.
+        PartialError: if the process died again and again.
         LenetError: as `predict`.
     """
     network = Network.of(open_run(run).checkpoint(which), engine)
@@ -189,8 +180,14 @@ def answer_few(
         return None
     if not pieces:
         raise inputs.nothing()
-    order = Order(0, pieces, network, formats.FORMATS[0], top, str(Path.cwd()), os.getpid(), None)
-    answers, problems = answer_pieces(order, Clock())
+    with scratch_folder("predict") as scratch:
+        attempts, kind = f"{scratch}/", formats.FORMATS[0]
+        order = Order(0, pieces, network, kind, top, str(Path.cwd()), os.getpid(), attempts)
+        with closing(run_tasks(answer_few_pieces, [order], processes=1)) as outcomes:
+            (outcome,) = outcomes
+    if outcome.error is not None:
+        raise PartialError(f"nothing could be answered: {outcome.error}")
+    answers, problems = outcome.value
     return Few(tuple(answers), tuple(problems))
 
 
@@ -203,56 +200,51 @@ def predict_aside(
     Raises:
         LenetError: as `predict`.
     """
-    with tempfile.TemporaryDirectory(prefix="lenet-") as scratch:
-        folder = PredictionFolder(Path(scratch) / "answers")
-        yield predict(run, inputs, folder.path, **options), folder
-
-
-def _check_target(target: Path, is_file: bool) -> None:
-    if is_file and target.is_dir():
-        raise UsageError(f"{target}: a folder with the name of a file; choose another --out")
-    if target.suffix.lower() in NO_FOLDERS and not target.is_dir():
-        raise UsageError(
-            f"--out {target}: lenet writes .csv, .jsonl and .parquet files, and folders"
-        )
-
-
-def _choose_kind(target: Path, kind: str | None) -> str:
-    suffix = target.suffix[1:]
-    chosen = kind or (suffix if suffix in formats.FORMATS else formats.FORMATS[0])
-    if chosen not in formats.FORMATS:
-        known = ", ".join(formats.FORMATS)
-        raise UsageError(f"--format {chosen}: into files lenet writes {known}")
-    if suffix in formats.FORMATS and chosen != suffix:
-        raise UsageError(f"--format {chosen} and --out {target} do not agree; leave out --format")
-    if chosen == "parquet":
-        formats.open_arrow()
-    return chosen
+    with scratch_folder("predict") as scratch:
+        folder = PredictionFolder(scratch / "answers")
+        yield replace(predict(run, inputs, folder.path, **options), errors=None), folder
 
 
 @dataclass(frozen=True, slots=True)
 class _Session:
     """One call of `predict`, which holds the folder."""
 
-    folder: PredictionFolder
+    target: Target
     network: Network
-    kind: str
     top: int
     progress: PredictionProgress
 
-    def begin(
-        self,
-        inputs: Inputs,
-        shard_rows: int | None,
-        starts_over: bool,
-    ) -> Listing:
+    @property
+    def folder(self) -> PredictionFolder:
+        return self.target.folder
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Hold the folder; if nothing was done it is gone again when the block ends in an error.
+
+        Raises:
+            UsageError: if it cannot be held or written.
+        """
+        folder = self.folder
+        was_there = folder.path.exists()
+        try:
+            with folder.lock():
+                yield
+        except OSError as error:
+            raise _unwritten(folder.path, error) from error
+        finally:
+            has_begun = any((folder.path / "digests").glob("*"))
+            if not was_there and not has_begun:
+                shutil.rmtree(folder.path, ignore_errors=True)
+
+    def begin(self, inputs: Inputs, shard_rows: int | None) -> Listing:
         """List the inputs, and go on with the folder if it holds the same ones."""
         aside = self.folder.path / f".inputs.jsonl.{os.getpid()}{PARTIAL}"
         try:
-            listing = write_listing(inputs, aside, shard_rows)
+            listing = write_listing(self.target.check_inputs(inputs), aside, shard_rows)
             if not listing.rows:
                 raise inputs.nothing()
-            self.folder.begin(self._manifest(listing), starts_over)
+            self.folder.begin(self._manifest(listing), starts_over=self.target.is_file)
             os.replace(aside, self.folder.inputs_path)
         finally:
             aside.unlink(missing_ok=True)
@@ -268,7 +260,7 @@ class _Session:
                 "sha256": self.network.digest,
             },
             "output": {
-                "format": self.kind,
+                "format": self.target.kind,
                 "top": self.top,
                 "shard_rows": listing.shard_rows,
                 "shards": len(listing),
@@ -278,25 +270,36 @@ class _Session:
     def run(self, listing: Listing, processes: int | None, cluster: str | None) -> tuple[str, ...]:
         """Do what is missing; what could not be done comes back in words."""
         missing = self.folder.missing()
+        self._say_damaged(missing)
         processes = min(processes or machine.cores(), max(1, len(missing)))
         receipt = _Receipt(self.folder, cluster, processes)
         done = listing.rows - sum(listing.count(number) for number in missing)
         self.progress.begin(done, listing.rows, len(missing))
         failures = []
-        orders = Orders(
-            listing, missing, self.network, self.kind, self.top, self._attempts(cluster)
-        )
-        for outcome in run_tasks(answer_shard, orders, processes=processes, cluster=cluster):
-            number = missing[outcome.index]
-            if outcome.error is not None:
-                failures.append(f"number {number}: {outcome.error}")
-                continue
-            self.folder.write(number, outcome.value)
-            receipt.add(outcome.value)
-            done += listing.count(number)
-            self.progress.update(done, listing.rows)
+        kind, attempts = self.target.kind, self._attempts(cluster)
+        orders = Orders(listing, missing, self.network, kind, self.top, attempts)
+        outcomes = run_tasks(answer_shard, orders, processes=processes, cluster=cluster)
+        with closing(outcomes):
+            for outcome in outcomes:
+                number = missing[outcome.index]
+                if outcome.error is not None:
+                    failures.append(f"number {number}: {outcome.error}")
+                    continue
+                self.folder.write(number, outcome.value)
+                receipt.add(outcome.value)
+                done += listing.count(number)
+                self.progress.update(done, listing.rows)
         receipt.write()
         return tuple(failures)
+
+    def _say_damaged(self, missing: list[int]) -> None:
+        damaged = [number for number in missing if self.folder.is_damaged(number)]
+        if damaged:
+            warnings.warn(
+                f"{self.folder.path}: {len(damaged)} finished shards are not what was written, the "
+                f"first one is number {damaged[0]}; they are made again",
+                stacklevel=2,
+            )
 
     def _attempts(self, cluster: str | None) -> str:
         """Where a process notes what it is at: on a cluster in a place that each machine has."""
@@ -304,20 +307,29 @@ class _Session:
             return f"{self.folder.attempts_path.absolute()}/"
         return f"{tempfile.gettempdir()}/lenet-{self.network.digest[:16]}-{os.getpid()}-"
 
-    def end(self, listing: Listing, failures: tuple[str, ...], target: Path | None) -> Outcome:
+    def end(self, listing: Listing, failures: tuple[str, ...]) -> Outcome:
         """Bring together what the shards left."""
-        folder, first, count = self.folder, next(self.folder.problems(), None), 0
-        errors = folder.errors_path
+        folder, target, errors = self.folder, self.target, self.target.errors_path
+        first, count = next(folder.problems(), None), 0
         if not failures:
             count = folder.write_errors()
             folder.forget_attempts()
-            if target is not None:
-                folder.write_joined(target)
-                errors = target.with_suffix(".errors.csv")
+            if target.is_file:
+                folder.write_joined(target.path)
                 errors.unlink(missing_ok=True)
                 if count:
-                    shutil.move(folder.errors_path, errors)
-        return Outcome(listing.rows - count, count, first, failures, target or folder.path, errors)
+                    os.replace(folder.errors_path, errors)
+                shutil.rmtree(folder.path, ignore_errors=True)
+        return Outcome(listing.rows - count, count, first, failures, target.path, errors)
+
+
+def _unwritten(folder: Path, error: OSError) -> UsageError:
+    if not folder.exists():
+        return UsageError(f"{folder}: this folder was removed meanwhile; run the command again")
+    return UsageError(
+        f"{folder}: cannot write in it: {error.strerror or error}; what is done is kept, and the "
+        "same command goes on with it"
+    )
 
 
 class _Receipt:

@@ -75,6 +75,11 @@ def answer_shard(order: Order) -> Shard:
     return Shard(content, tuple(problems), len(answers), clock)
 
 
+def answer_few_pieces(order: Order) -> tuple[list[Answer], list[Problem]]:
+    """The same without a file."""
+    return answer_pieces(order, Clock())
+
+
 def answer_pieces(order: Order, clock: Clock) -> tuple[list[Answer], list[Problem]]:
     """The answers to the inputs of a shard in their order, and the inputs that have none."""
     attempt = None if order.attempts is None else Attempt(Path(f"{order.attempts}{order.number}"))
@@ -110,7 +115,7 @@ def _prepare(
             is_suspect = False
             if attempt is not None:
                 attempt.at(row)
-                is_suspect = row in attempt.suspects
+                is_suspect = attempt.suspects_row(row)
             try:
                 with time_limit(is_worker and not is_suspect):
                     prepared = _picture(order, piece, clock, is_suspect)

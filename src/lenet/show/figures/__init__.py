@@ -1,6 +1,7 @@
-"""Figures: colour-blind safe, readable at half size, drawn without a screen.
+"""Figures as files: colour-blind safe, readable at half size, drawn without a screen.
 
-The only room that knows Matplotlib, which is imported when the first figure is drawn.
+Kept here: a function a figure.  It is the only room that knows Matplotlib, which is imported when
+the first figure is drawn; it may know what it draws, which comes to it as arguments.
 """
 
 from lenet.show.figures.confusion import draw_confusion

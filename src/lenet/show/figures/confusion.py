@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet.show.figures.figure import open_figure
+from lenet.system.streams import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,6 +29,7 @@ def draw_confusion(
     Of more than `MOST_CLASSES` classes those with the most misses are drawn, as the title says.
     """
     confusion, class_names, left_out = reduce_classes(confusion, class_names)
+    class_names = [printable(name) for name in class_names]
     classes = len(class_names)
     side = max(5.0, 0.55 * classes + 2.5)
     with open_figure(path, side + 1.0, side) as figure:

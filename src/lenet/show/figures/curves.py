@@ -42,9 +42,9 @@ def draw_curves(history: Sequence[Row], title: str, path: Path) -> None:
 
     Loss (nats) has the left axis and accuracy (a fraction) the right one, since they share no unit.
     """
-    from matplotlib.ticker import MaxNLocator
-
     with open_figure(path, 8.0, 4.8) as figure:
+        from matplotlib.ticker import MaxNLocator
+
         left = figure.subplots()
         right = left.twinx()
         _curve(left, history, "train_loss", "train loss", BLUE, "-", "")

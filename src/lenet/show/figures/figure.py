@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import io
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet.errors import UsageError
+from lenet.system.files import write_whole
+from lenet.system.streams import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,6 +47,7 @@ def open_figure(path: Path, width: float, height: float) -> Iterator[Figure]:
     Raises:
         UsageError: if it cannot be written there, or the name's ending is no format of figures.
     """
+    _import_matplotlib()
     from matplotlib import font_manager, rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -68,12 +74,35 @@ def open_figure(path: Path, width: float, height: float) -> Iterator[Figure]:
         )
 
 
-def _save(figure: Figure, path: Path) -> None:
+def _import_matplotlib() -> None:
+    """Import it whatever MPLBACKEND says: figures here are drawn without a screen."""
     try:
-        figure.savefig(path, dpi=160)
+        importlib.import_module("matplotlib")
+    except ValueError:
+        backend = os.environ.pop("MPLBACKEND", None)
+        if backend is None:
+            raise
+        try:
+            importlib.import_module("matplotlib")
+        finally:
+            os.environ["MPLBACKEND"] = backend
+
+
+def _save(figure: Figure, path: Path) -> None:
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        if isinstance(text, Text):  # of a folder's name, say, which may hold any byte
+            text.set_text(printable(text.get_text()))
+    content = io.BytesIO()
+    try:
+        figure.savefig(content, format=path.suffix[1:] or "png", dpi=160)
+        write_whole(path, content.getvalue())
     except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise UsageError(
-            f"{path}: this figure cannot be written: {error}; name a .png in a folder that is there"
+            f"{path}: this figure cannot be written: {reason}; name a .png in a folder that is "
+            "there and can be written"
         ) from error
 
 

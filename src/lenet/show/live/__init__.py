@@ -1,6 +1,7 @@
 """Live progress, with three faces: a terminal, a notebook, a pipe or file.
 
-It may know what a training tells its watchers, and the chart.
+Kept here: what is seen while a training runs.  It may know what a training tells its watchers, and
+the chart; it knows no figure and no report.
 """
 
 from __future__ import annotations

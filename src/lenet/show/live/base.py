@@ -1,9 +1,10 @@
-"""Progress as a person or a pipe wants to see it."""
+"""What a display is: silent, in lines, or one whose screen may fail."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, final
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Self, final
 
 from lenet.runs.run import Row
 from lenet.training.watcher import Plan, Watcher
@@ -51,7 +52,21 @@ def _download_progress() -> Progress:
 
 
 class Display(Watcher):
-    """A watcher with a screen, which also sees the data come; this one shows nothing."""
+    """A watcher with a screen, which also sees the data come; this one shows nothing.
+
+    As a context it gives the screen back also where a training ends before it begins.
+    """
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
 
     def download(self, name: str, done: int, total: int | None) -> None:
         """Bytes of a file of the data set that are here, of all where that is known."""
@@ -78,6 +93,10 @@ class LineDisplay(Display):
     def epoch(self, row: Row, examples_per_second: float) -> None:
         """See `Watcher`."""
         print(epoch_line(row, self._epochs, examples_per_second), file=self._stream, flush=True)
+
+    def stop(self) -> None:
+        """See `Watcher`."""
+        self._bars.stop()
 
 
 @final

@@ -16,10 +16,10 @@ REFRESH_SECONDS = 0.2
 
 
 def in_notebook() -> bool:
-    """True in a Jupyter kernel, which JupyterLab and VS Code both run."""
+    """True in a Jupyter kernel: JupyterLab's, VS Code's, or Colab's, whose shell is derived."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
-    return type(shell).__name__ == "ZMQInteractiveShell"
+    return any(kind.__name__ == "ZMQInteractiveShell" for kind in type(shell).__mro__)
 
 
 @final
@@ -58,6 +58,7 @@ class NotebookDisplay(Display):
 
     def stop(self) -> None:
         """See `Watcher`."""
+        self._bars.stop()
         if self._handle is not None:
             self._draw()
 

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, final
 
 from lenet.runs.run import Row
 from lenet.show.live.base import Display, DownloadBars
+from lenet.system.streams import printable
 from lenet.training.watcher import Plan
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class View:
 
         width = min(options.max_width, WIDEST)
         height = max(5, min(options.size.height - 7, width // 4, 21)) // 2 * 2 - 1
-        yield Text(self.plan.title, style="bold", overflow="ellipsis", no_wrap=True)
+        yield Text(printable(self.plan.title), style="bold", overflow="ellipsis", no_wrap=True)
         yield from self._curves(width, height)
         yield self._numbers()
         yield self._bar(width)
@@ -234,6 +235,8 @@ class TerminalDisplay(Display):
 
     def stop(self) -> None:
         """See `Watcher`."""
+        self._bars.stop()
         if hasattr(self, "_live"):
             self._live.refresh()
             self._live.stop()
+            del self._live

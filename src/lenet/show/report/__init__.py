@@ -1,4 +1,8 @@
-"""A run, or several side by side, as one HTML file that needs nothing but itself."""
+"""A run, or several side by side, as one HTML file that needs nothing but itself.
+
+Kept here: what the page says of a run, its drawings and its template.  It may know prediction, runs
+and the chart; it knows no figure of Matplotlib's.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,8 @@ def write_report(
     """Write the report of `runs`, by default to `report.html` in the first one's folder.
 
     Raises:
-        UsageError: if there is no run, or the runs were trained on different data.
+        UsageError: if there is no run, the runs were trained on different data, or the page cannot
+            be written.
         LenetError: as `gather`.
     """
     if not runs:
@@ -40,7 +45,13 @@ def write_report(
             "can be compared image by image; write a report for each"
         )
     path = Path(out) if out else parts[0].run.path / NAME
-    write_whole(path, render(parts, split))
+    page = render(parts, split)
+    try:
+        write_whole(path, page)
+    except OSError as error:
+        raise UsageError(
+            f"{path}: the report cannot be written: {error.strerror}; name another place with --out"
+        ) from error
     return path
 
 
