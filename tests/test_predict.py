@@ -762,9 +762,9 @@ def test_python_hears_of_what_is_no_picture(digits_run, pictures, tmp_path):
         run.predict([pictures / "001.png", pictures / "notes.txt"])
     with pytest.raises(FormatError, match=r"gone.png: cannot be opened: No such file"):
         run.predict(tmp_path / "gone.png")
-    with pytest.raises(UsageError, match=r"picture 0 is float64 \(8, 8\): give a path, bytes"):
+    with pytest.raises(FormatError, match="picture 0: blank: nothing stands out"):
         run.predict(np.zeros((8, 8)))
-    with pytest.raises(UsageError, match="picture 1 is int: give a path"):
+    with pytest.raises(UsageError, match="picture 1 is a int: give a path"):
         run.predict([pictures / "001.png", 7])
     with pytest.raises(UsageError, match="top = 11: this network has 10 classes"):
         run.predict(pictures / "001.png", top=11)
