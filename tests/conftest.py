@@ -117,6 +117,14 @@ def run_lenet(*words, **options):
     return process.returncode, out, err
 
 
+def is_alive(pid):
+    """Whether a process is there, and has not ended without being waited for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def workers(pid):
     """Processes below `pid` in which tasks are done."""
     found = []

@@ -179,7 +179,7 @@ def test_a_mirror_that_drips_is_asked_once_and_all_of_them_have_one_bound(tmp_pa
     assert Mirror.asked["drip"] == 1
     with pytest.raises(DownloadError, match="no mirror delivered"):
         fetch(entry_of(mirror, "good"), tmp_path, limits=replace(QUICK, whole=-1e9))
-    assert Mirror.asked["good"] == 0
+    assert Mirror.asked.get("good", 0) == 0
 
 
 def test_a_mirror_that_was_busy_is_asked_again(tmp_path, mirror):

@@ -904,7 +904,7 @@ def test_pictures_by_any_usual_name_are_read_or_named(few, digits_run):
         data.load(few)
     code, _, err = run_lenet("predict", digits_run.path, few, "--out", few / "a.csv", "--quiet")
     assert code == 3, err
-    with open(few / "a.errors.csv", encoding="utf-8", newline="") as file:
+    with open(few / "a.csv.errors.csv", encoding="utf-8", newline="") as file:
         found = {row[0].rpartition("/")[2]: row[-1] for row in csv.reader(file)}
     assert "not a picture in a format that is known" in found["drawing.svg"]
     assert {"phone.heic", "blank.jfif", "blank.jpe"} <= set(found)

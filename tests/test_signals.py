@@ -47,7 +47,7 @@ def test_a_signal_in_a_command_ends_with_a_sentence(digits_run, number):
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert err == f"lenet: error: {SENTENCE[number]}\n"
+    assert err == f"lenet: error: {SENTENCE[number]}; no answer was printed\n"
 
 
 def is_reading(pid):

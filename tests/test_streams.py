@@ -69,7 +69,7 @@ def test_readers_that_leave_are_no_error():
 
 
 def test_letters_that_cannot_be_written_are_replaced():
-    code = "from lenet.system import streams; streams.open_streams(); print('\u0430 \udcff')"
+    code = r"from lenet.system import streams; streams.open_streams(); print('\u0430 \udcff')"
     env = {**os.environ, "PYTHONIOENCODING": "cp1252"}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True)
     assert done.stdout == b"\\u0430 \\udcff\n"

@@ -9,11 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import need_module, run_lenet, start_lenet, workers
+from conftest import is_alive, need_module, run_lenet, start_lenet, workers
 
 from lenet import studies
 from lenet.errors import StudyError
@@ -166,7 +165,8 @@ def kill_and_resume(study_file, out, moments, victim):
             hits += 1
         _, err = process.communicate(timeout=240)
         assert victim == "driver" or process.returncode == 0, err
-        assert not any(Path(f"/proc/{worker}").exists() for worker in below)
+        while any(is_alive(worker) for worker in below):
+            time.sleep(0.05)
     code, _, err = run_lenet("study", "run", study_file, "--out", out)
     assert code == 0, err
     return hits
@@ -287,7 +287,8 @@ def test_a_signal_ends_a_study_with_a_sentence_its_code_and_nothing_left(
     os.killpg(process.pid, number)  # as a terminal does: workers get it too
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    said = f"lenet: stopped by {number.name}; finished runs are kept, and the same command goes on"
+    name = "Ctrl-C" if number == signal.SIGINT else number.name
+    said = f"lenet: error: stopped by {name}; finished runs are kept, and the same command goes on"
     assert err.splitlines()[-1] == said
     assert not [line for line in err.splitlines()[:-1] if not re.match(r"\d+/", line)]
     assert not list(temporary.iterdir())

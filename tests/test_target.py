@@ -419,6 +419,7 @@ def test_a_signal_ends_with_a_sentence_its_code_and_nothing_left(
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     said = "what is done is kept, and the same command goes on" if keeps else "no answer was pri"
-    assert f"lenet: stopped by {number.name}; {said}" in err
+    name = "Ctrl-C" if number == signal.SIGINT else number.name
+    assert f"lenet: error: stopped by {name}; {said}" in err
     assert len(err.splitlines()) == 1
     assert not list(temporary.iterdir())

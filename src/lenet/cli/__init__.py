@@ -7,11 +7,12 @@ loads what it needs alone.
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from lenet.errors import LenetError, MachineError, StoppedError, UsageError
 from lenet.system import streams
-from lenet.system.signals import Ending, describe
+from lenet.system.signals import Ending
 
 
 def main() -> None:
@@ -26,8 +27,6 @@ def main() -> None:
         code = _run()
     except StoppedError as error:
         code = _fail(error, error.exit_code)
-    if code == 130 and ending.number is not None:  # the library's way to hear of a signal
-        code = _fail(describe(ending.number), 128 + ending.number)
     lost = streams.lost_output()
     if lost is not None and not code:
         code = _fail(
@@ -39,12 +38,14 @@ def main() -> None:
 
 def _run() -> int:
     """The command that the arguments name; its exit code."""
-    from lenet.cli.application import FlagError, InterruptedCommand, app
+    from lenet.cli.application import Abort, FlagError, InterruptedCommand, app
 
     try:
         return app(prog_name="lenet", standalone_mode=False) or 0
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except Abort:  # the library's word for a signal outside of a command
+        raise StoppedError("stopped by Ctrl-C", signal.SIGINT) from None
     except FlagError as error:
         # Without a command there is help on the screen, and nothing more to say.
         message = error.format_message()

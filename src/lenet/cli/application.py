@@ -12,6 +12,8 @@ from lenet.cli import data, machine, prediction, runs, study, training
 from lenet.cli.printing import say, show_warning
 from lenet.system.version import VERSION
 
+Abort = typer.Abort
+
 FlagError: Any = typer.BadParameter.__mro__[2]
 """Base of what the command-line library says of flags; it has no public name of its own."""
 

@@ -22,6 +22,7 @@ from lenet.cli.options import (
 from lenet.cli.printing import remark, say, table
 from lenet.cli.stopping import stopping
 from lenet.errors import UsageError
+from lenet.system.streams import input_was_closed
 
 if TYPE_CHECKING:
     from lenet.prediction.bulk import Few, Inputs, Outcome
@@ -122,7 +123,7 @@ def _draw_stages(run: Path, paths: list[str], out: Path | None, which: str | Non
 
 def _standard_input() -> BinaryIO | None:
     """None where it is closed."""
-    return None if sys.stdin is None else sys.stdin.buffer
+    return None if input_was_closed() else sys.stdin.buffer
 
 
 def _read_picture(path: str) -> str | bytes:

@@ -58,6 +58,9 @@ class _Forgiving(io.RawIOBase):
         return written
 
 
+_closed: set[str] = set()
+
+
 def open_streams() -> None:
     """Give this process three standard streams, whatever it was started with.
 
@@ -70,10 +73,16 @@ def open_streams() -> None:
         except OSError:
             _open_null(number)
             setattr(sys, name, None)
+            _closed.add(name)
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
     sys.stdout = _forgive(sys.stdout)
     sys.stderr = _forgive(sys.stderr)
+
+
+def input_was_closed() -> bool:
+    """Whether this process was started without a standard input."""
+    return "stdin" in _closed
 
 
 def lost_output() -> OSError | None:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 MOST_CLASSES = 40
 """More are not drawn: at a thousand the picture would need more memory than a computer has."""
 
+MOST_INCHES = 13.0
+"""Side of the picture; twice as much takes a gigabyte while it is drawn."""
+
 REST = "others"
 
 
@@ -31,7 +34,8 @@ def draw_confusion(
     confusion, class_names, left_out = reduce_classes(confusion, class_names)
     class_names = [printable(name) for name in class_names]
     classes = len(class_names)
-    side = max(5.0, 0.55 * classes + 2.5)
+    side = min(max(5.0, 0.55 * classes + 2.5), MOST_INCHES)
+    small = 0.55 * classes + 2.5 > MOST_INCHES
     with open_figure(path, side + 1.0, side) as figure:
         axes = figure.subplots()
         share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
@@ -40,8 +44,9 @@ def draw_confusion(
         axes.set_xticks(range(classes), class_names, rotation=45, ha="right")
         axes.set_yticks(range(classes), class_names)
         axes.set(xlabel="prediction", ylabel="label", title=title + left_out)
+        axes.tick_params(labelsize=7 if small else 10)
         if classes <= 30:
-            _write_counts(axes, confusion, share)
+            _write_counts(axes, confusion, share, 6 if small else 8)
 
 
 def reduce_classes(
@@ -67,11 +72,13 @@ def reduce_classes(
     return reduced, names, left_out
 
 
-def _write_counts(axes: Axes, confusion: NDArray[np.int64], share: NDArray[np.float64]) -> None:
+def _write_counts(
+    axes: Axes, confusion: NDArray[np.int64], share: NDArray[np.float64], size: int
+) -> None:
     for row, column in np.ndindex(*confusion.shape):
         if confusion[row, column]:
             colour = "white" if share[row, column] > 0.5 else "black"
             axes.text(
                 column, row, str(confusion[row, column]), ha="center", va="center",
-                color=colour, fontsize=8,
+                color=colour, fontsize=size,
             )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,6 +83,9 @@ def _import_matplotlib() -> None:
         backend = os.environ.pop("MPLBACKEND", None)
         if backend is None:
             raise
+        # What was imported before the error would be taken for whole.
+        for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+            del sys.modules[name]
         try:
             importlib.import_module("matplotlib")
         finally:
