@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 NATIVE := $(wildcard native/*)
 
-.PHONY: help train test check check-native bench format lint types imports map soak data compiler clean
+.PHONY: help train test check check-native check-gpu map bench format lint types imports soak data compiler clean
 
 help:  ## List the tasks
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -62,6 +62,12 @@ check-native: compiler $(VENV)/.development  ## The kernels under sanitizers, wi
 	    -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja "$$@" >/dev/null && \
 	  $(BIN)/cmake --build build/check-$$build && \
 	  $(BIN)/ctest --test-dir build/check-$$build --output-on-failure || exit 1; done
+
+# PyTorch is taken from the machine: the one that fits its GPU.
+check-gpu: compiler  ## The PyTorch engine on a GPU, beside the CPU and the native engine
+	$(PYTHON) -m venv --system-site-packages build/gpu
+	build/gpu/bin/python -m pip install --quiet --disable-pip-version-check .
+	build/gpu/bin/python tests/check_gpu.py $(FLAGS)
 
 bench: $(VENV)/.bench data  ## Measure the native engine beside PyTorch and ONNX Runtime
 	$(BIN)/python -m bench $(FLAGS)

@@ -40,6 +40,16 @@ def need_native():
     return importlib.import_module("lenet.engines._native")
 
 
+def pytest_collection_modifyitems(items):
+    """CI runs everything; `make test` leaves out what is thorough and long, and says so."""
+    if os.environ.get("LENET_REQUIRE_ALL") == "1":
+        return
+    skip = pytest.mark.skip(reason="long: CI runs it, and so does LENET_REQUIRE_ALL=1 make test")
+    for item in items:
+        if item.get_closest_marker("thorough"):
+            item.add_marker(skip)
+
+
 @pytest.fixture
 def fashion_mnist():
     """The real Fashion-MNIST."""

@@ -72,6 +72,7 @@ def test_results_are_written_as_json_markdown_and_picture(tmp_path):
         assert picture.size[0] > 1000
 
 
+@pytest.mark.thorough
 def test_bulk_prediction_is_measured_with_its_shares_and_its_memory(fashion_mnist, tmp_path):
     need_module("pyarrow", "pip install 'lenet[parquet]'")
     flags = ["--only", "predict", "--rounds", "1", "--pictures", "300", "--rows", "500"]
@@ -104,6 +105,7 @@ def test_native_and_eager_subjects_train(monkeypatch):
         assert subject() > 0
 
 
+@pytest.mark.thorough
 def test_the_engines_accuracies_are_compared_seed_by_seed(monkeypatch, capsys, tmp_path):
     need_torch()
     from bench import accuracy

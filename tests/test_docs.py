@@ -20,7 +20,30 @@ def shell_commands(page):
     return [line for block in blocks for line in block.splitlines() if line.strip()]
 
 
-@pytest.mark.parametrize("page", [*PAGES, *USER_PAGES], ids=lambda page: page.name)
+def test_both_readmes_have_the_same_commands_and_the_same_python():
+    english, chinese = PAGES
+    assert shell_commands(english) == shell_commands(chinese)
+    code = [
+        [
+            re.sub(r"\s*#.*", "", block)
+            for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        ]
+        for text in (english.read_text(), chinese.read_text())
+    ]
+    assert code[0] == code[1]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        PAGES[0],
+        *(
+            pytest.param(page, marks=pytest.mark.thorough) if page.stem != "engineer" else page
+            for page in USER_PAGES
+        ),
+    ],
+    ids=lambda page: page.name,
+)
 def test_everything_on_the_page_runs_from_top_to_bottom(tmp_path, monkeypatch, page):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "docs").symlink_to(ROOT / "docs")

@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from conftest import need_torch
@@ -138,3 +142,11 @@ def test_other_pixel_scalings_are_part_of_the_module():
 def test_a_device_that_is_not_there_is_refused_with_those_that_are(device):
     with pytest.raises(EngineError, match=rf"device '{device}': .*; this PyTorch has cpu"):
         EagerEngine(zoo.build(), Recipe(), initial_weights(zoo.build(), Recipe()), device=device)
+
+
+def test_the_check_of_a_gpu_runs_and_finds_nothing_on_the_cpu():
+    program = Path(__file__).with_name("check_gpu.py")
+    words = [sys.executable, program, "--device", "cpu", "--networks", "lenet5-relu", "--no-speed"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.rstrip().endswith("all is as it should be")

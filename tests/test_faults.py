@@ -125,10 +125,12 @@ def spread(found, count):
     return found[:: max(1, len(found) // count)][:count]
 
 
+@pytest.mark.thorough
 def test_some_calls_of_a_save_are_killed(strace, saves, undisturbed, tmp_path):
     assert kill(strace, spread(saves, SHORT), undisturbed, tmp_path) >= 1
 
 
+@pytest.mark.thorough
 def test_some_calls_of_a_save_fail(strace, saves, undisturbed, tmp_path):
     assert fail(strace, spread(saves, 2), undisturbed, tmp_path) >= 1
 

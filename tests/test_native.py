@@ -207,6 +207,7 @@ def test_an_epoch_gives_the_same_bytes_for_one_to_eight_threads(recipe, isa):
     assert all(loss == metrics[0] for loss in metrics)
 
 
+@pytest.mark.thorough
 def test_two_epochs_of_fashion_mnist_give_the_same_bytes_for_any_number_of_threads():
     need(FASHION_MNIST.is_dir(), "install Fashion-MNIST: apt install dataset-fashion-mnist")
     images = idx.read_idx(FASHION_MNIST / "train-images-idx3-ubyte.gz")[:, None]
@@ -505,6 +506,7 @@ print(engine.logits(engine.place(images)).shape)
     assert shape == "(300, 10)"
 
 
+@pytest.mark.thorough
 def test_indices_that_change_during_a_step_do_no_harm():
     done = run_python("""
 engine = open_engine()
@@ -614,6 +616,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
     assert code == "0"
 
 
+@pytest.mark.thorough
 def test_python_goes_on_while_a_state_waits_for_its_turn():
     done = run_python("""
 engine = open_engine()

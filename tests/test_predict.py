@@ -606,6 +606,7 @@ ImageFile.ImageFile.load = load_or_die
 """
 
 
+@pytest.mark.thorough
 def test_a_picture_that_kills_or_hangs_its_process_is_found_and_isolated(
     digits_run, pictures, tmp_path
 ):
@@ -690,6 +691,7 @@ def watch(process):
     return max(most.values())
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(200)
 def test_1000_hostile_files_each_with_its_documented_outcome(digits_run, tmp_path):
     need(sys.platform == "linux", "FIFOs, sockets and /proc: run this on Linux")

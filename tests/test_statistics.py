@@ -65,6 +65,7 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says():
     assert 176 <= held <= 199
 
 
+@pytest.mark.thorough
 def test_no_difference_is_shown_more_often_than_the_level_says():
     rng = np.random.default_rng(1)
     shown = 0

@@ -172,6 +172,7 @@ def kill_and_resume(study_file, out, moments, victim):
     return hits
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("victim", ["driver", "worker"])
 def test_kill_9_of_the_driver_or_a_worker_changes_nothing(study_file, finished, tmp_path, victim):
     assert kill_and_resume(study_file, tmp_path, [3.0], victim) == 1
