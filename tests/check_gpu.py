@@ -35,8 +35,8 @@ LOGITS = 1e-4
 """Of the initial network: float32 products in another order."""
 
 EPOCH, TIMES = 1e-3, 10
-"""After an epoch of 23 steps the GPU's logits may be as far from the CPU's as `EPOCH`, or as `TIMES`
-the native engine's are: AdamW divides by small numbers, and so carries rounding far."""
+"""After an epoch of 23 steps the GPU's logits may be `EPOCH` from the CPU's, or `TIMES` as far as
+the native engine's are: AdamW divides by small numbers, which carries rounding far."""
 
 
 def train(engine, recipe, split, epochs):
