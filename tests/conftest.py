@@ -1,6 +1,7 @@
 import importlib
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,16 @@ from pathlib import Path
 import pytest
 
 from lenet.engines import has_torch, native
+
+# A shell or a service that starts the tests in the background lets them ignore signals, and what
+# they start inherits that; the tests of signals are about programs that hear them.
+for _number, _usual in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGTERM, signal.SIG_DFL),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _usual)
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
