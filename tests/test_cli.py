@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import run_lenet, start_lenet
+from conftest import need_torch, run_lenet, start_lenet
 
 QUICK = ["--data", "digits", "--epochs", 2, "--batch-size", 64, "--learning-rate", 0.3]
 
@@ -100,7 +100,6 @@ def run_in_terminal(words, extra):
             2,
             "'warp' is not one of 'auto', 'native'",
         ),
-        (["train", "--data", "digits", "--device", "tpu"], 7, "device 'tpu'"),
         (["train", "--data", "digits", "--threads", 0], 7, "0 threads"),
         (["train", "--resume", "x", "--epochs", 3, "--seed", 1], 2, "leave out --epochs, --seed"),
         (["train", "--resume", "/nonexistent"], 6, "/nonexistent: no run of lenet is here"),
@@ -117,6 +116,14 @@ def test_a_users_mistake_is_one_clear_message(tmp_path, words, code, message):
     assert message in err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_device_that_is_none_is_one_clear_message(tmp_path):
+    need_torch()
+    code, out, err = run_lenet("train", "--data", "digits", "--device", "tpu", cwd=tmp_path)
+    assert (code, out) == (7, "")
+    assert err.startswith("lenet: error: ")
+    assert "device 'tpu'" in err
 
 
 def test_debug_shows_the_traceback():

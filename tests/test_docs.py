@@ -37,10 +37,7 @@ def test_both_readmes_have_the_same_commands_and_the_same_python():
     "page",
     [
         PAGES[0],
-        *(
-            pytest.param(page, marks=pytest.mark.thorough) if page.stem != "engineer" else page
-            for page in USER_PAGES
-        ),
+        *(pytest.param(page, marks=pytest.mark.thorough) for page in USER_PAGES),
     ],
     ids=lambda page: page.name,
 )

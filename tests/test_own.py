@@ -771,6 +771,7 @@ def test_short_names_can_be_parts_of_file_names():
         assert own.short_name(own.Path(path)) == name
 
 
+@pytest.mark.thorough
 def test_every_command_of_the_page_runs_from_top_to_bottom(tmp_path):
     page = ROOT / "docs" / "own-data.md"
     draw_folder(tmp_path / "letters", count=18)

@@ -787,6 +787,7 @@ def test_the_progress_in_a_terminal_names_speed_and_time_left(monkeypatch, capsy
 PAGE = Path(__file__).parents[1] / "docs" / "predict.md"
 
 
+@pytest.mark.thorough
 def test_every_command_and_the_python_of_the_page_run(tmp_path, monkeypatch):
     drawings = tmp_path / "drawings"
     drawings.mkdir()

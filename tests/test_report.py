@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import need, run_lenet, train_run
+from conftest import need, need_module, run_lenet, train_run
 
 import lenet
 from lenet.errors import UsageError
@@ -124,6 +124,7 @@ def test_the_drawing_names_every_layer_with_its_counts():
 def browser():
     """A real headless Chromium."""
     need(CHROMIUM is not None, "install a browser: apt install chromium")
+    need_module("playwright", "pip install 'lenet[development]'")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
