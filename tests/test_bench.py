@@ -1,9 +1,11 @@
+import io
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import FASHION_MNIST, need, need_module, need_native, need_torch
 from PIL import Image
@@ -11,7 +13,7 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench import report, timing
+from bench import kinds, report, timing
 
 need_native()
 
@@ -118,3 +120,38 @@ def test_the_engines_accuracies_are_compared_seed_by_seed(monkeypatch, capsys, t
     rows = (tmp_path / "runs.csv").read_text().splitlines()
     assert rows[0] == "engine,seed,train_loss,train_accuracy,test_accuracy"
     assert len(rows) == 5
+
+
+def rings():
+    """Three rings of three sizes, uint8 (3, 28, 28)."""
+    rows, columns = np.mgrid[0:28, 0:28] - 13.5
+    away = np.hypot(rows, columns)
+    return np.stack([np.uint8(255 * (np.abs(away - radius) < 1.5)) for radius in (7, 8, 6)])
+
+
+def pixels(content):
+    with Image.open(io.BytesIO(content)) as picture:
+        return np.asarray(picture.convert("L"), float)
+
+
+@pytest.mark.parametrize("name", kinds.KINDS)
+def test_a_kind_is_the_same_file_for_the_same_digit_and_the_digit_can_be_seen(name):
+    images = rings()
+    content = kinds.make(name, images, 0)
+    assert content == kinds.make(name, images, 0)
+    blank = np.concatenate([images[:1] * 0, images[1:]])
+    with_digit, without = pixels(content), pixels(kinds.make(name, blank, 0))
+    if with_digit.shape == without.shape:  # a picture that is cut around its ink has no other size
+        assert np.mean(np.abs(with_digit - without) > 30) > 0.0005
+    assert content != kinds.make(name, images, 1)
+
+
+def test_a_page_of_digits_shows_each_in_its_place():
+    images = np.concatenate([rings()] * 3)
+    page = pixels(kinds.page_of_digits(images, 0))
+    for place in range(len(images)):
+        blank = images.copy()
+        blank[place] = 0
+        other = pixels(kinds.page_of_digits(blank, 0))
+        middle = np.argwhere(np.abs(page - other) > 60).mean(axis=0)[1] / page.shape[1]
+        assert abs(middle - (place + 1.7) / (len(images) + 2.4)) < 0.05
