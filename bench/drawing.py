@@ -37,6 +37,14 @@ def coverage(digit: NDArray[np.uint8], side: int = DIGIT) -> Pixels:
     return np.clip((np.asarray(enlarged, np.float32) / 255 - 0.35) / 0.3, 0, 1)
 
 
+def trimmed(cover: Pixels) -> Pixels:
+    """`cover` cut to what is drawn in it, or as it is where nothing is."""
+    rows, columns = np.nonzero(cover > 0.5)
+    if not rows.size:
+        return cover
+    return cover[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+
+
 def put(patch: Pixels, height: int, width: int, x: float, y: float) -> Pixels:
     """`patch` in an empty cover, its middle at column x and row y, cut at the edges."""
     cover = np.zeros((height, width), np.float32)

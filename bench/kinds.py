@@ -43,6 +43,7 @@ from bench.drawing import (
     text,
     thickened,
     thinned,
+    trimmed,
     turned,
     write,
 )
@@ -108,12 +109,10 @@ def pressure(digit: Digit, rng: Rng) -> Pixels:
 
 def broken(digit: Digit, rng: Rng) -> Pixels:
     """Two straight gaps through the strokes, as where the pen was lifted."""
-    cover, angles = near_middle(coverage(digit), rng), rng.uniform(0, np.pi, 2)
-    rows, columns = grid()
-    for angle, away in zip(angles, rng.uniform(-0.15, 0.15, 2), strict=True):
-        line = np.cos(angle) * (columns - 0.5) + np.sin(angle) * (rows - 0.5) - away
-        cover = cover * (np.abs(line) * SIDE > 6)
-    return noise(paint(sheet(), cover), rng, 4)
+    (rows, columns), angle = grid(), rng.uniform(0, np.pi)
+    away = np.cos(angle) * (columns - 0.5) + np.sin(angle) * (rows - 0.5)
+    gaps = np.minimum.reduce([np.abs(away - sign * rng.uniform(0.04, 0.15)) for sign in (-1, 1)])
+    return noise(paint(sheet(), near_middle(coverage(digit), rng) * (gaps * SIDE > 6)), rng, 4)
 
 
 def bleed_through(digit: Digit, rng: Rng, other: Digit) -> Pixels:
@@ -350,12 +349,12 @@ def caption_beside(digit: Digit, rng: Rng) -> Pixels:
 
 
 def neighbour(digit: Digit, rng: Rng, other: Digit) -> Pixels:
-    """Another digit of the same size, less than half of which is in the picture."""
-    x, away = (295, rng.uniform(-45, -5)) if rng.random() < 0.5 else (185, rng.uniform(485, 525))
-    y = SIDE / 2 + rng.uniform(-15, 15, 2)
-    cover = np.maximum(
-        put(coverage(digit), SIDE, SIDE, x, y[0]), put(coverage(other), SIDE, SIDE, away, y[1])
-    )
+    """Another digit of the same size, of which the edge leaves a quarter to a half."""
+    beside = trimmed(coverage(other))
+    outside = beside.shape[1] * rng.uniform(0, 0.25)
+    x, edge = (295, -outside) if rng.random() < 0.5 else (185, SIDE + outside)
+    cover = put(coverage(digit), SIDE, SIDE, x, SIDE / 2 + rng.uniform(-15, 15))
+    cover = np.maximum(cover, put(beside, SIDE, SIDE, edge, SIDE / 2 + rng.uniform(-15, 15)))
     return noise(paint(sheet(), cover), rng, 4)
 
 
@@ -482,10 +481,7 @@ def low_resolution(digit: Digit, rng: Rng) -> Pixels:
 
 def tight_crop(digit: Digit, rng: Rng) -> Pixels:
     """Cut so close that the ink touches all four edges."""
-    cover = coverage(digit)
-    rows, columns = np.nonzero(cover > 0.5)
-    if rows.size:
-        cover = cover[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    cover = trimmed(coverage(digit))
     return noise(paint(sheet(height=cover.shape[0], width=cover.shape[1]), cover), rng, 4)
 
 
