@@ -304,12 +304,12 @@ def whiteboard(digit: Digit, rng: Rng) -> Pixels:
 
 
 def dirt(digit: Digit, rng: Rng) -> Pixels:
-    """Forty dark specks of one to five pixels across."""
+    """About forty dark specks of one to seven pixels across."""
     cover = np.zeros((SIDE, SIDE), np.float32)
-    for x, y in rng.uniform(0, SIDE, (40, 2)):
-        speck = stroke([(x, y), (x + 1, y + 1)], rng.uniform(1.1, 4), SIDE, SIDE)
-        cover = np.maximum(cover, rng.uniform(0.4, 1) * speck)
-    return noise(write(paint(sheet(), cover, (70, 55, 40)), digit, rng), rng, 4)
+    for radius in (0, 1, 3):
+        specks = thickened(rng.random((SIDE, SIDE)) < 0.00006, radius)
+        cover = np.maximum(cover, specks * np.float32(rng.uniform(0.5, 1)))
+    return noise(write(paint(sheet(), blur(cover, 0.6), (70, 55, 40)), digit, rng), rng, 4)
 
 
 def hairs(digit: Digit, rng: Rng) -> Pixels:

@@ -209,6 +209,9 @@ def follow(content: bytes, label: int, run: Path) -> tuple[list[NDArray[np.uint8
 def network(run: Path | None) -> Iterator[Path]:
     """`run`, or a network that is trained here and gone afterwards."""
     if run is not None:
+        trained_on = lenet.load(run).checkpoint.data.name
+        if trained_on != DATA:
+            raise SystemExit(f"{run}: trained on {trained_on}; name a run that is on {DATA}")
         yield run
         return
     with TemporaryDirectory(prefix="lenet-bench-") as scratch:

@@ -13,7 +13,8 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench import kinds, report, timing
+import lenet
+from bench import kinds, pictures, report, timing
 
 need_native()
 
@@ -149,9 +150,71 @@ def test_a_kind_is_the_same_file_for_the_same_digit_and_the_digit_can_be_seen(na
 def test_a_page_of_digits_shows_each_in_its_place():
     images = np.concatenate([rings()] * 3)
     page = pixels(kinds.page_of_digits(images, 0))
-    for place in range(len(images)):
+    for place in (0, 5, 8):
         blank = images.copy()
         blank[place] = 0
         other = pixels(kinds.page_of_digits(blank, 0))
         middle = np.argwhere(np.abs(page - other) > 60).mean(axis=0)[1] / page.shape[1]
         assert abs(middle - (place + 1.7) / (len(images) + 2.4)) < 0.05
+
+
+def test_pictures_are_counted_as_right_refused_or_wrong_and_sure():
+    answers = [(3, 0.99), (4, 0.5), (5, 0.91), None, (7, 0.4)]
+    found = pictures.tally(answers, np.array([3, 3, 3, 3, 7]))
+    assert found == pictures.Tally(right=2, wrong=2, wrong_and_sure=1, refused=1)
+    rows = {pictures.RAW: {"lenet": found}, "hair_pen": {"lenet": found, "OpenCV": found}}
+    *_, raw, last = pictures.table(rows, 5).splitlines()
+    assert raw == "| raw arrays | 2 | 1 | 1 | 0 |  |  |  |  |"
+    assert last == "| hair pen | 2 | 1 | 1 | 0 | 2 | 1 | 1 | 0 |"
+
+
+def test_opencv_as_tutorials_teach_it_fits_and_centres_a_clean_digit():
+    need_module("cv2", "pip install 'lenet[bench]'")
+    found = pictures.prepare_with_opencv(kinds.make("clean", rings(), 0)).astype(float)
+    assert found.shape == (28, 28)
+    rows, columns = np.nonzero(found > 127)
+    assert 19 <= np.ptp(rows) + 1 <= 21
+    assert 19 <= np.ptp(columns) + 1 <= 21
+    middle = [np.average(np.arange(28), weights=found.sum(axis=axis)) for axis in (0, 1)]
+    assert middle == pytest.approx([13.5, 13.5], abs=0.2)
+    white = io.BytesIO()
+    Image.new("L", (50, 50), 255).save(white, "PNG")
+    assert pictures.prepare_with_opencv(white.getvalue()) is None
+
+
+@pytest.mark.thorough
+def test_the_measure_of_pictures_counts_saves_and_draws_every_kind_asked_for(
+    mnist_folder, tmp_path
+):
+    need_module("cv2", "pip install 'lenet[bench]'")
+    lenet.train(
+        data="mnist", epochs=1, data_dir=mnist_folder, out=tmp_path / "run", **pictures.NETWORK
+    )
+    flags = ["--split", "train", "--digits", "3", "--run", tmp_path / "run"]
+    folders = ["--save", tmp_path / "saved", "--out", tmp_path / "out"]
+    done = measure_pictures(*flags, "--kinds", "clean,neighbour", *folders)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "out" / "pictures.json").read_text())
+    assert list(found["kinds"]) == ["raw arrays", "clean", "neighbour"]
+    for row in found["kinds"].values():
+        for counts in row.values():
+            assert counts["right"] + counts["wrong"] + counts["refused"] == 3
+    assert found["kinds"]["clean"]["lenet"]["right"] == 3
+    assert (tmp_path / "out" / "pictures.md").read_text() in done.stdout
+    with Image.open(tmp_path / "out" / "pictures.jpg") as picture:
+        assert picture.size[0] > 1000
+    saved = sorted(path.name for path in (tmp_path / "saved" / "clean").iterdir())
+    assert saved == ["0000-5.png", "0001-0.png", "0002-4.png"]
+
+
+def test_a_kind_that_is_not_there_is_named():
+    done = measure_pictures("--kinds", "clean,marble")
+    assert done.returncode == 2
+    assert "no such kind: marble; known: raw_png, clean, " in done.stderr
+
+
+def measure_pictures(*flags):
+    return subprocess.run(
+        [sys.executable, "-m", "bench.pictures", *flags], cwd=ROOT, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
