@@ -141,9 +141,9 @@ def ruled(digit: Digit, rng: Rng) -> Pixels:
     return noise(write(ground, digit, rng, PEN), rng, 4)
 
 
-def squared(digit: Digit, rng: Rng) -> Pixels:
-    ground, lines = sheet(), line_rows(rng.integers(0, 48), 48, SIDE)
-    ground[lines] = ground[:, lines] = (165, 185, 205)
+def squared(digit: Digit, rng: Rng, lines: Colour = (165, 185, 205)) -> Pixels:
+    ground, places = sheet(), line_rows(rng.integers(0, 48), 48, SIDE)
+    ground[places] = ground[:, places] = lines
     return noise(write(ground, digit, rng, PEN), rng, 4)
 
 
@@ -260,11 +260,13 @@ def hand_shadow(digit: Digit, rng: Rng) -> Pixels:
     return noise(write(sheet(), digit, rng) * light[..., None], rng, 4)
 
 
-def lamp(digit: Digit, rng: Rng) -> Pixels:
-    """A bright spot, and corners at a fifth of its light."""
+def lamp(digit: Digit, rng: Rng, breadth: float = 0.16, outside: bool = False) -> Pixels:
+    """A bright spot, in the picture or beyond a corner; the darkest has a fifth of its light."""
     (rows, columns), (x, y) = grid(), rng.uniform(0.25, 0.75, 2)
+    if outside:
+        x, y = rng.choice([-0.1, 1.1], 2)
     away = (columns - x) ** 2 + (rows - y) ** 2
-    light = 0.18 + 0.95 * np.exp(-away / 0.16)
+    light = 0.18 + 0.95 * np.exp(-away / breadth)
     warm = np.array((1.0, 0.96, 0.85), np.float32)
     return noise(write(sheet(), digit, rng) * light[..., None] * warm, rng, 4)
 
@@ -322,6 +324,19 @@ def hairs(digit: Digit, rng: Rng) -> Pixels:
         hair = stroke([tuple(point) for point in points], 1, SIDE, SIDE)
         image = paint(image, hair * rng.uniform(0.5, 0.9), (60, 45, 35))
     return noise(image, rng, 4)
+
+
+def hair_across(digit: Digit, rng: Rng) -> Pixels:
+    """One thick hair from edge to edge, over the digit."""
+    x, y = SIDE / 2 + rng.uniform(-60, 60, 2)
+    angle, along = rng.uniform(0, np.pi), np.linspace(-400, 400, 60)
+    bow = rng.choice([-1, 1]) * rng.uniform(20, 60) * np.cos(along / 250)
+    points = [
+        (x + s * np.cos(angle) - b * np.sin(angle), y + s * np.sin(angle) + b * np.cos(angle))
+        for s, b in zip(along, bow, strict=True)
+    ]
+    hair = stroke(points, 2, SIDE, SIDE)
+    return noise(paint(write(sheet(), digit, rng), hair * 0.8, (60, 45, 35)), rng, 4)
 
 
 def coffee_ring(digit: Digit, rng: Rng) -> Pixels:
@@ -432,6 +447,20 @@ def perspective(digit: Digit, rng: Rng) -> Pixels:
     return noise(laid_on(page, ground, corners + rng.uniform(-25, 25, (4, 2))), rng, 3)
 
 
+def ruled_photo(digit: Digit, rng: Rng) -> Pixels:
+    """A ruled page on a table, at an angle, half in shadow: all at once."""
+    page = sheet(height=480, width=600)
+    page[line_rows(rng.integers(0, 56), 56, 480)] = (160, 180, 220)
+    corners = np.array([(190, 100), (620, 90), (720, 520), (80, 510)]) + rng.uniform(
+        -25, 25, (4, 2)
+    )
+    image = laid_on(write(page, digit, rng, PEN), _wood(rng, 600, 800), corners)
+    rows, columns = grid(600, 800)
+    edge = columns + rng.uniform(-0.5, 0.5) * (rows - 0.5) - rng.uniform(0.35, 0.65)
+    light = 1 - 0.35 / (1 + np.exp(edge / 0.02))
+    return noise(image * light[..., None], rng, 4)
+
+
 def crease(digit: Digit, rng: Rng) -> Pixels:
     """Folded once: a dark and a light line, and the two halves in different light."""
     (rows, columns), angle = grid(), rng.uniform(-0.3, 0.3) + rng.choice([0, np.pi / 2])
@@ -493,6 +522,11 @@ def dithered(digit: Digit, rng: Rng, paper: Colour = (225, 225, 225)) -> Image.I
     return as_picture(write(sheet(paper), digit, rng)).convert("L").convert("1")
 
 
+def dithered_photo(digit: Digit, rng: Rng) -> Image.Image:
+    """Uneven light in black and white alone."""
+    return as_picture(gradient(digit, rng)).convert("L").convert("1")
+
+
 def photocopy(digit: Digit, rng: Rng) -> Pixels:
     """Faint, with a grey veil, streaks and specks."""
     image = blur(write(sheet((205, 205, 205)), digit, rng, (150, 150, 150)), 1.5)
@@ -541,6 +575,7 @@ KINDS: dict[str, Kind] = {
     "coloured_paper": Kind(coloured_paper),
     "jpeg12": Kind(plain, 12),
     "grain_pencil": Kind(grain_pencil, 80),
+    "faint_pencil": Kind(partial(plain, ink=(190, 190, 192))),
     "chalk": Kind(chalk),
     "thin_pen": Kind(thin_pen, PNG),
     "hair_pen": Kind(hair_pen, PNG),
@@ -551,6 +586,7 @@ KINDS: dict[str, Kind] = {
     "stamp": Kind(stamp),
     "ruled": Kind(ruled),
     "squared": Kind(squared),
+    "dark_squared": Kind(partial(squared, lines=(120, 130, 140))),
     "exercise_book": Kind(exercise_book),
     "dotted_paper": Kind(dotted_paper),
     "framed": Kind(framed, PNG),
@@ -568,14 +604,17 @@ KINDS: dict[str, Kind] = {
     "two_shadows": Kind(two_shadows),
     "hand_shadow": Kind(hand_shadow),
     "lamp": Kind(lamp),
+    "lamp_outside": Kind(partial(lamp, breadth=0.7, outside=True)),
     "vignette": Kind(vignette),
     "underexposed": Kind(underexposed),
     "overexposed": Kind(overexposed),
     "whiteboard": Kind(whiteboard),
     "dirt": Kind(dirt),
     "hairs": Kind(hairs),
+    "hair_across": Kind(hair_across),
     "coffee_ring": Kind(coffee_ring),
     "caption": Kind(caption),
+    "large_caption": Kind(partial(caption, y=0.93, size=44)),
     "caption_beside": Kind(caption_beside),
     "neighbour": Kind(neighbour, with_other=True),
     "two_digits": Kind(two_digits, with_other=True),
@@ -585,6 +624,7 @@ KINDS: dict[str, Kind] = {
     "tilted_sheet": Kind(tilted_sheet),
     "torn_sheet": Kind(torn_sheet),
     "perspective": Kind(perspective),
+    "ruled_photo": Kind(ruled_photo),
     "crease": Kind(crease),
     "crumpled": Kind(crumpled),
     "rotated15": Kind(rotated15),
@@ -594,6 +634,7 @@ KINDS: dict[str, Kind] = {
     "tight_crop": Kind(tight_crop),
     "dithered": Kind(dithered, PNG),
     "dithered_grey": Kind(partial(dithered, paper=(165, 165, 165)), PNG),
+    "dithered_photo": Kind(dithered_photo, PNG),
     "photocopy": Kind(photocopy),
     "salt_and_pepper": Kind(salt_and_pepper, PNG),
     "screen": Kind(screen, 75),
