@@ -270,17 +270,23 @@ def main() -> None:
             found[name] = measure(pictures, labels, readers)
             shown[name] = pictures[place % len(labels)], int(labels[place % len(labels)])
             say(f"{name}: right {', '.join(f'{k} {v.right}' for k, v in found[name].items())}")
-        write(flags, found, len(labels))
+        write(flags, model, found, len(labels))
         draw(shown, run, flags.out / "pictures.jpg")
         say(f"wrote {flags.out / 'pictures.jpg'}")
 
 
-def write(flags: argparse.Namespace, found: dict[str, dict[str, Tally]], digits: int) -> None:
+def write(
+    flags: argparse.Namespace,
+    model: lenet.Model,
+    found: dict[str, dict[str, Tally]],
+    digits: int,
+) -> None:
     """Print the table, and write it with its facts to `pictures.json` and `pictures.md`."""
     results = {
         "command": shlex.join(["python", "-m", "bench.pictures", *sys.argv[1:]]),
         "machine": machine.describe(),
         "versions": {name: metadata.version(name) for name in PACKAGES},
+        "recipe": asdict(model.recipe),
         "split": flags.split,
         "digits": digits,
         "kinds": {
