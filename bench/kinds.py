@@ -199,7 +199,8 @@ def circled(digit: Digit, rng: Rng) -> Pixels:
 def edge_strip(digit: Digit, rng: Rng) -> Pixels:
     """One row or column of dark pixels at an edge."""
     image = write(sheet(WHITE), digit, rng, BLACK)
-    return np.rot90(_with_dark(image, slice(0, 1), slice(None)), rng.integers(0, 4))
+    line = [(slice(0, 1), slice(None)), (slice(None), slice(0, 1))][rng.integers(0, 2)]
+    return _with_dark(image, *line)
 
 
 def corner_pixel(digit: Digit, rng: Rng) -> Pixels:

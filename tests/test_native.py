@@ -417,7 +417,7 @@ def run_python(script, **options):
     """A process of its own: it may be short of memory or threads, or be killed by a fault."""
     code = PREPARATION + script
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False,
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=False,
         **options,
     )  # fmt: skip
 
