@@ -445,7 +445,7 @@ def test_a_redirect_from_https_to_loopback_without_tls_is_refused(tmp_path, http
 
 def test_a_slow_drip_over_tls_is_cut_too(tmp_path, https_mirror):
     with pytest.raises(DownloadError, match="too slow: not whole after 3 s"):
-        fetch(entry_of(https_mirror, "drip_headers"), tmp_path, limits=QUICK)
+        fetch(entry_of(https_mirror, "drip_headers"), tmp_path, limits=IMPATIENT)
 
 
 def test_the_proxy_of_the_environment_is_asked_for_plain_urls(tmp_path, proxy, mirror):
