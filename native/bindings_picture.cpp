@@ -1,0 +1,67 @@
+// The preparation of a picture, for Python; it needs no kernel and knows no network.
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <algorithm>
+#include <memory>
+#include <stdexcept>
+
+#include "picture.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+using lenet::Character;
+using lenet::Plane;
+using lenet::Reading;
+using Grey = nb::ndarray<const std::uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+// The most pixels of a side: sums over a picture and products with a side stay far inside 64 bits.
+constexpr std::size_t most_side = 1 << 14;
+constexpr int most_image_side = 1 << 12;
+
+// An array that owns the pixels of a plane; None for a plane without any.
+nb::object as_array(Plane plane) {
+    if (plane.values.empty()) return nb::none();
+    auto kept = std::make_unique<Plane>(std::move(plane));
+    std::uint8_t* values = kept->values.data();
+    const std::size_t shape[2] = {std::size_t(kept->rows), std::size_t(kept->columns)};
+    nb::capsule owner(kept.release(), [](void* p) noexcept { delete static_cast<Plane*>(p); });
+    return nb::cast(nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<2>>(values, 2, shape, owner));
+}
+
+nb::tuple as_tuple(Character& made) {
+    return nb::make_tuple(made.box.top, made.box.left, made.box.bottom, made.box.right, made.level,
+                          as_array(std::move(made.cropped)), as_array(std::move(made.fitted)),
+                          as_array(std::move(made.image)));
+}
+
+nb::tuple read_characters(const Grey& grey, int rows, int columns, int ink_side, bool by_mass) {
+    if (grey.size() == 0 || grey.shape(0) > most_side || grey.shape(1) > most_side)
+        throw std::invalid_argument("the picture has no pixel, or too many");
+    if (std::min({rows, columns, ink_side}) < 1 || std::max({rows, columns, ink_side}) > most_image_side)
+        throw std::invalid_argument("the image has no pixel, or too many");
+    Plane plane(int(grey.shape(0)), int(grey.shape(1)));
+    std::copy(grey.data(), grey.data() + grey.size(), plane.values.begin());
+    Reading reading;
+    {
+        nb::gil_scoped_release unlocked;
+        reading = lenet::read_characters(plane, {rows, columns, ink_side, by_mass});
+    }
+    nb::list characters;
+    for (Character& character : reading.characters) characters.append(as_tuple(character));
+    return nb::make_tuple(reading.dark, reading.rules, as_array(std::move(reading.ground)),
+                          as_array(std::move(reading.ink)), as_array(std::move(reading.kept)),
+                          nb::tuple(characters));
+}
+
+} // namespace
+
+NB_MODULE(_picture, m) {
+    m.doc() = "A picture made into what a network was trained on.";
+    m.def("read_characters", &read_characters, "grey"_a, "rows"_a, "columns"_a, "ink_side"_a, "by_mass"_a,
+          "(dark, rules, ground, ink, kept, characters) of uint8 (rows, columns); see native/picture.hpp");
+}

@@ -1,0 +1,216 @@
+#include "plane.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
+namespace lenet {
+namespace {
+
+void maximum_along_row(const std::uint8_t* in, std::uint8_t* out, int n, int window, Bytes& room) {
+    const int before = window / 2;
+    const int length = n + window;
+    room.assign(length, 0);
+    std::copy(in, in + n, room.begin() + before);
+    int size = 1;
+    std::uint8_t* r = room.data();
+    for (; size * 2 <= window; size *= 2)
+        for (int i = 0; i + size < length; ++i) r[i] = std::max(r[i], r[i + size]);
+    const int rest = window - size;
+    for (int i = 0; i < n; ++i) out[i] = std::max(r[i], r[i + rest]);
+}
+
+Plane padded(const Plane& in, int by) {
+    Plane out(in.rows + 2 * by, in.columns + 2 * by);
+    for (int r = 0; r < out.rows; ++r) {
+        const std::uint8_t* from = in.row(std::clamp(r - by, 0, in.rows - 1));
+        std::uint8_t* to = out.row(r);
+        std::fill(to, to + by, from[0]);
+        std::copy(from, from + in.columns, to + by);
+        std::fill(to + by + in.columns, to + out.columns, from[in.columns - 1]);
+    }
+    return out;
+}
+
+Plane inner(const Plane& in, int by) {
+    Plane out(in.rows - 2 * by, in.columns - 2 * by);
+    for (int r = 0; r < out.rows; ++r)
+        std::copy(in.row(r + by) + by, in.row(r + by) + by + out.columns, out.row(r));
+    return out;
+}
+
+constexpr double pi = 3.14159265358979323846;
+
+double sinc(double x) { return x == 0.0 ? 1.0 : std::sin(x * pi) / (x * pi); }
+double lanczos(double x) { return -3.0 <= x && x < 3.0 ? sinc(x) * sinc(x / 3) : 0.0; }
+
+struct Weights {
+    std::vector<int> first, count, weight;
+    int most = 0;
+};
+
+Weights weights_for(int in, int out) {
+    const double scale = static_cast<double>(in) / out, wide = std::max(scale, 1.0), support = 3.0 * wide;
+    Weights w;
+    w.most = static_cast<int>(std::ceil(support)) * 2 + 1;
+    w.weight.assign(w.most * out, 0);
+    std::vector<double> k(w.most);
+    for (int i = 0; i < out; ++i) {
+        const double center = (i + 0.5) * scale, inverse = 1.0 / wide;
+        const int low = std::max(static_cast<int>(center - support + 0.5), 0);
+        const int high = std::min(static_cast<int>(center + support + 0.5), in) - low;
+        double total = 0.0;
+        for (int x = 0; x < high; ++x) total += k[x] = lanczos((x + low - center + 0.5) * inverse);
+        for (int x = 0; x < high; ++x) {
+            const double part = (total != 0.0 ? k[x] / total : k[x]) * (1 << 22);
+            w.weight[i * w.most + x] = static_cast<int>(part < 0 ? part - 0.5 : part + 0.5);
+        }
+        w.first.push_back(low);
+        w.count.push_back(high);
+    }
+    return w;
+}
+
+std::uint8_t clipped(int sum) { return static_cast<std::uint8_t>(std::clamp(sum >> 22, 0, 255)); }
+
+} // namespace
+
+Plane maximum(const Plane& in, int window) {
+    Plane wide(in.rows, in.columns);
+    Bytes room;
+    for (int r = 0; r < in.rows; ++r) maximum_along_row(in.row(r), wide.row(r), in.columns, window, room);
+    const int before = window / 2, length = in.rows + window;
+    Plane high(length, in.columns);
+    std::copy(wide.values.begin(), wide.values.end(), high.row(before));
+    int size = 1;
+    for (; size * 2 <= window; size *= 2)
+        for (int r = 0; r + size < length; ++r) {
+            std::uint8_t* a = high.row(r);
+            const std::uint8_t* b = high.row(r + size);
+            for (int c = 0; c < in.columns; ++c) a[c] = std::max(a[c], b[c]);
+        }
+    const int rest = window - size;
+    for (int r = 0; r < in.rows; ++r) {
+        const std::uint8_t *a = high.row(r), *b = high.row(r + rest);
+        std::uint8_t* o = wide.row(r);
+        for (int c = 0; c < in.columns; ++c) o[c] = std::max(a[c], b[c]);
+    }
+    return wide;
+}
+
+Plane turned(Plane plane) {
+    for (auto& value : plane.values) value = static_cast<std::uint8_t>(255 - value);
+    return plane;
+}
+
+Plane closed(const Plane& in, int window) {
+    const int by = window / 2;
+    Plane wide = maximum(padded(in, by), window);
+    return inner(turned(maximum(turned(std::move(wide)), window)), by);
+}
+
+Plane flipped(const Plane& in) {
+    Plane out(in.columns, in.rows);
+    for (int r = 0; r < in.rows; ++r)
+        for (int c = 0; c < in.columns; ++c) out.row(c)[r] = in.row(r)[c];
+    return out;
+}
+
+Plane without_lone_pixels(const Plane& in) {
+    Plane out = in;
+    if (in.rows < 3 || in.columns < 3) return out;
+    for (int r = 0; r < in.rows; ++r) {
+        const std::uint8_t* at = in.row(r);
+        const std::uint8_t* up = in.row(r > 0 ? r - 1 : r + 1);
+        const std::uint8_t* down = in.row(r + 1 < in.rows ? r + 1 : r - 1);
+        std::uint8_t* o = out.row(r);
+        for (int c = 0; c < in.columns; ++c) {
+            const int left = c > 0 ? c - 1 : c + 1, right = c + 1 < in.columns ? c + 1 : c - 1;
+            const std::uint8_t high = std::max(
+                {up[left], up[c], up[right], at[left], at[right], down[left], down[c], down[right]});
+            const std::uint8_t low = std::min(
+                {up[left], up[c], up[right], at[left], at[right], down[left], down[c], down[right]});
+            o[c] = std::clamp(at[c], low, high);
+        }
+    }
+    return out;
+}
+
+Plane blurred(const Plane& in) {
+    Plane out(in.rows, in.columns);
+    std::vector<int> sums(in.columns);
+    for (int r = 0; r < in.rows; ++r) {
+        const std::uint8_t* at = in.row(r);
+        const std::uint8_t* up = in.row(std::max(r - 1, 0));
+        const std::uint8_t* down = in.row(std::min(r + 1, in.rows - 1));
+        for (int c = 0; c < in.columns; ++c) sums[c] = up[c] + at[c] + down[c];
+        std::uint8_t* o = out.row(r);
+        for (int c = 0; c < in.columns; ++c) {
+            const int left = std::max(c - 1, 0), right = std::min(c + 1, in.columns - 1);
+            o[c] = static_cast<std::uint8_t>((sums[left] + sums[c] + sums[right] + 4) / 9);
+        }
+    }
+    return out;
+}
+
+Plane resized(const Plane& in, int rows, int columns) {
+    Plane wide(in.rows, columns);
+    if (columns == in.columns)
+        wide = in;
+    else {
+        const Weights w = weights_for(in.columns, columns);
+        for (int r = 0; r < in.rows; ++r)
+            for (int c = 0; c < columns; ++c) {
+                const int* k = w.weight.data() + c * w.most;
+                const std::uint8_t* at = in.row(r) + w.first[c];
+                int sum = 1 << 21;
+                for (int x = 0; x < w.count[c]; ++x) sum += at[x] * k[x];
+                wide.row(r)[c] = clipped(sum);
+            }
+    }
+    if (rows == in.rows) return wide;
+    Plane out(rows, columns);
+    const Weights w = weights_for(in.rows, rows);
+    std::vector<int> sums(columns);
+    for (int r = 0; r < rows; ++r) {
+        std::fill(sums.begin(), sums.end(), 1 << 21);
+        for (int y = 0; y < w.count[r]; ++y) {
+            const int k = w.weight[r * w.most + y];
+            const std::uint8_t* at = wide.row(w.first[r] + y);
+            for (int c = 0; c < columns; ++c) sums[c] += at[c] * k;
+        }
+        for (int c = 0; c < columns; ++c) out.row(r)[c] = clipped(sums[c]);
+    }
+    return out;
+}
+
+Levels levels_of(const Plane& plane) {
+    Levels counts{};
+    for (const auto value : plane.values) ++counts[value];
+    return counts;
+}
+
+int quantile(const Levels& counts, std::int64_t total, int part) {
+    const std::int64_t wanted = total * part / 1000;
+    std::int64_t seen = 0;
+    for (int level = 0; level < 256; ++level) {
+        seen += counts[std::size_t(level)];
+        if (seen > wanted) return level;
+    }
+    return 255;
+}
+
+int roughness(const Plane& in) {
+    std::array<int, 256> counts{};
+    size_t total = 0;
+    for (int r = 1; r + 1 < in.rows; ++r) {
+        const std::uint8_t *up = in.row(r - 1), *at = in.row(r), *down = in.row(r + 1);
+        for (int c = 1; c + 1 < in.columns; ++c) {
+            ++counts[(std::abs(4 * at[c] - up[c] - down[c] - at[c - 1] - at[c + 1]) / 4)];
+            ++total;
+        }
+    }
+    return total ? quantile(counts, total, 500) : 0;
+}
+
+} // namespace lenet
