@@ -88,6 +88,19 @@ class InitialiserName(StrEnum):
     kaiming_uniform = "kaiming_uniform"
 
 
+class ExportName(StrEnum):
+    """What `export --to` may be."""
+
+    onnx = "onnx"
+
+
+class InputName(StrEnum):
+    """What `export --input` may be."""
+
+    uint8 = "uint8"
+    float = "float"
+
+
 def _complete(names: Callable[[], list[str]]) -> Callable[[str], list[str]]:
     """Completion of a word out of `names`, which are looked up when they are asked for."""
 
