@@ -92,6 +92,7 @@ class ExportName(StrEnum):
     """What `export --to` may be."""
 
     onnx = "onnx"
+    tflite = "tflite"
 
 
 class InputName(StrEnum):

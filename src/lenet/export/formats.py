@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from lenet.errors import UsageError
-from lenet.export import onnx_file
+from lenet.export import onnx_file, tflite_file
 from lenet.export.base import Format, Options
 
 FORMATS: dict[str, Format] = {
     "onnx": onnx_file.FORMAT,
+    "tflite": tflite_file.FORMAT,
 }
 
 

@@ -48,8 +48,8 @@ BATCH = 128
 """Images at a time, so that their windows stay in a few hundred megabytes."""
 
 DERIVATION = (
-    "float32 around the answers of float64 to the same weights: a sum of n products that comes to T "
-    "has the variance u^2 (n (T^2 / 3 + Q / 6) + Q), u = 2^-24, Q = sum w^2 a^2 + b^2, with the "
+    "float32 around the answers of float64 to the same weights: a sum of n products that comes to "
+    "T has the variance u^2 (n (T^2 / 3 + Q / 6) + Q), u = 2^-24, Q = sum w^2 a^2 + b^2, with the "
     "largest |T| and |a| of 128 images, besides sum w^2 v of the variances v that come in, all "
     "times the square of the activation's greatest slope; a sigmoid or tanh adds (2^-22)^2; the "
     "bound is 8 standard deviations (Higham and Mary 2019, model 2.1; Hoeffding 1963, theorem 2)"
