@@ -93,6 +93,8 @@ class ExportName(StrEnum):
 
     onnx = "onnx"
     tflite = "tflite"
+    torch = "torch"
+    hub = "hub"
 
 
 class InputName(StrEnum):

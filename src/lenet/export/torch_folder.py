@@ -90,7 +90,7 @@ class ScaledTanh(nn.Module):
 
 """
 
-_EXAMPLE = '''"""What does a picture show?  `python example.py PICTURE`; without one, a made-up picture.
+_EXAMPLE = '''"""What a picture shows: `python example.py PICTURE`; without one, a bar.
 
 The network was trained on pictures that were prepared so: {convention}{ink}.
 Make yours alike; here it is only resized and made {colour}.
