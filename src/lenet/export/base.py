@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 
 from lenet.data import Dataset
 from lenet.engines.base import Engine, Weights
+from lenet.errors import InputError
 from lenet.network import Spec
 from lenet.runs.checkpoint import Checkpoint
 
 Images = NDArray[np.uint8]
 """(n, channels, height, width), as the network gets them."""
+
+
+INPUTS = ("uint8", "float")
 
 
 @final
@@ -60,11 +64,18 @@ class Options:
 
     `input` is "uint8" (pixels from 0 to 255) or "float" (fractions from 0 to 1); `probabilities`
     makes these the output instead of the logits; `licence` is what the file says of itself.
+
+    Raises:
+        InputError: if `input` is neither.
     """
 
     input: str = "uint8"
     probabilities: bool = False
     licence: str = ""
+
+    def __post_init__(self) -> None:
+        if self.input not in INPUTS:
+            raise InputError(f"input = {self.input!r}: it must be {' or '.join(INPUTS)}")
 
 
 @final

@@ -18,7 +18,7 @@ from lenet.errors import ExportError
 from lenet.export.base import Expected, Images, Reference, Trained
 from lenet.network import Shape
 
-MOST_PIXELS = 1024
+MOST_PIXELS = 196
 """Made-up images with one pixel alone: each pixel, or as many as that, evenly chosen."""
 
 
