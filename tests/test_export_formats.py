@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -508,3 +509,36 @@ def test_node_answers_the_same(models, onnx, tmp_path):
         )
         logits = np.frombuffer((tmp_path / "logits.bin").read_bytes(), "<f4").reshape(-1, 10)
         check_answers(model, logits)
+    (tmp_path / "page.mjs").write_text(code_of_the_page("js", models["lenet5"], tmp_path))
+    done = subprocess.run(
+        ["node", "page.mjs"], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == class_of_black(models["lenet5"])
+
+
+def code_of_the_page(language, model, folder):
+    """A block of docs/export.md, and in `folder` the files that it reads."""
+    page = Path(__file__).parent.parent / "docs" / "export.md"
+    (code,) = re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+    (folder / "runs" / "first" / "export").mkdir(parents=True)
+    write(model, "onnx", folder / "runs" / "first" / "export" / "lenet5.onnx")
+    write(model, "onnx", folder / "float.onnx", input="float", probabilities=True)
+    return code
+
+
+def class_of_black(model):
+    return str(model.logits(np.zeros((1, 28, 28), np.uint8)).argmax())
+
+
+@pytest.mark.thorough
+def test_the_cpp_of_the_page_answers_the_same(digits_lenet, onnx, tmp_path):
+    headers = Path("/usr/include/opencv4")
+    need(
+        headers.is_dir() and shutil.which("g++"),
+        "install OpenCV for C++: apt install g++ libopencv-dnn-dev",
+    )
+    (tmp_path / "answer.cpp").write_text(code_of_the_page("cpp", digits_lenet, tmp_path))
+    words = ["g++", f"-I{headers}", "answer.cpp", "-lopencv_dnn", "-lopencv_core"]
+    subprocess.run(words, cwd=tmp_path, check=True)
+    done = subprocess.run(["./a.out"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == class_of_black(digits_lenet)
