@@ -139,7 +139,7 @@ def test_a_class_that_changes_within_a_wide_bound_is_refused(digits_model, tmp_p
         return replace(right, answer=answer)
 
     add(replace(file_format(changed(swap)), reference=wide))
-    names = r"'\d' in place of '\d' \(1 of 360 images differ in class\)"
+    names = r"'\d' in place of '\d', which are .* apart \(1 of 360 images differ in class\)"
     with pytest.raises(ExportError, match=rf"image test:7 is {names}"):
         digits_model.export("logits", tmp_path / "out.npy")
     assert names_in(tmp_path) == []
@@ -161,9 +161,19 @@ def test_a_writer_or_runner_that_fails_leaves_nothing(digits_model, tmp_path, ad
 
     for row in (file_format(answer=fail), file_format(write=lambda *_: fail(*_, None))):
         add(row)
-        with pytest.raises(OSError, match="the disk is gone"):
+        with pytest.raises(
+            UsageError, match=r"out\.npy: cannot be written: the disk is gone; name"
+        ):
             digits_model.export("logits", tmp_path / "out.npy")
         assert names_in(tmp_path) == []
+
+
+def test_a_place_that_cannot_be_is_refused(digits_model, tmp_path, add):
+    add(file_format())
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UsageError, match=r"out\.npy: cannot be written: .*; name another place"):
+        digits_model.export("logits", tmp_path / "file" / "out.npy")
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_answers_of_another_shape_are_refused(digits_model, tmp_path, add):
