@@ -1,6 +1,7 @@
 """The one proof: broken exporters are refused and leave nothing, right ones are proved again."""
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -168,6 +169,14 @@ def test_a_writer_or_runner_that_fails_leaves_nothing(digits_model, tmp_path, ad
         assert names_in(tmp_path) == []
 
 
+def test_a_pipe_or_a_device_is_not_written_over(digits_model, tmp_path, add):
+    add(file_format())
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="pipe: already there, and no file; choose another --out"):
+        digits_model.export("logits", tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+
+
 def test_a_place_that_cannot_be_is_refused(digits_model, tmp_path, add):
     add(file_format())
     (tmp_path / "file").write_text("mine")
@@ -235,7 +244,7 @@ def test_a_changed_file_or_another_checkpoint_is_refused(digits_model, tmp_path,
     with pytest.raises(ExportError, match="answers otherwise than the run: image test:0"):
         other.check_export(tmp_path / "out.npy")
     later = replace(digits_model.checkpoint, best=None)
-    with pytest.raises(ExportError, match="exported from another checkpoint than this .* answers"):
+    with pytest.raises(ExportError, match=r"exported from another checkpoint than this .* answers"):
         lenet.Model(later, digits_model._engine).check_export(tmp_path / "out.npy")
     with open(tmp_path / "out.npy", "ab") as file:
         file.write(b"x")

@@ -132,7 +132,10 @@ def read_proof(path: Path) -> Proof:
 def _target(out: Path, row: Format, trained: Trained) -> Path:
     """Where it goes: `out`, or for a file under its usual name in the folder `out`."""
     if not row.folder:
-        return out / row.file_name.format(model=trained.spec.name) if out.is_dir() else out
+        out = out / row.file_name.format(model=trained.spec.name) if out.is_dir() else out
+        if out.exists() and not out.is_file():
+            raise UsageError(f"{out}: already there, and no file; choose another --out")
+        return out
     if out.exists() and not (out.is_dir() and ((out / PROOF).is_file() or not any(out.iterdir()))):
         raise UsageError(
             f"{out}: already there, and nothing that was exported (no {PROOF} in it); choose "
