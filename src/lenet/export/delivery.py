@@ -185,7 +185,10 @@ def _prove(trained: Trained, to: str, options: Options, path: Path, named: Path)
     """Ask what is at `path`, which is or will be called `named`."""
     row = FORMATS[to]
     reference = row.reference(trained, options)
-    findings = prove(trained, reference, lambda images: row.answer(trained, options, path, images))
+    stored = None if row.stored is None else row.stored(trained, path)
+    findings = prove(
+        trained, reference, lambda images: row.answer(trained, options, path, images), stored
+    )
     return Proof(
         format=to,
         sha256=_digests(path, named.name),
