@@ -203,6 +203,7 @@ def _prove(trained: Trained, to: str, options: Options, path: Path, named: Path)
         findings=findings,
         bound=reference.derivation,
         judge=row.judge(),
+        engine=f"{trained.engine.name}, {trained.engine.detail}",
         versions=machine.versions(),
         machine=machine.describe(),
         command=f"lenet export --check {shlex.quote(str(named))} {trained.run}".rstrip(),

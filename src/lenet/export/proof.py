@@ -56,7 +56,8 @@ class Proof:
     """That a file answers like its run, as it is written beside the file.
 
     `sha256` is of the exported file, or of each in an exported folder; `checkpoint_sha256` and
-    `receipt_sha256` of the run's; `data_sha256` of the data that was asked.  `command` repeats it.
+    `receipt_sha256` of the run's; `data_sha256` of the data that was asked.  `judge` ran the file,
+    and `engine` answered for the run.  `command` repeats it.
     """
 
     format: str
@@ -72,6 +73,7 @@ class Proof:
     findings: Findings
     bound: str
     judge: str
+    engine: str
     versions: dict[str, str]
     machine: dict[str, Any]
     command: str
