@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 import lenet
 from lenet import data
-from lenet.errors import ExportError, MissingExtraError
+from lenet.errors import ExportError, MissingExtraError, UsageError
 from lenet.export import FORMATS, Options, onnx_file, tflite_file, torch_folder
 from lenet.export.base import INPUTS
 from lenet.export.proof import extremes
@@ -334,6 +334,9 @@ def test_an_exported_folder_is_replaced_whole_and_may_be_used_before_it_is_check
     (folder / "__pycache__").mkdir()
     (folder / "mine.txt").write_text("mine")
     assert digits_lenet.check_export(folder).findings.images == 360
+    with pytest.raises(UsageError, match=r"with 'mine\.txt' in it, which was not exported"):
+        digits_lenet.export("torch", folder)
+    (folder / "mine.txt").unlink()
     digits_lenet.export("torch", folder)
     assert "README.md" not in {path.name for path in folder.iterdir()}
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
