@@ -17,7 +17,8 @@
     ├── RunError                  exit 6   a run's folder that cannot be used
     │   └── CheckpointError
     ├── EngineError               exit 7   an engine or device that is not available
-    └── MachineError              exit 8   no memory, no room on a disk, no stream to write to
+    ├── MachineError              exit 8   no memory, no room on a disk, no stream to write to
+    └── ExportError               exit 9   an exported file that does not answer like its run
 
     StoppedError                  exit 128 + the signal's number; a KeyboardInterrupt
     └── InterruptedRunError       the same, after the checkpoint of a training was written
@@ -126,6 +127,12 @@ class MachineError(LenetError):
     """The machine cannot give what the work needs: memory, room on a disk, a stream."""
 
     exit_code = 8
+
+
+class ExportError(LenetError):
+    """An exported file does not answer like its run, or nothing proves that it does."""
+
+    exit_code = 9
 
 
 class StoppedError(KeyboardInterrupt):

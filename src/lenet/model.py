@@ -6,6 +6,7 @@ imported where they are asked for, since most calls need none of them.
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +21,12 @@ from lenet.data import Convention, Reading, Source
 from lenet.engines.base import Engine
 from lenet.errors import RunError
 from lenet.network import Spec, zoo
-from lenet.prediction.evaluation import evaluate_network, open_network
+from lenet.prediction.evaluation import (
+    check_fit,
+    evaluate_network,
+    load_data,
+    open_network,
+)
 from lenet.prediction.inputs import (
     Picture,
     each_picture,
@@ -41,6 +47,7 @@ from lenet.show.watching import watch_with
 from lenet.training import session
 
 if TYPE_CHECKING:
+    from lenet.export import Exported, Proof, Trained
     from lenet.prediction.explanation import Explanation
 
 
@@ -206,6 +213,62 @@ class Model:
         from lenet.show.report import write_report
 
         return write_report([self._need_run("a report").path], out, data_dir=data_dir)
+
+    def export(
+        self,
+        to: str,
+        out: str | Path | None = None,
+        *,
+        input: str = "uint8",  # noqa: A002 - the word of the formats themselves
+        probabilities: bool = False,
+        licence: str = "",
+        data: Source | None = None,
+        data_dir: str | Path | None = None,
+    ) -> Exported:
+        """Write it in the format `to` (`lenet export --help`), proved to answer like it does.
+
+        `out` is by default in `export/` in its run's folder.  The proof asks the test split of the
+        network's own data, which is given as `data` where it was at hand only.
+
+        Raises:
+            UsageError: if there is no such format, or it knows no such option.
+            MissingExtraError: if a package is missing that the format needs.
+            DataError: if the data cannot be had.
+            ExportError: if what was written answers otherwise than the network; nothing is left.
+        """
+        from lenet.export import Options, export, usual_name
+
+        if out is None:
+            folder = self._need_run("an export that is given no path (out=...)").path
+            out = folder / "export" / usual_name(to, self.spec)
+        options = Options(input=input, probabilities=probabilities, licence=licence)
+        return export(self._trained(data, data_dir), to, Path(out), options)
+
+    def check_export(
+        self,
+        path: str | Path,
+        *,
+        data: Source | None = None,
+        data_dir: str | Path | None = None,
+    ) -> Proof:
+        """Repeat the proof of what `export` wrote to `path`.
+
+        Raises:
+            ExportError: if it is not what was proved, or answers otherwise.
+            MissingExtraError, DataError: as `export`.
+        """
+        from lenet.export import check
+
+        return check(self._trained(data, data_dir), Path(path))
+
+    def _trained(self, data: Source | None, data_dir: str | Path | None) -> Trained:
+        from lenet.export import Trained
+
+        dataset = load_data(self.checkpoint, data, data_dir)
+        check_fit(self.checkpoint, dataset)
+        digest = "" if self.run is None else self.run.receipt_digest()
+        path = "" if self.run is None else shlex.quote(str(self.run.path))
+        return Trained(self.checkpoint, self._engine, dataset, path, digest)
 
     def summary(self) -> Summary:
         """A table of the layers: shapes, parameters, multiply-adds; a notebook shows it as one."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from lenet.cli import data, machine, prediction, runs, study, training
+from lenet.cli import data, export, machine, prediction, runs, study, training
 from lenet.cli.printing import say, show_warning
 from lenet.system.version import VERSION
 
@@ -46,6 +46,7 @@ for command in (
     runs.evaluate,
     runs.explain,
     runs.report,
+    export.export,
     machine.models,
     machine.doctor,
 ):

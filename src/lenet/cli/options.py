@@ -88,6 +88,22 @@ class InitialiserName(StrEnum):
     kaiming_uniform = "kaiming_uniform"
 
 
+class ExportName(StrEnum):
+    """What `export --to` may be."""
+
+    onnx = "onnx"
+    tflite = "tflite"
+    torch = "torch"
+    hub = "hub"
+
+
+class InputName(StrEnum):
+    """What `export --input` may be."""
+
+    uint8 = "uint8"
+    float = "float"
+
+
 def _complete(names: Callable[[], list[str]]) -> Callable[[str], list[str]]:
     """Completion of a word out of `names`, which are looked up when they are asked for."""
 

@@ -130,10 +130,7 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
         CheckpointError: if the folder cannot be written.
 
     """
-    tensors = _tensors(checkpoint.state)
-    facts = _facts(checkpoint)
-    facts["sha256"] = _digest(facts, tensors)
-    content = save_tensors(tensors, metadata={"lenet": json.dumps(facts, sort_keys=True)})
+    content = _to_bytes(checkpoint)
     if int.from_bytes(content[:8], "little") > MAXIMUM_HEADER:
         raise CheckpointError(
             f"{path}: the names of its classes and data take over {MAXIMUM_HEADER} bytes"
@@ -142,6 +139,18 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
         write_whole(path, content)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot write this checkpoint: {error.strerror}") from error
+
+
+def digest(checkpoint: Checkpoint) -> str:
+    """SHA-256 of the file that `write` makes of it."""
+    return hashlib.sha256(_to_bytes(checkpoint)).hexdigest()
+
+
+def _to_bytes(checkpoint: Checkpoint) -> bytes:
+    tensors = _tensors(checkpoint.state)
+    facts = _facts(checkpoint)
+    facts["sha256"] = _digest(facts, tensors)
+    return save_tensors(tensors, metadata={"lenet": json.dumps(facts, sort_keys=True)})
 
 
 def read(path: Path) -> Checkpoint:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import hashlib
 import io
 import itertools
 import json
@@ -123,6 +124,14 @@ class Run:
         except (OSError, ValueError) as error:
             raise RunError(f"{path}: cannot read this run's receipt: {error}") from error
         return receipt
+
+    def receipt_digest(self) -> str:
+        """SHA-256 of `receipt.json`; raises `RunError` if it cannot be read."""
+        path = self.path / RECEIPT
+        try:
+            return hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise RunError(f"{path}: cannot read this run's receipt: {error.strerror}") from error
 
     def write_receipt(self, receipt: dict[str, Any]) -> None:
         """Replace `receipt.json`; raises `RunError` if it cannot be written."""
