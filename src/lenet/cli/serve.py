@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -107,6 +108,7 @@ def serve(
         "drain_seconds": drain,
     }
     limits = Limits(**{name: value for name, value in asked.items() if value is not None})
+    limits = replace(limits, head_seconds=min(limits.head_seconds, limits.seconds))
     settings = server.Settings(
         host,
         port,

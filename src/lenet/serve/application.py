@@ -62,6 +62,9 @@ class Request:
     headers: dict[bytes, bytes]
     receive: Receive
     has_body: bool
+    """There is one, and its end has not been seen."""
+    waits: bool
+    """The client sends its body only when it is told to (100-continue)."""
     size: int = 0
     """Bytes of its body that are at hand."""
 
@@ -80,6 +83,7 @@ class Request:
             receive=receive,
             has_body=headers.get(b"content-length", b"0") != b"0"
             or b"transfer-encoding" in headers,
+            waits=headers.get(b"expect", b"").lower() == b"100-continue",
         )
 
     @property
@@ -241,7 +245,7 @@ class Application:
             *self._more_headers(request),
         ]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        unread = request.has_body
+        unread = request.has_body and not request.waits
         await send({"type": "http.response.body", "body": answer.body, "more_body": unread})
         if unread:
             await _linger(request)
@@ -324,6 +328,7 @@ class Application:
         most = self.limits.body_bytes
         if int(request.headers.get(b"content-length", b"0")) > most:
             raise _too_long(most)
+        request.waits = False
         pieces: list[bytes] = []
         while True:
             message = await request.receive()

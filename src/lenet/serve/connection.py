@@ -20,9 +20,13 @@ IDLE, HEAD, BODY, ANSWER = "idle", "head", "body", "answer"
 """What a connection waits for: a request, the rest of its head, of its body, or our answer."""
 
 
+MOST_PIPELINED = 64
+"""Requests that a client may send ahead of their answers; more end the connection."""
+
+
 @final
 class TooLongError(Exception):
-    """Ends the parsing of headers that are too long."""
+    """Ends the parsing of what is too long: a head, or a row of requests."""
 
 
 @final
@@ -58,6 +62,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """See httptools."""
+        if len(self.pipeline) >= MOST_PIPELINED:
+            raise TooLongError
         super().on_message_begin()
         self._enter(HEAD)
         self._head_bytes = 0
@@ -90,6 +96,8 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """See uvicorn; what comes next is another request."""
         super().on_response_complete()
+        if self.pipeline:  # uvicorn reads on, whatever waits already
+            self.flow.pause_reading()
         if self.state is ANSWER and self.cycle.response_complete:
             self._enter(IDLE)
 
@@ -102,6 +110,8 @@ class Connection(HttpToolsProtocol):
 
     def sweep(self, now: float) -> None:
         """Drop a client that is too slow to send, or to take what it asked for."""
+        if self.parser is None:  # the connection is lost, and about to be forgotten
+            return
         if self._reads_too_slowly(now):
             self.application.metrics.dropped["slow to read"] += 1
             self.transport.abort()

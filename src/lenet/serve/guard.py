@@ -90,7 +90,8 @@ class Guard:
 
 def _without_port(host: str) -> str:
     if host.startswith("["):
-        return host[1:].partition("]")[0]
+        inside, bracket, _ = host[1:].partition("]")
+        return inside if bracket else ""
     return host.rpartition(":")[0] if host.count(":") == 1 else host
 
 

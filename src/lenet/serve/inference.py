@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -176,7 +177,7 @@ def likeliest(
 
 def _raw(body: bytes, shape: tuple[int, ...], limits: Limits) -> Question:
     """Nothing but the pixels of one or more images; all outputs, as JSON."""
-    size = int(np.prod(shape))
+    size = math.prod(shape)
     count, rest = divmod(len(body), size)
     if rest or not count:
         raise Refusal(400, f"{len(body):,} bytes are no images of {list(shape)}, {size:,} bytes")

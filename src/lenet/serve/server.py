@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -94,10 +94,10 @@ def serve(runs: Sequence[str], settings: Settings, say: Callable[[str], None]) -
         say(f"{each.name}: {each.network.spec.name}, version {each.version}")
     port = sockets[0].getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    say(f"serving at http://{host}:{port} (Ctrl-C ends)")
+    hello = f"serving at http://{host}:{port} (Ctrl-C ends)"
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(application, sockets, say))
+            runner.run(_serve(application, sockets, say, hello))
     finally:
         if journal is not None:
             journal.close()
@@ -183,7 +183,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _serve(
-    application: Application, sockets: list[socket.socket], say: Callable[[str], None]
+    application: Application, sockets: list[socket.socket], say: Callable[[str], None], hello: str
 ) -> None:
     import uvicorn
 
@@ -207,7 +207,7 @@ async def _serve(
         timeout_graceful_shutdown=int(limits.grace_seconds),
     )
     application.start()
-    server = _server(config, application, say)
+    server = _server(config, application, say, hello)
     connections = server.server_state.connections
     application.connections = lambda: len(connections)
 
@@ -230,8 +230,10 @@ async def _serve(
         application.close()
 
 
-def _server(config: Any, application: Application, say: Callable[[str], None]) -> Any:
+def _server(config: Any, application: Application, say: Callable[[str], None], hello: str) -> Any:
     import uvicorn
+
+    from lenet.serve.connection import Connection
 
     @final
     class Server(uvicorn.Server):
@@ -240,15 +242,42 @@ def _server(config: Any, application: Application, say: Callable[[str], None]) -
             """Nothing: uvicorn's own would raise the signal again at the end; see `_hearing`."""
             yield
 
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            """Say that all is ready when it is."""
+            await super().startup(sockets)
+            say(hello)
+
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             """Say it to probes and clients, listen on for a while, and then let uvicorn end."""
             application.draining = True
             say("ending: what is in flight is answered")
             await self._pause(application.limits.drain_seconds)
+            queues = [one.dup() for one in sockets or ()]
             for listening in self.servers:
                 listening.close()
+            for queue in queues:
+                await self._take_all(queue)
             await self._pause(LULL_SECONDS)
             await super().shutdown(sockets)
+
+        async def _take_all(self, queue: socket.socket) -> None:
+            """Take the connections that the system has accepted and nobody here has seen.
+
+            Where a socket that listens is closed, the system resets them, with their requests.
+            """
+            loop = asyncio.get_running_loop()
+            queue.setblocking(False)
+            taken = []
+            with queue, suppress(OSError):  # there is none any more
+                while True:
+                    taken.append(queue.accept()[0])
+            for one in taken:
+                await loop.connect_accepted_socket(self._connection, one)
+
+        def _connection(self) -> asyncio.Protocol:
+            return Connection(
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
 
         async def _pause(self, seconds: float) -> None:
             end = asyncio.get_running_loop().time() + seconds
