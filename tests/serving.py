@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -46,11 +47,11 @@ class Service:
             connection.sendall(content)
             return read_answer(connection)
 
-    def metric(self, pattern):
+    def metric(self, name):
         """The sum of the metrics whose line begins so."""
         with self.client() as client:
             text = client.get("/metrics").text
-        return sum(float(line.split()[-1]) for line in text.splitlines() if re.match(pattern, line))
+        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
 
     def memory(self):
         """MiB that it holds now, and the most it ever held."""
@@ -123,7 +124,12 @@ def request(path, body=b"", *headers, method="POST"):
 
 def digits(count):
     """The first test images of the bundled digits, uint8 (count, 1, 28, 28)."""
-    return data.load("digits").test.images[:count]
+    return _test_images()[:count]
+
+
+@cache
+def _test_images():
+    return data.load("digits").test.images
 
 
 def tensor(images, **more):

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import socket
 import threading
 import time
 
@@ -194,21 +193,41 @@ def test_who_sends_slowly_is_dropped_while_others_are_served(strict):
     assert still_answers(strict)
 
 
+def wait_for_metric(service, name, more_than):
+    end = time.monotonic() + 30
+    while service.metric(name) <= more_than:
+        assert time.monotonic() < end, f"{name} stays {more_than}"
+        time.sleep(0.2)
+
+
 def test_who_does_not_read_is_dropped_and_nothing_grows(strict):
-    before = strict.memory()[0]
-    dropped = strict.metric('lenet_dropped_connections_total{reason="slow to read"')
+    name = 'lenet_dropped_connections_total{reason="slow to read"'
+    answered = 'lenet_requests_total{route="/v2/models/{model}/predict",status="200"}'
+    before, dropped = strict.memory()[0], strict.metric(name)
+    one = request(f"{PREDICT}?explain=1", png(digits(1)[0])).replace(b"Connection: close\r\n", b"")
     with strict.connect() as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.settimeout(0.5)
-        one = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
-        with contextlib.suppress(OSError):  # it takes no more, or has closed
-            for _ in range(3000):
-                connection.sendall(one * 20)
-        end = time.monotonic() + 30
-        name = 'lenet_dropped_connections_total{reason="slow to read"'
-        while strict.metric(name) == dropped:
-            assert time.monotonic() < end, "it was never dropped"
-            time.sleep(0.2)
+        connection.settimeout(1)
+        # Answers of 85 KB each, until the buffers of the system between the two are full.
+        with contextlib.suppress(OSError):
+            for _ in range(40):
+                count = strict.metric(answered)
+                connection.sendall(one * 10)
+                end = time.monotonic() + 1
+                while strict.metric(answered) < count + 10 and time.monotonic() < end:
+                    time.sleep(0.05)
+        wait_for_metric(strict, name, dropped)
+    assert strict.memory()[0] - before < 64
+    assert still_answers(strict)
+
+
+def test_who_sends_too_many_requests_ahead_is_dropped(strict):
+    name = 'lenet_dropped_connections_total{reason="too many at once"'
+    before, dropped = strict.memory()[0], strict.metric(name)
+    with strict.connect() as connection:
+        with contextlib.suppress(OSError):  # the other side has closed
+            for _ in range(100):
+                connection.sendall(b"GET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200)
+        wait_for_metric(strict, name, dropped)
     assert strict.memory()[0] - before < 64
     assert still_answers(strict)
 

@@ -103,7 +103,9 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         """Instead of uvicorn's text, for whatever the parser did not take."""
-        if self._head_bytes > self.limits.head_bytes:
+        if len(self.pipeline) >= MOST_PIPELINED:
+            self._end(429, "", "too many at once")
+        elif self._head_bytes > self.limits.head_bytes:
             self._refuse_head()
         else:
             self._end(400, "this is no HTTP request", "malformed")
