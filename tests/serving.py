@@ -56,7 +56,9 @@ class Service:
     def memory(self):
         """MiB that it holds now, and the most it ever held."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return [int(re.search(rf"{name}:\s+(\d+)", status)[1]) / 1024 for name in ("VmRSS", "VmHWM")]
+        return [
+            int(re.search(rf"{name}:\s+(\d+)", status)[1]) / 1024 for name in ("VmRSS", "VmHWM")
+        ]
 
     def wait_for(self, words, seconds=30):
         """Until it has printed a line with these words."""

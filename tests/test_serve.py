@@ -9,9 +9,10 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
-from conftest import need_module, resume_run, run_lenet, train_run
+from conftest import need_module, run_lenet, train_run
 from serving import digits, png, serving, tensor
 
 need_module("uvicorn", "pip install 'lenet[serve]'")
@@ -25,6 +26,8 @@ from lenet.serve.metrics import Histogram
 from lenet.serve.models import split_name
 
 INFER = "/v2/models/digits/infer"
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - what is tested
+ROOT = Path(__file__).parents[1]
 
 
 def question():
@@ -57,7 +60,7 @@ def test_ctrl_c_ends_it_as_sigterm_does(service, digits_run):
         (["nowhere"], 6, "nowhere: no run of lenet is here"),
         (["RUN", "RUN"], 2, "two networks are called digits; give one another name: NAME="),
         (["a b=RUN"], 2, "'a b' is no name for a network"),
-        (["RUN", "--host", "0.0.0.0"], 2, "lets other machines ask: set a --token"),
+        (["RUN", "--host", EVERYWHERE], 2, "lets other machines ask: set a --token"),
         (["RUN", "--host", "nowhere.invalid"], 2, "there is no such host here"),
         (["RUN", "--token", "short"], 2, "a token has at least 16 letters"),
         (["RUN", "--cors", "*"], 2, "--cors *: name one page's origin"),
@@ -82,12 +85,12 @@ def test_a_port_that_is_taken_is_said(digits_run):
 
 
 def test_beyond_loopback_a_token_or_a_word_is_enough(service, digits_run):
-    with serving(digits_run.path, "--host", "0.0.0.0", "--insecure") as running:
-        with running.client() as client:
-            assert client.get("/v2").status_code == 200
-    with serving(digits_run.path, "--host", "0.0.0.0", "--token", "x" * 16) as running:
-        with running.client() as client:
-            assert client.get("/v2").status_code == 401
+    for words, status in ((["--insecure"], 200), (["--token", "x" * 16], 401)):
+        with (
+            serving(digits_run.path, "--host", EVERYWHERE, *words) as running,
+            running.client() as client,
+        ):
+            assert client.get("/v2").status_code == status
 
 
 WITHOUT = """
@@ -103,7 +106,9 @@ main()
 
 
 def test_without_the_extra_it_is_refused_with_the_cure():
-    done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert "lenet serve needs uvicorn, which is missing" in done.stderr
     assert "pip install 'lenet[serve]'" in done.stderr
@@ -123,10 +128,8 @@ def test_the_service_loads_no_training_no_plotting_and_no_framework():
 def test_nothing_is_ever_unpickled():
     import lenet.serve
 
-    for path in os.scandir(os.path.dirname(lenet.serve.__file__)):
-        if path.name.endswith(".py"):
-            with open(path) as file:
-                assert "pickle" not in file.read(), path.name
+    for path in Path(lenet.serve.__file__).parent.glob("*.py"):
+        assert "pickle" not in path.read_text(), path.name
 
 
 # Reloads
@@ -245,8 +248,7 @@ def test_the_metrics_are_what_was_asked_and_answered(service, digits_run):
         assert values["lenet_ready",] == 1
         assert values["process_resident_memory_bytes",] > 10e6
         names = {family.name for family in found.values() if family.name.startswith("lenet")}
-        with open(os.path.join(os.path.dirname(__file__), "..", "docs", "serve.md")) as page:
-            text = page.read()
+        text = (ROOT / "docs" / "serve.md").read_text()
         assert not [name for name in names if f"`{name}" not in text]
 
 

@@ -118,7 +118,7 @@ def test_much_json_is_refused(service):
 def test_numbers_that_are_none_are_refused(service):
     one = tensor(digits(1))
     for value in ("1e999", "NaN", "1" * 400, "-1", "null", '"1"'):
-        text = json.dumps({"inputs": [{**one, "data": ["?"] + one["data"][1:]}]})
+        text = json.dumps({"inputs": [{**one, "data": ["?", *one["data"][1:]]}]})
         with service.client() as client:
             answer = client.post(INFER, content=text.replace('"?"', value))
         assert answer.status_code in (400, 422), (value, answer.text)
@@ -155,7 +155,7 @@ def test_no_page_of_another_origin_may_read_answers(service):
 
 
 def test_with_a_token_nothing_but_the_probes_is_answered_without_it(service, digits_run):
-    token = "a-token-of-some-length"
+    token = "a-token-of-some-length"  # noqa: S105 - of this test
     words = ["--allow-host", "lenet.example", "--cors", "https://page.example"]
     with serving(digits_run.path, *words, env={"LENET_TOKEN": token}) as guarded:
         with guarded.client() as client:
@@ -302,7 +302,10 @@ def test_a_full_queue_says_when_to_come_again(strict, large_png):
 
 
 def test_an_answer_that_takes_too_long_is_given_up(service, digits_run, large_png):
-    with serving(digits_run.path, "--timeout", 0.1, "--threads", 1) as hasty, hasty.client() as client:
+    with (
+        serving(digits_run.path, "--timeout", 0.1, "--threads", 1) as hasty,
+        hasty.client() as client,
+    ):
         answers = [client.post(PREDICT, content=large_png) for _ in range(3)]
         late = [each for each in answers if each.status_code == 503]
         assert late

@@ -172,6 +172,12 @@ def test_whole_numbers_of_any_type_are_levels_from_0_to_255(client, datatype):
     assert infer(client, question) == infer(client, {"inputs": [tensor(digits(1))]})
 
 
+def test_in_json_a_whole_number_may_have_a_point(client):
+    values = [float(value) for value in digits(1).ravel()]
+    question = {"inputs": [{**tensor(digits(1)), "data": values}]}
+    assert infer(client, question) == infer(client, {"inputs": [tensor(digits(1))]})
+
+
 @pytest.mark.parametrize("datatype", ["FP32", "FP64"])
 def test_floating_numbers_are_fractions_from_0_to_1(client, datatype):
     values = (digits(1) / 255).ravel().tolist()
@@ -229,7 +235,9 @@ def test_an_image_type_of_content_is_none_of_the_protocol(client):
     answer = client.post(INFER, content=b"x", headers={"content-type": "image/png"})
     assert "infer takes application/json" in error_of(answer, 415)
     packed = {"content-type": "application/json", "content-encoding": "gzip"}
-    assert "without Content-Encoding" in error_of(client.post(INFER, content=b"x", headers=packed), 415)
+    assert "without Content-Encoding" in error_of(
+        client.post(INFER, content=b"x", headers=packed), 415
+    )
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", INFER), ("POST", "/v2"), ("PUT", "/metrics")])

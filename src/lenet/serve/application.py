@@ -281,7 +281,7 @@ class Application:
         return Answer(200, text, content_type.encode())
 
     async def _description(self, _request: Request) -> Answer:
-        return ok(describe(self.models.newest(), self.limits, self.guard.token is not None))
+        return ok(describe(self.models.newest(), with_token=self.guard.token is not None))
 
     async def _model(self, versions: list[Served], _request: Request) -> Answer:
         return ok(inference.metadata(versions))

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from lenet.serve.inference import INPUT, OUTPUTS
-from lenet.serve.limits import Limits
 from lenet.serve.models import Served
 from lenet.system.version import VERSION
 
@@ -36,10 +35,11 @@ OF_BODIES = (413, 415, 422, 429)
 
 TEXT: Schema = {"type": "string"}
 WHOLE: Schema = {"type": "integer"}
+FILE: Schema = {"type": "string", "format": "binary"}
 NUMBERS: Schema = {"type": "array", "items": {"type": "number"}}
 
 
-def describe(networks: Sequence[Served], limits: Limits, with_token: bool) -> Schema:
+def describe(networks: Sequence[Served], *, with_token: bool) -> Schema:
     """The description in OpenAPI 3.1, with the shapes of the networks in service.
 
     A request of `infer` is described with one image, for which a schema can say how many numbers
@@ -59,7 +59,7 @@ def describe(networks: Sequence[Served], limits: Limits, with_token: bool) -> Sc
     }
     for each in networks:
         for place in (f"/v2/models/{each.name}", f"/v2/models/{each.name}/versions/{each.version}"):
-            paths |= _of_network(place, each, limits)
+            paths |= _of_network(place, each)
     described: Schema = {
         "openapi": "3.1.0",
         "info": {
@@ -76,7 +76,7 @@ def describe(networks: Sequence[Served], limits: Limits, with_token: bool) -> Sc
     return described
 
 
-def _of_network(place: str, served: Served, limits: Limits) -> Schema:
+def _of_network(place: str, served: Served) -> Schema:
     return {
         place: _get("Model metadata.", _json(_metadata()), OF_NETWORKS),
         f"{place}/ready": _get(
@@ -89,14 +89,17 @@ def _of_network(place: str, served: Served, limits: Limits) -> Schema:
                     "required": True,
                     "content": {"application/json": {"schema": _question(served)}},
                 },
-                "responses": _responses(_json(_tensors()), (*OF_NETWORKS, *OF_BODIES)),
+                "responses": _responses(
+                    {**_json(_tensors()), "application/octet-stream": {"schema": FILE}},
+                    (*OF_NETWORKS, *OF_BODIES),
+                ),
             }
         },
         f"{place}/predict": {
             "post": {
                 "summary": "Prediction on pictures, prepared as the training's were.",
                 "parameters": _query(len(served.class_names)),
-                "requestBody": {"required": True, "content": _pictures(limits)},
+                "requestBody": {"required": True, "content": _pictures()},
                 "responses": _responses(_json(_predictions()), (*OF_NETWORKS, *OF_BODIES)),
             }
         },
@@ -150,17 +153,24 @@ def _question(served: Served) -> Schema:
         data={"type": "array", "items": level, "minItems": size, "maxItems": size},
     )
     output = _object(name={"enum": list(OUTPUTS)})
-    output["additionalProperties"] = False
+    # Parameters of a request may be anybody's; those of an output are ours.
+    output["properties"]["parameters"] = {**_flag("binary_data"), "additionalProperties": False}
     question = _object(inputs={"type": "array", "items": images, "minItems": 1, "maxItems": 1})
     question["properties"] |= {
         "id": TEXT,
-        "outputs": {"type": "array", "items": output, "minItems": 1, "maxItems": 1},
+        "parameters": _flag("binary_data_output"),
+        "outputs": {"type": "array", "items": output, "maxItems": 1},
     }
     return question
 
 
+def _flag(name: str) -> Schema:
+    return {"type": "object", "properties": {name: {"type": "boolean"}}}
+
+
 def _tensors() -> Schema:
-    output = _object(name=TEXT, datatype=TEXT, shape=_list(WHOLE), data={"type": "array"})
+    output = _object(name=TEXT, datatype=TEXT, shape=_list(WHOLE))
+    output["properties"] |= {"data": {"type": "array"}, "parameters": {"type": "object"}}
     found = _object(model_name=TEXT, model_version=TEXT, outputs=_list(output))
     found["properties"]["id"] = TEXT
     return found
@@ -174,12 +184,11 @@ def _query(classes: int) -> list[Schema]:
     ]
 
 
-def _pictures(limits: Limits) -> Schema:
-    file = {"type": "string", "format": "binary"}
-    several = {"type": "array", "items": file, "minItems": 1, "maxItems": limits.pictures}
+def _pictures() -> Schema:
+    several = {"type": "array", "items": FILE, "minItems": 1}
     return {
-        "image/*": {"schema": file},
-        "application/octet-stream": {"schema": file},
+        "image/*": {"schema": FILE},
+        "application/octet-stream": {"schema": FILE},
         "multipart/form-data": {"schema": _object(file=several)},
     }
 

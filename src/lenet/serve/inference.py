@@ -190,14 +190,14 @@ def _question(
     found: dict[str, Any], binary: memoryview, shape: tuple[int, ...], limits: Limits
 ) -> Question:
     identity = found.get("id")
-    if identity is not None and not isinstance(identity, str):
+    if "id" in found and not isinstance(identity, str):
         raise Refusal(400, "id is a string")
     parameters = _parameters(found, "the request")
     in_bytes = _flag(parameters, "binary_data_output", "the request")
     given = found.get("inputs")
     if not isinstance(given, list) or len(given) != 1 or not isinstance(given[0], dict):
         raise Refusal(400, f"inputs is a list with one object: the tensor {INPUT}")
-    outputs = _outputs(found.get("outputs"), in_bytes)
+    outputs = _outputs(found.get("outputs", []), in_bytes)
     return Question(_images(given[0], binary, shape, limits), outputs, identity)
 
 
@@ -228,8 +228,6 @@ def _images(
 
 def _outputs(wanted: Any, in_bytes: bool) -> tuple[tuple[str, bool], ...]:
     """All outputs, if none is named."""
-    if wanted is None:
-        return tuple((name, in_bytes) for name in OUTPUTS)
     if not isinstance(wanted, list) or not all(isinstance(each, dict) for each in wanted):
         raise Refusal(400, "outputs is a list of objects")
     if len(wanted) > len(OUTPUTS):
@@ -244,13 +242,11 @@ def _outputs(wanted: Any, in_bytes: bool) -> tuple[tuple[str, bool], ...]:
         if unknown:
             raise Refusal(400, f"{name}: the parameter {unknown[0][:60]} is not known here")
         chosen[name] = _flag(parameters, "binary_data", name, in_bytes)
-    return tuple(chosen.items()) or _outputs(None, in_bytes)
+    return tuple(chosen.items()) or tuple((name, in_bytes) for name in OUTPUTS)
 
 
 def _parameters(found: dict[str, Any], place: str) -> dict[str, Any]:
-    parameters = found.get("parameters")
-    if parameters is None:
-        return {}
+    parameters = found.get("parameters", {})
     if not isinstance(parameters, dict):
         raise Refusal(400, f"{place}: parameters is an object")
     return parameters

@@ -34,6 +34,9 @@ DATATYPES = {
 }
 """Those in which images may come; BYTES is no image."""
 
+LARGEST_WHOLE = 1 << 53
+"""Below which a floating number holds every whole one."""
+
 
 def check_shape(shape: Any, image: tuple[int, ...], most: int, name: str) -> int:
     """The number of images that `shape` means.
@@ -83,18 +86,26 @@ def from_json(data: Any, datatype: str, shape: tuple[int, ...], name: str) -> Pi
         values = np.array(data)
     except (ValueError, OverflowError, RecursionError) as error:
         raise Refusal(400, f"{name}: its data is no tensor: {error}") from error
-    wanted = DATATYPES[datatype]
-    if values.dtype.kind not in "biuf" or (wanted.kind in "ui" and values.dtype.kind == "f"):
-        raise Refusal(422, f"{name}: its data is not {datatype}")
-    if (wanted.kind == "b") != (values.dtype.kind == "b"):
+    if not _is_of(values, DATATYPES[datatype]):
         raise Refusal(422, f"{name}: its data is not {datatype}")
     if values.size != math.prod(shape) or (values.ndim > 1 and values.shape != shape):
         raise Refusal(
             400, f"{name}: its data is of shape {list(values.shape)}, and not of {list(shape)}"
         )
-    if wanted.kind == "f":
+    if DATATYPES[datatype].kind == "f":
         values = values.astype(np.float64)
+    elif values.dtype.kind == "f":
+        values = values.astype(np.int64)
     return _pixels(values.reshape(shape), name)
+
+
+def _is_of(values: NDArray[Any], wanted: np.dtype[Any]) -> bool:
+    """Whether numbers of JSON can be of a data type; 82.0 is a whole number there."""
+    if wanted.kind == "b" or values.dtype.kind not in "iuf":
+        return bool(wanted.kind == values.dtype.kind == "b")
+    if wanted.kind == "f" or values.dtype.kind != "f":
+        return True
+    return bool((np.abs(values) < LARGEST_WHOLE).all() and (values == np.floor(values)).all())
 
 
 def _pixels(values: NDArray[Any], name: str) -> Pixels:
