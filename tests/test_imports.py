@@ -104,8 +104,8 @@ def test_the_version_is_that_of_the_project():
 def test_the_top_of_the_package_is_its_rooms():
     top = {path.name for path in Path(lenet.__file__).parent.iterdir()} - {"__pycache__"}
     rooms = {
-        "cli", "data", "engines", "estimator", "network", "prediction", "recipe", "runs", "show",
-        "studies", "system", "training",
+        "cli", "data", "engines", "estimator", "network", "prediction", "recipe", "runs", "serve",
+        "show", "studies", "system", "training",
     }  # fmt: skip
     assert top == rooms | {"__init__.py", "__main__.py", "errors.py", "model.py", "py.typed"}
 

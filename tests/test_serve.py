@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import need_module, run_lenet, train_run
+from conftest import need, need_module, run_lenet, train_run
 from serving import digits, png, serving, tensor
 
 need_module("uvicorn", "pip install 'lenet[serve]'")
@@ -313,3 +313,17 @@ def test_a_folder_with_a_sign_in_its_name_needs_no_name(tmp_path, monkeypatch):
     assert split_name("a=b") == ("", "a=b")
     assert split_name("a=c") == ("a", "c")
     assert split_name("runs/first") == ("", "runs/first")
+
+
+@pytest.mark.soak
+def test_a_minute_at_four_fifths_of_what_it_can_is_without_error_and_memory_stays(tmp_path):
+    for program in ("wrk", "hey"):
+        need(shutil.which(program) is not None, f"install {program}: apt install {program}")
+    need_module("onnx", "pip install 'lenet[bench]'")
+    sys.path.insert(0, str(ROOT))
+    from bench import serve
+
+    results = serve.measure(tmp_path, 1, 5, ["lenet serve, raw pixels"], None)
+    found = serve.soak(tmp_path, 60, results)
+    assert found["requests"] > 10_000
+    assert found["MiB after"] - found["MiB before"] < 16
