@@ -96,6 +96,7 @@ def serving(*words, env=None):
         process.wait()
         reader.join(5)
         process.stdout.close()
+    assert not any("Traceback" in line for line in lines), "".join(lines)
 
 
 def _read(stream, lines):

@@ -177,4 +177,7 @@ async def sweep(connections: set[Any], seconds: float) -> None:
         await asyncio.sleep(seconds)
         now = time.monotonic()
         for each in list(connections):
-            each.sweep(now)
+            try:
+                each.sweep(now)
+            except RuntimeError:  # its transport ended at this moment
+                connections.discard(each)

@@ -127,39 +127,37 @@ def answer(served: Served, engine: Engine, question: Question) -> Answer:
     """The answer of `engine`, which is one of `served`."""
     logits = engine.logits(engine.place(question.images))
     probabilities, labels, best = likeliest(logits)
-    values = {"logits": logits, "probabilities": probabilities, "labels": labels}
-    count, classes = logits.shape
+    values: dict[str, Any] = {"logits": logits, "probabilities": probabilities, "labels": labels}
+    if any(name == "classes" for name, _ in question.outputs):
+        values["classes"] = [served.class_names[label] for label in labels]
     outputs: list[dict[str, Any]] = []
     binary: list[bytes] = []
-    data: Any
     for name, in_bytes in question.outputs:
-        described: dict[str, Any] = {
-            "name": name,
-            "datatype": OUTPUTS[name],
-            "shape": [count, classes] if name in _OF_CLASSES else [count],
-        }
-        if name == "classes":
-            texts = [served.class_names[label] for label in labels]
-            content, data = texts_to_bytes(texts) if in_bytes else b"", texts
-        else:
-            array = np.asarray(values[name], np.int64 if name == "labels" else np.float32)
-            content, data = array.tobytes() if in_bytes else b"", array.ravel()
+        shape = logits.shape if name in _OF_CLASSES else logits.shape[:1]
+        described: dict[str, Any] = {"name": name, "datatype": OUTPUTS[name], "shape": shape}
         if in_bytes:
+            content = _to_bytes(name, values[name])
             described["parameters"] = {"binary_data_size": len(content)}
             binary.append(content)
         else:
-            described["data"] = data
+            described["data"] = values[name].ravel() if name in _OF_CLASSES else values[name]
         outputs.append(described)
     said: dict[str, Any] = {"model_name": served.name, "model_version": served.version}
     if question.id is not None:
         said["id"] = question.id
     said["outputs"] = outputs
-    head = to_json(said)
-    seen = Seen(served.name, served.version, labels, best)
+    head, seen = to_json(said), Seen(served.name, served.version, labels, best)
     if not binary:
         return Answer(200, head, JSON, seen=seen)
     length = str(len(head)).encode()
     return Answer(200, b"".join([head, *binary]), BINARY, ((HEAD_LENGTH, length),), seen)
+
+
+def _to_bytes(name: str, values: Any) -> bytes:
+    """An output as binary tensor data."""
+    if name == "classes":
+        return texts_to_bytes(values)
+    return np.asarray(values, "<i8" if name == "labels" else "<f4").tobytes()
 
 
 def likeliest(

@@ -25,8 +25,9 @@ FEW = 4
 """Images that an engine answers one by one, for their latency."""
 
 HAND_OVER_SECONDS = 100e-6
-"""Few images that take no longer than this are answered on the event loop: handing them to a thread
-and back costs 30 to 45 microseconds of processor time, more than the answer to one."""
+"""An image that takes no longer than this is answered on the event loop, if it comes with few:
+handing it to a thread and back costs 15 to 45 microseconds, as much as the answer, and makes a
+request a fifth dearer (figures in `docs/log.md`)."""
 
 KEPT_VERSIONS = 2
 """So that a client which asks for a version by name can go on over a reload."""

@@ -1,36 +1,24 @@
-"""A service from its start to its end: loads, listens, hears signals, and ends when told to."""
+"""How a service is started: what it needs, what would not be safe, where it listens."""
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
-import logging
-import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
 
-from lenet.errors import LenetError, MissingExtraError, UsageError
+from lenet.errors import MissingExtraError, UsageError
 from lenet.serve.guard import EVERY
 from lenet.serve.limits import Limits
 from lenet.system.machine import cores
 
-if TYPE_CHECKING:
-    from lenet.serve.application import Application
-    from lenet.serve.models import Served
-
 NEEDED = ("uvicorn", "httptools", "orjson", "prometheus_client", "python_multipart")
 
-BACKLOG = 1024
 SHORTEST_TOKEN = 16
-SWEEP_SECONDS = 1.0
-LULL_SECONDS = 0.5
-"""After the listening has ended: requests of connections that were open are still taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +65,7 @@ def serve(runs: Sequence[str], settings: Settings, say: Callable[[str], None]) -
     from lenet.serve.guard import Guard
     from lenet.serve.journal import Journal
     from lenet.serve.models import Choice, Models
+    from lenet.serve.running import run
 
     models = Models(Choice(settings.which, settings.engine, settings.threads))
     models.open(runs)
@@ -97,7 +86,7 @@ def serve(runs: Sequence[str], settings: Settings, say: Callable[[str], None]) -
     hello = f"serving at http://{host}:{port} (Ctrl-C ends)"
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(application, sockets, say, hello))
+            runner.run(run(application, sockets, say, hello))
     finally:
         if journal is not None:
             journal.close()
@@ -180,127 +169,3 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     import uvloop
 
     return uvloop.new_event_loop
-
-
-async def _serve(
-    application: Application, sockets: list[socket.socket], say: Callable[[str], None], hello: str
-) -> None:
-    import uvicorn
-
-    from lenet.serve.connection import Connection, sweep
-    from lenet.serve.models import Watch
-
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what clients do is no warning
-    limits = application.limits
-    config = uvicorn.Config(
-        application,
-        http=Connection,
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=int(2 * limits.idle_seconds),  # the sweep is what closes
-        timeout_graceful_shutdown=int(limits.grace_seconds),
-    )
-    application.start()
-    server = _server(config, application, say, hello)
-    connections = server.server_state.connections
-    application.connections = lambda: len(connections)
-
-    def installed(served: Served) -> None:
-        application.find_routes()
-        say(f"{served.name}: version {served.version} answers from now on")
-
-    def failed(name: str, error: LenetError) -> None:
-        say(f"{name}: the version of before stays: {error}")
-
-    loop = asyncio.get_running_loop()
-    watch = Watch(application.models, loop.call_soon_threadsafe, installed, failed)
-    sweeping = asyncio.create_task(sweep(connections, SWEEP_SECONDS))
-    try:
-        with _hearing(server, watch.reload):
-            await server.serve(sockets)
-    finally:
-        sweeping.cancel()
-        watch.close()
-        application.close()
-
-
-def _server(config: Any, application: Application, say: Callable[[str], None], hello: str) -> Any:
-    import uvicorn
-
-    from lenet.serve.connection import Connection
-
-    @final
-    class Server(uvicorn.Server):
-        @contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            """Nothing: uvicorn's own would raise the signal again at the end; see `_hearing`."""
-            yield
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            """Say that all is ready when it is."""
-            await super().startup(sockets)
-            say(hello)
-
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            """Say it to probes and clients, listen on for a while, and then let uvicorn end."""
-            application.draining = True
-            say("ending: what is in flight is answered")
-            await self._pause(application.limits.drain_seconds)
-            queues = [one.dup() for one in sockets or ()]
-            for listening in self.servers:
-                listening.close()
-            for queue in queues:
-                await self._take_all(queue)
-            await self._pause(LULL_SECONDS)
-            await super().shutdown(sockets)
-
-        async def _take_all(self, queue: socket.socket) -> None:
-            """Take the connections that the system has accepted and nobody here has seen.
-
-            Where a socket that listens is closed, the system resets them, with their requests.
-            """
-            loop = asyncio.get_running_loop()
-            queue.setblocking(False)
-            taken = []
-            with queue, suppress(OSError):  # there is none any more
-                while True:
-                    taken.append(queue.accept()[0])
-            for one in taken:
-                await loop.connect_accepted_socket(self._connection, one)
-
-        def _connection(self) -> asyncio.Protocol:
-            return Connection(
-                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-            )
-
-        async def _pause(self, seconds: float) -> None:
-            end = asyncio.get_running_loop().time() + seconds
-            while not self.force_exit and asyncio.get_running_loop().time() < end:
-                await asyncio.sleep(0.05)
-
-    return Server(config)
-
-
-@contextmanager
-def _hearing(server: Any, reload: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM and Ctrl-C end the service, a second one at once; SIGHUP loads all again."""
-
-    def end(_number: int, _frame: Any) -> None:
-        server.force_exit = server.should_exit
-        server.should_exit = True
-
-    heard: dict[int, Callable[[int, Any], None]] = {signal.SIGTERM: end, signal.SIGINT: end}
-    if hasattr(signal, "SIGHUP"):
-        heard[signal.SIGHUP] = lambda _number, _frame: reload()
-    before = {number: signal.signal(number, handler) for number, handler in heard.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
