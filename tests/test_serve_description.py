@@ -71,7 +71,8 @@ def test_pictures_are_answered_as_it_is_described(service):
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 def test_the_service_is_as_it_is_described_with_many_examples(service):
-    assert schemathesis(service, "--max-examples", "200", "--exclude-path-regex", "predict$") > 1000
+    assert schemathesis(service, "--max-examples", "40", "--exclude-path-regex", "predict$") > 300
     words = ["--include-path-regex", "predict$", "--exclude-checks", "positive_data_acceptance"]
-    assert schemathesis(service, "--max-examples", "200", *words) > 400
+    assert schemathesis(service, "--max-examples", "40", *words) > 100

@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -187,3 +188,26 @@ def test_more_files_than_a_request_may_have_are_refused(client, pictures):
     answer = client.post(PREDICT, files=files)
     assert answer.status_code == 413
     assert answer.json() == {"error": "send at most 64 files in a request"}
+
+
+@pytest.mark.thorough
+def test_a_thousand_hostile_files_are_answered_or_refused_and_nothing_grows(service, tmp_path):
+    import hostile
+
+    kinds = hostile.make(tmp_path)
+    statuses, before = {}, service.memory()[0]
+    with service.client() as client:
+        for path in map(Path, kinds):
+            if not path.is_file() or path.stat().st_size > 20 << 20:
+                continue  # what is no file has no content; a body that is too long has its own test
+            answer = client.post(PREDICT, content=path.read_bytes())
+            statuses.setdefault(answer.status_code, []).append(kinds[str(path)])
+            if answer.status_code != 200:
+                assert list(answer.json()) == ["error"]
+    assert set(statuses) == {200, 400, 415, 422}
+    assert set(statuses[400]) == {"empty"}
+    assert len(statuses[200]) > 300
+    assert "a header of 2^31 pixels a side" in statuses[422]
+    held, most = service.memory()
+    assert most < 1500
+    assert held - before < 300

@@ -6,7 +6,6 @@ framework would add half as much again (figures in `docs/log.md`).
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,18 +23,14 @@ from lenet.serve.journal import Journal
 from lenet.serve.limits import Limits
 from lenet.serve.metrics import Metrics, Now, exposition
 from lenet.serve.models import FEW, Models, Served
+from lenet.serve.request import ClientGoneError, Receive, Request, Scope, linger, log_line
 from lenet.serve.workers import Workers
 from lenet.system.version import VERSION
 
-Scope = Mapping[str, Any]
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 QUICK_BYTES = 32 << 10
 """A longer body is not parsed on the event loop; that of a few images is shorter."""
-
-LINGER_BYTES, LINGER_SECONDS = 64 << 20, 2.0
-"""Of a body that is not wanted: so much is still taken, so that its sender gets to read why."""
 
 CLOSE = ((b"connection", b"close"),)
 SAFE = ((b"x-content-type-options", b"nosniff"),)
@@ -47,51 +42,6 @@ GONE = "the handler is closed"
 """In what uvloop says of a client that has just left, before anybody is told."""
 
 logger = logging.getLogger("lenet.serve")
-
-
-class ClientGoneError(Exception):
-    """The client left before it had sent its request."""
-
-
-@dataclass(slots=True)
-class Request:
-    """One request, its body not yet read."""
-
-    method: str
-    path: str
-    query: bytes
-    version: str
-    client: str
-    headers: dict[bytes, bytes]
-    receive: Receive
-    has_body: bool
-    """There is one, and its end has not been seen."""
-    waits: bool
-    """The client sends its body only when it is told to (100-continue)."""
-    size: int = 0
-    """Bytes of its body that are at hand."""
-
-    @classmethod
-    def of(cls, scope: Scope, receive: Receive) -> Request:
-        """What an ASGI server says of it."""
-        headers = dict(scope["headers"])
-        client = scope["client"]
-        return cls(
-            method=scope["method"],
-            path=scope["path"],
-            query=scope["query_string"],
-            version=scope["http_version"],
-            client=client[0] if client else "",
-            headers=headers,
-            receive=receive,
-            has_body=headers.get(b"content-length", b"0") != b"0"
-            or b"transfer-encoding" in headers,
-            waits=headers.get(b"expect", b"").lower() == b"100-continue",
-        )
-
-    @property
-    def content_type(self) -> str:
-        return self.headers.get(b"content-type", b"").decode("latin-1")
 
 
 Handler = Callable[[Request], Awaitable[Answer]]
@@ -201,7 +151,7 @@ class Application:
         if answer.seen is not None:
             self.metrics.see(answer.seen)
         if self.journal is not None:
-            self.journal.add(_line(request, answer, seconds))
+            self.journal.add(log_line(request, answer, seconds))
 
     async def _answer_always(self, request: Request, route: Route | None) -> Answer:
         """The answer, also where there is none: with the reason."""
@@ -265,7 +215,7 @@ class Application:
         unread = request.has_body and not request.waits
         await send({"type": "http.response.body", "body": answer.body, "more_body": unread})
         if unread:
-            await _linger(request)
+            await linger(request)
             await send({"type": "http.response.body", "body": b""})
 
     def _more_headers(self, request: Request) -> Headers:
@@ -378,38 +328,3 @@ def _get(name: str, handler: Handler, *, open_to_all: bool = False) -> Route:
 
 def _too_long(most: int) -> Refusal:
     return Refusal(413, f"the body of a request has at most {most:,} bytes")
-
-
-async def _linger(request: Request) -> None:
-    """Take what the client still sends, for a while: it would not read an answer otherwise."""
-    size = 0
-    try:
-        async with asyncio.timeout(LINGER_SECONDS):
-            while size < LINGER_BYTES:
-                message = await request.receive()
-                if message["type"] == "http.disconnect" or not message["more_body"]:
-                    return
-                size += len(message["body"])
-    except TimeoutError:
-        return
-
-
-def _line(request: Request, answer: Answer, seconds: float) -> dict[str, Any]:
-    """Of the access log."""
-    line: dict[str, Any] = {
-        "time": time.time(),
-        "client": request.client,
-        "method": request.method,
-        "path": request.path[:200].encode("utf-8", "backslashreplace").decode(),
-        "status": answer.status,
-        "milliseconds": round(1e3 * seconds, 3),
-        "bytes_in": request.size,
-        "bytes_out": len(answer.body),
-    }
-    if answer.seen is not None:
-        line |= {
-            "model": answer.seen.model,
-            "version": answer.seen.version,
-            "images": len(answer.seen.labels),
-        }
-    return line

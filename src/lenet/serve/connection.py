@@ -139,9 +139,9 @@ class Connection(HttpToolsProtocol):
         return now - self._unsent_since > self.limits.seconds
 
     def _drop_idle(self) -> bool:
-        """Close the connection that waits longest for a request, if there is one."""
+        """Close the connection that waits longest for a request, or for all of its head."""
         others: list[Any] = [each for each in self.connections if each is not self]
-        idle = [each for each in others if each.state is IDLE]
+        idle = [each for each in others if each.state in (IDLE, HEAD)]
         if not idle:
             return False
         longest = min(idle, key=lambda each: each.since)
