@@ -9,10 +9,11 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import need, need_module, run_lenet, train_run
+from conftest import need, need_module, need_torch, run_lenet, train_run
 from serving import digits, png, serving, tensor
 
 need_module("uvicorn", "pip install 'lenet[serve]'")
@@ -130,6 +131,25 @@ def test_nothing_is_ever_unpickled():
 
     for path in Path(lenet.serve.__file__).parent.glob("*.py"):
         assert "pickle" not in path.read_text(), path.name
+
+
+@pytest.mark.thorough
+def test_pytorchs_engine_answers_many_at_once_as_the_native_one_does(service, digits_run):
+    need_torch()
+    images = digits(8)
+    headers = {"Inference-Header-Content-Length": "0"}
+    with serving(digits_run.path, "--engine", "eager") as running:
+
+        def ask(other):
+            with other.client() as client:
+                answer = client.post(INFER, content=images.tobytes(), headers=headers)
+            return {each["name"]: each["data"] for each in answer.json()["outputs"]}
+
+        expected = ask(service)
+        with ThreadPoolExecutor(6) as pool:
+            for found in pool.map(ask, [running] * 24):
+                assert found["classes"] == expected["classes"]
+                assert found["logits"] == pytest.approx(expected["logits"], abs=1e-4)
 
 
 # Reloads

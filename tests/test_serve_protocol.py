@@ -231,6 +231,13 @@ def test_a_failed_inference_has_an_http_error_status_and_an_error_object(client,
     assert reason in error_of(client.post(INFER, content=body), status)
 
 
+@pytest.mark.parametrize("values", [[True] * 784, [True, *[1] * 783], [None] * 784, ["1"] * 784])
+def test_what_is_no_number_is_refused(client, values):
+    question = {"inputs": [{**ONE, "data": values}]}
+    answer = client.post(INFER, json=question)
+    assert error_of(answer, 422) == "images: its data is not UINT8"
+
+
 def test_an_image_type_of_content_is_none_of_the_protocol(client):
     answer = client.post(INFER, content=b"x", headers={"content-type": "image/png"})
     assert "infer takes application/json" in error_of(answer, 415)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,13 @@ def from_json(data: Any, datatype: str, shape: tuple[int, ...], name: str) -> Pi
     """
     if not isinstance(data, list):
         raise Refusal(400, f"{name}: its data is a list")
+    kinds = set(map(type, data))
+    if datatype == "UINT8" and kinds == {int} and len(data) == math.prod(shape):
+        with suppress(ValueError):  # below, it is said what is wrong
+            # In a tenth of the time that NumPy takes to look at each number.
+            return np.frombuffer(bytes(data), np.uint8).reshape(shape)
+    if bool in kinds and len(kinds) > 1:
+        raise Refusal(422, f"{name}: its data is not {datatype}")
     try:
         values = np.array(data)
     except (ValueError, OverflowError, RecursionError) as error:
