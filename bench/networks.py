@@ -95,12 +95,12 @@ def onnx_session(threads: int) -> Callable[[NDArray[np.float32]], NDArray[np.flo
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
     session = onnxruntime.InferenceSession(
-        _onnx_model(), options, providers=["CPUExecutionProvider"]
+        onnx_model(), options, providers=["CPUExecutionProvider"]
     )
     return lambda images: session.run(None, {"images": images})[0]
 
 
-def _onnx_model() -> bytes:
+def onnx_model() -> bytes:
     """The network over pixels in [0, 1], float32 (n, 1, 28, 28), as `lenet export` writes it."""
     engine = native(1)
     checkpoint = checkpoint_of(engine)

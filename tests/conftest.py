@@ -93,6 +93,18 @@ def digits_model(digits_run):
     return lenet.load(digits_run.path)
 
 
+@pytest.fixture(scope="session")
+def service(digits_run):
+    """`lenet serve` with that run, for tests that leave it as it is."""
+    for name in ("uvicorn", "httptools", "orjson", "prometheus_client", "python_multipart"):
+        need_module(name, "pip install 'lenet[serve]'")
+    need_native()
+    from serving import serving
+
+    with serving(digits_run.path) as running:
+        yield running
+
+
 def train_run(*arguments, **options):
     """`lenet.train`, for tests that ask about the run's folder."""
     import lenet

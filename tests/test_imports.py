@@ -105,6 +105,7 @@ def test_the_top_of_the_package_is_its_rooms():
     top = {path.name for path in Path(lenet.__file__).parent.iterdir()} - {"__pycache__"}
     rooms = {
         "cli", "data", "engines", "estimator", "export", "network", "prediction", "recipe", "runs",
+        "serve",
         "show", "studies", "system", "training",
     }  # fmt: skip
     assert top == rooms | {"__init__.py", "__main__.py", "errors.py", "model.py", "py.typed"}

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from lenet.cli import data, export, machine, prediction, runs, study, training
+from lenet.cli import data, export, machine, prediction, runs, serve, study, training
 from lenet.cli.printing import say, show_warning
 from lenet.system.version import VERSION
 
@@ -43,6 +43,7 @@ app.add_typer(study.app, name="study")
 for command in (
     training.train,
     prediction.predict,
+    serve.serve,
     runs.evaluate,
     runs.explain,
     runs.report,

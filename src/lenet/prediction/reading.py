@@ -63,6 +63,8 @@ def is_picture(head: bytes) -> bool:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             Image.open(io.BytesIO(head), formats=[name for name in FORMATS if name in Image.OPEN])
+    except Image.DecompressionBombError:  # one that is too large
+        return True
     except Exception:  # Pillow's openers let many kinds through
         return False
     return True

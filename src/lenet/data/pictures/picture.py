@@ -92,6 +92,8 @@ def read_picture(
     shape: tuple[int, ...],
     convention: Convention,
     name: str | None = None,
+    *,
+    most_pixels: int = MOST_PIXELS,
 ) -> Picture:
     """Read a file, its bytes, or a picture of Pillow's, and prepare it for a network of `shape`.
 
@@ -104,7 +106,7 @@ def read_picture(
             convention asks for ink and there is none.
     """
     place = name or (str(source) if isinstance(source, Path) else "the picture")
-    flat, notes = _open(source, place, "L" if shape[0] == 1 else "RGB")
+    flat, notes = _open(source, place, "L" if shape[0] == 1 else "RGB", most_pixels)
     return _make(flat, notes, shape, convention, place)
 
 
@@ -144,7 +146,7 @@ def _make(
 
 
 def _open(
-    source: Path | bytes | Image.Image, place: str, mode: str
+    source: Path | bytes | Image.Image, place: str, mode: str, most_pixels: int
 ) -> tuple[Image.Image, list[str]]:
     """The picture in mode L or RGB, upright, without transparency, and not too large."""
     from PIL import Image, UnidentifiedImageError
@@ -154,14 +156,14 @@ def _open(
             # Of odd metadata: the pixels are what matters.
             warnings.simplefilter("ignore")
             if isinstance(source, Image.Image):
-                return _upright(source, place, mode)
+                return _upright(source, place, mode, most_pixels)
             stream = source if isinstance(source, Path) else io.BytesIO(source)
             with Image.open(stream, formats=_known_formats()) as opened:
-                return _upright(opened, place, mode)
+                return _upright(opened, place, mode, most_pixels)
     except UnidentifiedImageError as error:
         if not isinstance(source, Image.Image) and is_heif(source):
             if _register_heif():
-                return _open(source, place, mode)
+                return _open(source, place, mode, most_pixels)
             raise FormatError(
                 f"{place}: HEIC needs pillow-heif, which is missing; install it with: "
                 "pip install 'lenet[heif]'"
@@ -177,13 +179,15 @@ def _open(
         raise FormatError(f"{place}: this picture cannot be read: {error}") from error
 
 
-def _upright(opened: Image.Image, place: str, mode: str) -> tuple[Image.Image, list[str]]:
+def _upright(
+    opened: Image.Image, place: str, mode: str, most_pixels: int
+) -> tuple[Image.Image, list[str]]:
     from PIL import ImageOps
 
-    if opened.width * opened.height > MOST_PIXELS:
+    if opened.width * opened.height > most_pixels:
         raise FormatError(
             f"{place}: {opened.width}x{opened.height} pixels are too many; "
-            f"make it smaller than {MOST_PIXELS:,}"
+            f"make it smaller than {most_pixels:,}"
         )
     notes, frames = [], getattr(opened, "n_frames", 1)
     if frames > 1:

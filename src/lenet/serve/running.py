@@ -1,0 +1,144 @@
+"""A service while it runs: hears signals, sees checkpoints, and ends with all answers given."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, final
+
+import uvicorn
+
+from lenet.errors import LenetError
+from lenet.serve.application import Application
+from lenet.serve.connection import Connection, sweep
+from lenet.serve.models import Served, Watch
+
+Say = Callable[[str], None]
+
+BACKLOG = 1024
+SWEEP_SECONDS = 1.0
+LULL_SECONDS = 0.5
+"""After the listening has ended: requests of connections that were open are still taken."""
+
+
+async def run(application: Application, sockets: list[socket.socket], say: Say, hello: str) -> None:
+    """Serve on `sockets` until SIGTERM or Ctrl-C; `hello` is said when all is ready."""
+    application.start()
+    server = Server(application, say, hello)
+    connections = server.server_state.connections
+    application.connections = lambda: len(connections)
+
+    def installed(served: Served) -> None:
+        application.find_routes()
+        say(f"{served.name}: version {served.version} answers from now on")
+
+    def failed(name: str, error: LenetError) -> None:
+        say(f"{name}: the version of before stays: {error}")
+
+    loop = asyncio.get_running_loop()
+    watch = Watch(application.models, loop.call_soon_threadsafe, installed, failed)
+    sweeping = asyncio.create_task(sweep(connections, SWEEP_SECONDS))
+    try:
+        with _hearing(server, watch.reload):
+            await server.serve(sockets)
+    finally:
+        sweeping.cancel()
+        watch.close()
+        application.close()
+
+
+@final
+class Server(uvicorn.Server):
+    """uvicorn's, with an end at which nothing is lost."""
+
+    def __init__(self, application: Application, say: Say, hello: str) -> None:
+        limits = application.limits
+        super().__init__(
+            uvicorn.Config(
+                application,
+                http=Connection,
+                ws="none",
+                lifespan="off",
+                interface="asgi3",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                backlog=BACKLOG,
+                timeout_keep_alive=int(2 * limits.idle_seconds),  # the sweep is what closes
+                timeout_graceful_shutdown=int(limits.grace_seconds),
+            )
+        )
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # clients' doings are no news
+        self._application, self._say, self._hello = application, say, hello
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Nothing: uvicorn's own would raise the signal again at the end; see `_hearing`."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn; says it."""
+        await super().startup(sockets)
+        self._say(self._hello)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say it to probes and clients, listen on for a while, and then let uvicorn end."""
+        self._application.draining = True
+        self._say("ending: what is in flight is answered")
+        await self._pause(self._application.limits.drain_seconds)
+        queues = [one.dup() for one in sockets or ()]
+        for listening in self.servers:
+            listening.close()
+        for queue in queues:
+            await self._take_all(queue)
+        await self._pause(LULL_SECONDS)
+        await super().shutdown(sockets)
+
+    async def _take_all(self, queue: socket.socket) -> None:
+        """Take the connections that the system has accepted and nobody here has seen.
+
+        Where a socket that listens is closed, the system resets them, with their requests.
+        """
+        loop = asyncio.get_running_loop()
+        queue.setblocking(False)
+        taken = []
+        with queue, suppress(OSError):  # there is none any more
+            while True:
+                taken.append(queue.accept()[0])
+        for one in taken:
+            await loop.connect_accepted_socket(self._connection, one)
+
+    def _connection(self) -> asyncio.Protocol:
+        return Connection(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
+    async def _pause(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while not self.force_exit and loop.time() < end:
+            await asyncio.sleep(0.05)
+
+
+@contextmanager
+def _hearing(server: Server, reload: Callable[[], None]) -> Iterator[None]:
+    """SIGTERM and Ctrl-C end the service, a second one at once; SIGHUP loads all again."""
+
+    def end(_number: int, _frame: Any) -> None:
+        server.force_exit = server.should_exit
+        server.should_exit = True
+
+    heard: dict[int, Callable[[int, Any], None]] = {signal.SIGTERM: end, signal.SIGINT: end}
+    if hasattr(signal, "SIGHUP"):
+        heard[signal.SIGHUP] = lambda _number, _frame: reload()
+    before = {number: signal.signal(number, handler) for number, handler in heard.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
