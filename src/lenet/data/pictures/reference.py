@@ -1,0 +1,215 @@
+"""A picture made into what a network was trained on, in NumPy: ink found, fitted and centred.
+
+The compiled part (`native/picture.hpp`) is faster and equal byte for byte: this is the reference
+that its tests compare it with, and what is used where there is none.  All is done in whole numbers,
+so that every machine gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lenet.data.pictures.fitting import Wish, make_character
+from lenet.data.pictures.groups import Group, edges_touched, find_groups, weigh
+from lenet.data.pictures.reading import Box, Pixels, Reading
+from lenet.data.pictures.rules import Mask, find_rules
+from lenet.data.pictures.strokes import Pieces, count_steps, find_strokes
+from lenet.data.pictures.windows import (
+    blurred,
+    closed,
+    histogram,
+    quantile,
+    roughness,
+    without_lone_pixels,
+)
+
+LEAST_CONTRAST = 14
+"""In 255 parts of the ground's light: what stands out less is no ink."""
+
+DARKEST_GROUND = 40
+"""Levels: on darker ground, ink is weighed as if it were so light."""
+
+ROUGH, ROUGH_SIDE = 2, 96
+"""A picture that has so many pixels the shorter way, and is as rough, is smoothed first."""
+
+INK, RULE, LEFT_OUT = 255, 128, 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """A picture looked at for ink that is darker than its ground; groups, the best first."""
+
+    ground: Pixels
+    ink: Pixels
+    rules: int
+    gone: Mask
+    pieces: Pieces
+    groups: list[Group]
+
+    @property
+    def score(self) -> int:
+        return self.groups[0].score if self.groups else 0
+
+
+def read_characters(grey: Pixels, rows: int, columns: int, ink_side: int, by_mass: bool) -> Reading:
+    """The characters in a picture uint8 (rows, columns), as images (`rows`, `columns`).
+
+    The ink's longer side becomes `ink_side`, or what there is room for, and its centre of mass, or
+    that of its box, comes into the middle.
+
+    Raises:
+        ValueError: if a size that is asked for is below 1.
+    """
+    if min(rows, columns, ink_side) < 1:
+        raise ValueError(f"{rows}x{columns} with ink of {ink_side}: each must be at least 1")
+    if not grey.size:
+        return Reading(True, 0, None, None, None, ())
+    dark, light = _look_both_ways(grey)
+    is_dark = _dark_wins(dark, light)
+    side = dark if is_dark else light
+    if not side.groups:
+        return Reading(is_dark, side.rules, None, None, None, ())
+    chosen = [group for group in side.groups if _is_character(group, side.groups[0], grey.shape)]
+    wish = Wish(rows, columns, ink_side, by_mass)
+    return Reading(
+        is_dark,
+        side.rules,
+        side.ground if is_dark else 255 - side.ground,
+        side.ink,
+        _kept(side, chosen),
+        tuple(make_character(side.ink, side.pieces, group, wish) for group in chosen),
+    )
+
+
+def _look_both_ways(grey: Pixels) -> tuple[Side, Side]:
+    """The picture looked at for dark ink, and for light ink."""
+    smooth, shorter = _smoothed(grey), min(grey.shape)
+    dark, light = _look_for_both(smooth, max(3, shorter // (3 if shorter < 64 else 4) | 1))
+    best = dark if _dark_wins(dark, light) else light
+    if best.groups and edges_touched(best.groups[0].box, grey.shape) <= 1:
+        return dark, light
+    # Ink that is wider than the window, as in a picture cut close to it.
+    whole = _look_for_both(smooth, None)
+    if max(side.score for side in whole) > max(dark.score, light.score):
+        return whole
+    return dark, light
+
+
+def _smoothed(grey: Pixels) -> Pixels:
+    smooth = without_lone_pixels(grey)
+    for _ in range(3):
+        if min(grey.shape) < ROUGH_SIDE or roughness(smooth) < ROUGH:
+            break
+        smooth = blurred(smooth)
+    return smooth
+
+
+def _look_for_both(smooth: Pixels, window: int | None) -> tuple[Side, Side]:
+    return _look(smooth, window), _look(255 - smooth, window)
+
+
+def _look(smooth: Pixels, window: int | None) -> Side:
+    """Ink that is darker than its ground, in strokes that are narrower than `window`.
+
+    Without a window the ground is one level: what is lightest, but for a tenth.
+    """
+    if window:
+        ground = closed(smooth, window)
+    else:
+        ground = np.full_like(smooth, quantile(histogram(smooth), 900))
+    ink, faint = _lift(smooth, ground)
+    rules, gone = find_rules(ink, faint)
+    ink[gone] = 0
+    pieces = find_strokes(ink, faint)
+    groups = find_groups(pieces, *count_steps(pieces, ground, smooth))
+    return Side(ground, ink, rules, gone, pieces, weigh(groups, pieces, ground, smooth))
+
+
+def _lift(smooth: Pixels, ground: Pixels) -> tuple[Pixels, int]:
+    """How far each pixel stands out from the ground and its noise; what is faint nevertheless."""
+    least = max(DARKEST_GROUND, quantile(histogram(ground), 900) * 2 // 5)
+    depth = np.maximum(ground.astype(np.int64) - smooth, 0)
+    ink = depth * 255 // np.maximum(ground, least)
+    counts = histogram(ink)
+    low, middle = quantile(counts, 50), quantile(counts, 300)
+    spread = middle - low
+    lifted = np.maximum(ink - (middle + spread // 2), 0).astype(np.uint8)
+    return lifted, max(LEAST_CONTRAST, 4 * spread)
+
+
+def _dark_wins(dark: Side, light: Side) -> bool:
+    """Whether what is dark on light is what was written, and not what is light on dark."""
+    if not (dark.groups and light.groups):
+        return not light.groups
+    ink, other = dark.groups[0], light.groups[0]
+    if _is_page_of(other, ink):
+        return True
+    if _is_page_of(ink, other):
+        return False
+    shape = dark.ink.shape
+    if _contains(ink, other, shape):
+        return True
+    if _contains(other, ink, shape):
+        return False
+    return _strength(ink) >= _strength(other)
+
+
+def _strength(group: Group) -> int:
+    return group.score // max(1, group.level) * group.contrast
+
+
+def _encloses(large: Box, small: Box) -> bool:
+    return (
+        large.top <= small.top
+        and large.left <= small.left
+        and large.bottom >= small.bottom
+        and large.right >= small.right
+    )
+
+
+def _contains(a: Group, b: Group, shape: tuple[int, ...]) -> bool:
+    """Whether b is what a leaves free: the holes of a character, and not what a ground leaves."""
+    is_ground = edges_touched(a.box, shape) >= 3 and b.box.side * 10 >= a.box.side * 7 and b.solid
+    return (
+        not is_ground
+        and _encloses(a.box, b.box)
+        and a.contrast * 10 >= b.contrast * 6
+        and a.real >= 85
+        and a.like < 40
+        and a.score * 3 >= b.score
+        and a.area * 100 < 80 * a.box.height * a.box.width
+    )
+
+
+def _is_page_of(a: Group, b: Group) -> bool:
+    """Whether b is written on a: a page on a table is a piece too."""
+    return (
+        _encloses(a.box, b.box)
+        and a.solid
+        and a.area * 100 > 30 * a.box.height * a.box.width
+        and b.box.side * 10 >= a.box.side
+        and b.contrast * 10 >= a.contrast * 6
+        and b.real >= 85
+        and b.like < 40
+        and b.width < 30 * b.box.side
+    )
+
+
+def _is_character(group: Group, main: Group, shape: tuple[int, ...]) -> bool:
+    """Whether a group is read: the main one, and what is like it in size, strength and place."""
+    return group is main or (
+        group.box.side * 10 >= main.box.side * 5
+        and group.level * 2 >= main.level
+        and not edges_touched(group.box, shape)
+        and group.box.width <= 2 * group.box.height
+        and group.score * 20 > main.score
+    )
+
+
+def _kept(side: Side, chosen: list[Group]) -> Pixels:
+    """What became of each pixel of ink: `INK`, `RULE`, `LEFT_OUT`, or 0 for none."""
+    numbers = side.pieces.numbers
+    read = side.pieces.among([number for group in chosen for number in group.numbers])[numbers]
+    return np.select([read, side.gone, numbers > 0], [INK, RULE, LEFT_OUT]).astype(np.uint8)
