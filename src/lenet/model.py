@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -34,10 +34,11 @@ from lenet.prediction.inputs import (
     is_several,
     note_order,
     prepare_any,
+    prepare_each,
     to_images,
 )
 from lenet.prediction.metrics import Evaluation, log_probabilities
-from lenet.prediction.network import Answer, check_top, rank, rank_one
+from lenet.prediction.network import Answer, Prepared, check_top, rank, rank_one
 from lenet.recipe import Recipe
 from lenet.runs import checkpoint as checkpoints
 from lenet.runs.checkpoint import Checkpoint
@@ -130,6 +131,27 @@ class Model:
         if not is_several(pictures, self._shape):
             return self._answer_one(pictures, top)
         return self._answer(each_picture(pictures), top)
+
+    def predict_each(self, picture: Picture, top: int = 1) -> list[Answer]:
+        """What every character of a line in one picture is, left to right, each with its `box`.
+
+        The picture is a path, the bytes of a file, a picture of Pillow's, or an array of any size.
+        Characters are about as large as the largest, and none is cut by the picture's edge.  Where
+        the training data was no ink there is one answer, for the whole.
+
+        Raises:
+            FormatError: if the picture cannot be read, or there is no ink in it.
+            InputError: if it is no picture.
+            UsageError: if `top` is out of range.
+        """
+        check_top(top, self.class_names)
+        found = prepare_each(picture, self._shape, self.convention, "the picture")
+        name = str(picture) if isinstance(picture, str | Path) else "the picture"
+        engine, images = self._engine, np.stack([each.image for each in found])
+        chances = np.exp(log_probabilities(engine.logits(engine.place(images))))
+        prepared = [Prepared(name, each.image, each.notes) for each in found]
+        answers = rank(chances, prepared, self.class_names, top)
+        return [replace(answer, box=each.box) for answer, each in zip(answers, found, strict=True)]
 
     def _answer_one(self, picture: Picture, top: int) -> Answer:
         prepared = prepare_any(picture, self._shape, self.convention, "picture 0")

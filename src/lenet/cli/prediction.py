@@ -60,6 +60,10 @@ def predict(
             "--stages", help="Draw one picture's preparation to --out, by default in RUN."
         ),
     ] = False,
+    each: Annotated[
+        bool,
+        typer.Option("--each", help="Answer for every character of a line, left to right."),
+    ] = False,
     checkpoint: Which = None,
     engine: Engine = EngineName.auto,
     processes: Annotated[
@@ -82,6 +86,11 @@ def predict(
     folder = find_run_folder(run)
     if stages:
         say(_draw_stages(folder, paths, out, checkpoint))
+        return
+    if each:
+        if out is not None or form not in (None, FormatName.table):
+            raise UsageError("--each prints a table: leave out --out and --format")
+        say(_answers_for_each(folder, paths, top, checkpoint, engine))
         return
     kept = "what is done is kept, and the same command goes on"
     with (
@@ -119,6 +128,24 @@ def _draw_stages(run: Path, paths: list[str], out: Path | None, which: str | Non
     target = out or run / f"stages-{Path(found.name).stem}.png"
     draw_preparation(found, target)
     return _preparation(found, target)
+
+
+def _answers_for_each(
+    run: Path, paths: list[str], top: int, which: str | None, engine: EngineName
+) -> str:
+    """A line for every character of every picture, with where it was found."""
+    from lenet.model import load
+
+    model = load(run, which, engine=engine)
+    rows = []
+    for path in paths:
+        for answer in model.predict_each(_read_picture(path), top):
+            box = answer.box
+            where = "" if box is None else f"{box.width}x{box.height} at {box.left}, {box.top}"
+            likely = zip(answer.classes, answer.probabilities, strict=True)
+            said = ", ".join(f"{name} {chance:.4f}" for name, chance in likely)
+            rows.append([visible(path), where, visible(said), visible("; ".join(answer.notes))])
+    return table(["picture", "where", "answer", "notes"], rows, "    ")
 
 
 def _standard_input() -> BinaryIO | None:

@@ -15,7 +15,7 @@ from lenet.data.files import Scale, find_scale, to_pixels
 from lenet.data.pictures.arrays import BITS, FAINT, FEWEST_TOLD, TRANSPOSED, look_transposed
 from lenet.data.pictures.convention import Convention
 from lenet.data.pictures.picture import Picture as PreparedPicture
-from lenet.data.pictures.picture import read_picture
+from lenet.data.pictures.picture import read_every, read_picture
 from lenet.errors import FormatError, InputError
 from lenet.prediction.network import Prepared
 from lenet.prediction.reading import prepare_image, prepare_picture, read_regular
@@ -182,6 +182,30 @@ def follow_any(given: Any, shape: Shape, convention: Convention, name: str) -> P
     return PreparedPicture(prepared.image, prepared.image, (), False, prepared.notes)
 
 
+def prepare_each(
+    given: Any, shape: Shape, convention: Convention, name: str
+) -> list[PreparedPicture]:
+    """Every character of one picture of any kind, left to right.
+
+    Raises:
+        FormatError: if it is a picture that cannot be read, or there is no ink in it.
+        InputError: if it is no picture.
+    """
+    if isinstance(given, str | Path):
+        content = read_regular(Path(given), str(given))
+        return read_every(content, shape, convention, str(given))
+    if isinstance(given, bytes) or is_pillow(given):
+        return read_every(given, shape, convention, name)
+    if not _is_array(given):
+        raise InputError(
+            f"{name} is a {type(given).__name__}: give a path, bytes, an array or a picture of "
+            "Pillow's"
+        )
+    array = np.asarray(given)
+    image = _one_image(array, name, find_scale(array))
+    return read_every(_to_pillow(image), shape, convention, name)
+
+
 def _one_image(array: NDArray[Any], name: str, scale: Scale | None) -> Pixels:
     """An array as uint8 (channels, height, width), with 1 to 4 channels."""
     found = array.shape
@@ -200,7 +224,8 @@ def _one_image(array: NDArray[Any], name: str, scale: Scale | None) -> Pixels:
 def _to_pillow(image: Pixels) -> Any:
     from PIL import Image
 
-    return Image.fromarray(np.ascontiguousarray(np.moveaxis(image, 0, -1)))
+    pixels = np.ascontiguousarray(np.moveaxis(image, 0, -1))
+    return Image.fromarray(pixels[..., 0] if len(image) == 1 else pixels)
 
 
 def is_pillow(given: Any) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet.data.pictures.convention import Convention
+from lenet.data.pictures.reading import Box
 from lenet.engines import open_engine
 from lenet.engines.base import Engine, Weights
 from lenet.errors import UsageError
@@ -41,12 +42,16 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The likeliest classes of one image, likeliest first, with their probabilities."""
+    """The likeliest classes of one image, likeliest first, with their probabilities.
+
+    `box` is where a character of several was found in its picture.
+    """
 
     name: str
     classes: tuple[str, ...]
     probabilities: tuple[float, ...]
     notes: tuple[str, ...] = ()
+    box: Box | None = None
 
     @property
     def class_name(self) -> str:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet.data.pictures.convention import Convention
-from lenet.data.pictures.ink import Ink, find_ink, median
+from lenet.data.pictures.ink import find_ink, median
+from lenet.data.pictures.reading import Box, Character, Reading
 from lenet.errors import FormatError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Picture:
 
     `given` is uint8 (channels, height, width) of any size, `image` is uint8 in the network's shape.
     `stages` lead from `given` to `image`.  `inverted` is True where dark ink on light ground was
-    turned around.  `notes` say what was found and done.
+    turned around.  `notes` say what was found and done.  `box` is where ink was found in `given`.
     """
 
     given: Pixels
@@ -80,6 +81,7 @@ class Picture:
     stages: tuple[Stage, ...]
     inverted: bool
     notes: tuple[str, ...] = ()
+    box: Box | None = None
 
     @property
     def plain(self) -> Pixels:
@@ -110,6 +112,22 @@ def read_picture(
     return _make(flat, notes, shape, convention, place)
 
 
+def read_every(
+    source: Path | bytes | Image.Image,
+    shape: tuple[int, ...],
+    convention: Convention,
+    name: str | None = None,
+) -> list[Picture]:
+    """The same for every character of a picture, left to right; one where it is no ink.
+
+    Raises:
+        FormatError: as `read_picture`.
+    """
+    place = name or (str(source) if isinstance(source, Path) else "the picture")
+    flat, notes = _open(source, place, "L" if shape[0] == 1 else "RGB", MOST_PIXELS)
+    return _make_all(flat, notes, shape, convention, place, every=True)
+
+
 def prepare(image: Pixels, shape: tuple[int, ...], convention: Convention, place: str) -> Picture:
     """An image uint8 (1 or 3 channels, height, width) made into `shape` as `convention` says.
 
@@ -127,22 +145,43 @@ def _make(
     convention: Convention,
     place: str,
 ) -> Picture:
+    return _make_all(flat, notes, shape, convention, place, every=False)[0]
+
+
+def _make_all(
+    flat: Image.Image,
+    notes: list[str],
+    shape: tuple[int, ...],
+    convention: Convention,
+    place: str,
+    *,
+    every: bool,
+) -> list[Picture]:
+    """The most prominent character of a picture, or every one of a line, left to right."""
     given = to_array(flat)
     _, height, width = shape
-    if convention.kind == "ink" and shape[0] == 1:
-        try:
-            ink = find_ink(given[0], convention, height, width)
-        except FormatError as error:
-            raise FormatError(f"{place}: {error}") from error
-        stages = (
-            Stage("as given", given),
-            Stage("ink on its ground", ink.light[None]),
-            Stage("cropped", ink.cropped[None]),
-            Stage("fitted", ink.fitted[None]),
-            Stage("centred", ink.image[None]),
-        )
-        return Picture(given, ink.image[None], stages, ink.inverted, (*notes, _polarity(ink)))
-    return _fit(flat, given, height, width, convention, notes)
+    if convention.kind != "ink" or shape[0] != 1:
+        return [_fit(flat, given, height, width, convention, notes)]
+    try:
+        found = find_ink(given[0], convention, height, width)
+    except FormatError as error:
+        raise FormatError(f"{place}: {error}") from error
+    characters = found.characters if every else found.characters[:1]
+    notes = [*notes, *_notes_on(found, every)]
+    made = sorted(characters, key=lambda character: character.box.left)
+    return [_picture_of(character, found, given, notes) for character in made]
+
+
+def _picture_of(character: Character, found: Reading, given: Pixels, notes: list[str]) -> Picture:
+    wholes = (("ground", found.ground), ("ink on its ground", found.ink), ("kept", found.kept))
+    stages = (
+        Stage("as given", given),
+        *(Stage(name, image[None]) for name, image in wholes if image is not None),
+        Stage("cropped", character.cropped[None]),
+        Stage("fitted", character.fitted[None]),
+        Stage("centred", character.image[None]),
+    )
+    return Picture(given, character.image[None], stages, found.dark, tuple(notes), character.box)
 
 
 def _open(
@@ -310,8 +349,16 @@ def _fit(
     return Picture(given, image, tuple(stages), inverted, tuple(notes))
 
 
-def _polarity(ink: Ink) -> str:
-    return "dark ink on light ground, turned around" if ink.inverted else "light ink on dark ground"
+def _notes_on(found: Reading, every: bool) -> list[str]:
+    """What a person should know of how ink was found."""
+    notes = [
+        "dark ink on light ground, turned around" if found.dark else "light ink on dark ground"
+    ]
+    if found.rules:
+        notes.append(f"{found.rules} ruled line{'s' * (found.rules > 1)} taken away")
+    if len(found.characters) > 1 and not every:
+        notes.append(f"{len(found.characters)} characters; the most prominent is read")
+    return notes
 
 
 def _resize(picture: Image.Image, height: int, width: int) -> Pixels:
