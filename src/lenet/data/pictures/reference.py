@@ -36,6 +36,9 @@ ROUGH, ROUGH_SIDE = 2, 96
 
 INK, RULE, LEFT_OUT = 255, 128, 64
 
+MOST_SIDE, MOST_IMAGE_SIDE = 1 << 14, 1 << 12
+"""Pixels of a side, of a picture and of an image: the compiled part's limits."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Side:
@@ -60,12 +63,13 @@ def read_characters(grey: Pixels, rows: int, columns: int, ink_side: int, by_mas
     that of its box, comes into the middle.
 
     Raises:
-        ValueError: if a size that is asked for is below 1.
+        ValueError: if there is no pixel in a size that is given or asked for, or too many.
     """
-    if min(rows, columns, ink_side) < 1:
-        raise ValueError(f"{rows}x{columns} with ink of {ink_side}: each must be at least 1")
-    if not grey.size:
-        return Reading(True, 0, None, None, None, ())
+    if not grey.size or max(grey.shape) > MOST_SIDE:
+        raise ValueError("the picture has no pixel, or too many")
+    sides = rows, columns, ink_side
+    if min(sides) < 1 or max(sides) > MOST_IMAGE_SIDE:
+        raise ValueError("the image has no pixel, or too many")
     dark, light = _look_both_ways(grey)
     is_dark = _dark_wins(dark, light)
     side = dark if is_dark else light
