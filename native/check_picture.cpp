@@ -37,7 +37,7 @@ Plane strokes(std::mt19937& dice, int rows, int columns) {
 }
 
 void mutate(std::mt19937& dice, Plane& page) {
-    for (unsigned change = dice() % 40; change > 0; --change)
+    for (unsigned change = unsigned(dice() % 40); change > 0; --change)
         page.values[dice() % page.size()] = std::uint8_t(dice());
 }
 

@@ -70,7 +70,7 @@ Pieces find_pieces(const Plane& mask, const Plane& ink) {
     Sets sets;
     for (int r = 0; r < rows; ++r) {
         int* at = found.label.data() + std::ptrdiff_t(r) * columns;
-        const int* up = at - columns;
+        const int* up = r ? at - columns : nullptr;
         for (int c = 0; c < columns; ++c) {
             if (!mask.at(r, c)) continue;
             int mine = c ? at[c - 1] : 0;

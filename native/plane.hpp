@@ -44,7 +44,8 @@ Plane flipped(const Plane& in);
 Plane without_lone_pixels(const Plane& in);
 // The mean of each pixel and its eight neighbours.
 Plane blurred(const Plane& in);
-// In another size, as Pillow's Resample.c does it with its LANCZOS filter: weights in 22 bits.
+// In another size, first across and then down, each as Pillow's Resample.c does it with its LANCZOS
+// filter: weights in 22 bits.
 Plane resized(const Plane& in, int rows, int columns);
 
 using Levels = std::array<int, 256>;

@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw
 
 from lenet import data
 from lenet.data.pictures.convention import EMNIST, MNIST, Convention
-from lenet.data.pictures.ink import crop, find_ink, fit, lighten, place
-from lenet.data.pictures.picture import read_picture
+from lenet.data.pictures.ink import find_ink
+from lenet.data.pictures.picture import read_every, read_picture
 from lenet.errors import FormatError, UsageError
 from lenet.prediction.evaluation import open_network
 
@@ -26,73 +26,103 @@ def stroke(height=60, width=90, ground=250, ink=20, thickness=6):
 
 def test_a_digit_of_mnist_comes_out_as_it_went_in(mnist_folder):
     images = data.load("mnist").train.images[:1000, 0]
-    off = [
-        np.abs(find_ink(image, MNIST, 28, 28).image.astype(int) - image).mean() for image in images
-    ]
+    off = [np.abs(image_of(image).astype(int) - image).mean() for image in images]
     assert np.median(off) < 0.5, "in grey levels, of a mean of 33"
     assert np.mean(np.array(off) < 4.0) > 0.97, "the others moved by a pixel"
 
 
+def image_of(picture, convention=MNIST, height=28, width=28):
+    """The image of the most prominent character."""
+    return find_ink(picture, convention, height, width).characters[0].image
+
+
 def test_dark_and_light_ink_are_told_apart_and_give_the_same():
     dark, light = stroke(), 255 - stroke()
-    assert lighten(dark)[1]
-    assert not lighten(light)[1]
-    np.testing.assert_array_equal(
-        find_ink(dark, MNIST, 28, 28).image, find_ink(light, MNIST, 28, 28).image
-    )
+    assert find_ink(dark, MNIST, 28, 28).dark
+    assert not find_ink(light, MNIST, 28, 28).dark
+    ink = [image_of(picture) > 127 for picture in (dark, light)]
+    assert (ink[0] != ink[1]).mean() < 0.02
 
 
 def test_more_ink_than_ground_is_still_ink_on_ground():
     picture = np.full((40, 40), 240, np.uint8)
     picture[4:36, 4:36] = 10
-    light, inverted = lighten(picture)
-    assert inverted
-    assert light[20, 20] == 255
-    assert light[0, 0] == 0
+    found = find_ink(picture, MNIST, 28, 28)
+    assert found.dark
+    assert found.ink[20, 20] > 230
+    assert found.ink[0, 0] == 0
 
 
 def test_light_from_one_side_is_not_ink():
     shade = np.linspace(250, 150, 90, dtype=np.float32)[None] * np.ones((60, 1), np.float32)
     shaded = np.where(stroke() < 100, shade - 130, shade).astype(np.uint8)
-    light, inverted = lighten(shaded)
-    assert inverted
-    ground = light[stroke() > 200]
-    assert ground.max() < 40
-    rows = np.flatnonzero((light > 128).any(axis=1))
-    assert (rows[0], rows[-1]) == pytest.approx((10, 50), abs=4)
+    found = find_ink(shaded, MNIST, 28, 28)
+    assert found.dark
+    assert found.ink[stroke() > 200].max() < 40
+    box = found.characters[0].box
+    assert (box.top, box.bottom - 1) == pytest.approx((10, 50), abs=4)
 
 
 def test_specks_of_dirt_are_left_out():
-    clean, dirty = stroke(), stroke()
+    dirty = stroke()
     dirty[3:5, 80:82] = 200
-    np.testing.assert_array_equal(crop(lighten(clean)[0]), crop(lighten(dirty)[0]))
+    np.testing.assert_array_equal(image_of(stroke()), image_of(dirty))
 
 
 def test_proportions_stay_and_the_longer_side_fills_the_box():
-    assert fit(np.full((40, 10), 255, np.uint8), 20).shape == (20, 5)
-    assert fit(np.full((3, 300), 255, np.uint8), 20).shape == (1, 20)
+    picture = np.full((120, 120), 255, np.uint8)
+    picture[40:80, 55:65] = 0
+    assert find_ink(picture, MNIST, 28, 28).characters[0].fitted.shape == (20, 5)
 
 
 def test_the_centre_of_mass_or_of_the_box_is_in_the_middle():
-    heavy = np.zeros((20, 20), np.uint8)
-    heavy[:, :6], heavy[:, 6:] = 255, 120
-    by_mass, by_box = place(heavy, 28, 28, "mass"), place(heavy, 28, 28, "box")
-    columns = np.arange(28)
-    centre = by_mass.sum(axis=0) @ columns / by_mass.sum()
+    picture = np.full((60, 60), 255, np.uint8)
+    picture[20:40, 20:26], picture[37:40, 20:34] = 0, 0
+    by_mass = image_of(picture)
+    by_box = image_of(picture, Convention("ink", ink_side=20, centre="box"))
+    centre = by_mass.sum(axis=0) @ np.arange(28) / by_mass.sum()
     assert 13.4 < centre < 14.6
-    assert np.flatnonzero(by_box.any(axis=0))[0] == 4
+    columns = np.flatnonzero((by_box > 64).any(axis=0))
+    assert (columns[0] + columns[-1]) / 2 == pytest.approx(13.5, abs=1)
 
 
 def test_ink_is_never_cut_off_by_its_centre_of_mass():
-    heavy = np.zeros((20, 20), np.uint8)
-    heavy[0], heavy[:, 0] = 255, 255
-    assert place(heavy, 22, 22, "mass").sum() == heavy.sum()
+    picture = np.full((60, 60), 255, np.uint8)
+    picture[20, 20:40], picture[20:40, 20] = 0, 0
+    made = find_ink(picture, MNIST, 22, 22).characters[0]
+    assert made.image.sum() == made.fitted.sum()
+
+
+def test_what_surrounds_a_character_is_taken_away():
+    page = np.full((200, 200), 245, np.uint8)
+    page[20::30] = 150
+    page[60:140, 95:105] = 20
+    page[0], page[:, 0], page[5, 190] = 0, 0, 0
+    found = find_ink(page, MNIST, 28, 28)
+    assert found.rules >= 5
+    assert found.characters[0].box == pytest.approx((60, 95, 140, 105), abs=2)
+
+
+def test_two_characters_are_found_from_left_to_right():
+    page = np.full((100, 160), 245, np.uint8)
+    page[30:70, 30:36], page[28:72, 100:107] = 20, 20
+    pictures = read_every(page_bytes(page), SHAPE, MNIST)
+    assert [picture.box.left for picture in pictures] == pytest.approx([30, 100], abs=1)
+    assert "2 characters; the most prominent is read" in " ".join(
+        read_picture(page_bytes(page), SHAPE, MNIST).notes
+    )
+
+
+def page_bytes(page):
+    stream = io.BytesIO()
+    Image.fromarray(page).save(stream, "png")
+    return stream.getvalue()
 
 
 def test_the_side_of_the_ink_is_the_conventions():
     sides = {}
     for convention in (MNIST, EMNIST):
-        image = find_ink(stroke(), convention, 28, 28).image
+        image = image_of(stroke(), convention)
         sides[convention.ink_side] = int((image > 0).any(axis=1).sum())
     assert sides == {20: 20, 24: 24}
 
@@ -102,8 +132,8 @@ def test_the_side_of_the_ink_is_the_conventions():
     [
         (np.full((50, 50), 255, np.uint8), "blank: nothing stands out"),
         (np.full((1, 1), 0, np.uint8), "blank: nothing stands out"),
-        (np.full((50, 50), 120, np.uint8) + np.eye(50, dtype=np.uint8) * 9, "blank"),
-        (np.pad(np.full((2, 3), 255, np.uint8), 20), "too small: its ink is 3x2 pixels"),
+        (np.full((50, 50), 120, np.uint8) + np.eye(50, dtype=np.uint8) * 4, "blank"),
+        (np.pad(np.full((2, 3), 255, np.uint8), 20), "blank: nothing stands out"),
     ],
     ids=["white", "one pixel", "faint", "speck"],
 )

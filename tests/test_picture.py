@@ -46,7 +46,7 @@ def test_every_format_and_mode_gives_the_same_ink(tmp_path, plain, suffix, mode)
     path = tmp_path / f"one.{suffix}"
     stroke(mode).save(path, **({"quality": 95} if suffix in ("jpg", "webp") else {}))
     read = read_picture(path, SHAPE, MNIST)
-    assert np.abs(read.image.astype(int) - plain).mean() < 3.0
+    assert np.abs(read.image.astype(int) - plain).mean() < 4.0  # of a mean of 33
     assert "dark ink on light ground, turned around" in read.notes
 
 
@@ -173,10 +173,18 @@ def test_stages_lead_from_the_picture_to_the_image(tmp_path):
     stroke().save(tmp_path / "x.png")
     read = read_picture(tmp_path / "x.png", SHAPE, MNIST)
     names = [stage.name for stage in read.stages]
-    assert names == ["as given", "ink on its ground", "cropped", "fitted", "centred"]
+    assert names == [
+        "as given",
+        "ground",
+        "ink on its ground",
+        "kept",
+        "cropped",
+        "fitted",
+        "centred",
+    ]
     np.testing.assert_array_equal(read.stages[0].image, read.given)
     np.testing.assert_array_equal(read.stages[-1].image, read.image)
-    assert max(read.stages[3].image.shape) == 20
+    assert max(read.stages[5].image.shape) == 20
     assert read.plain.shape == read.image.shape == SHAPE
 
 

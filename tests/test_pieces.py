@@ -1,12 +1,9 @@
 """Pixels that hang together."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from lenet.data.pictures import ink
 from lenet.data.pictures.pieces import label_pieces, thicken
 
 
@@ -56,26 +53,6 @@ def spiral(side):
 
 def test_a_long_spiral_is_one_piece():
     assert label_pieces(spiral(301))[1] == 1
-
-
-@settings(max_examples=200, deadline=None)
-@given(arrays(np.uint8, (24, 24), elements=st.sampled_from([0, 20, 50, 90, 130, 255])))
-def test_ink_is_every_piece_that_has_a_certain_pixel(light):
-    pieces, count = flood(light > int(255 * ink.FAINT))
-    wanted = [
-        number
-        for number in range(1, count + 1)
-        if light[pieces == number].max() >= 255 * ink.CERTAIN
-    ]
-    np.testing.assert_array_equal(ink._ink(light), np.isin(pieces, wanted))
-
-
-@pytest.mark.parametrize("length", [5, 40])
-def test_ink_is_followed_along_a_faint_stroke_of_any_length(length):
-    light = np.zeros((5, 60), np.uint8)
-    light[2, 1 : 1 + length] = 60
-    light[2, 1] = 255
-    assert ink._ink(light).sum() == length
 
 
 def test_thicken_reaches_the_corners():

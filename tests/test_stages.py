@@ -24,7 +24,7 @@ def drawing(tmp_path):
 def test_each_stage_has_its_answer_from_resized_to_prepared(digits_run, drawing):
     found = follow_picture(digits_run.path, drawing)
     assert [each.stage.name for each in found.stages] == [
-        "as given", "ink on its ground", "cropped", "fitted", "centred",
+        "as given", "ground", "ink on its ground", "kept", "cropped", "fitted", "centred",
     ]  # fmt: skip
     assert (found.resized.seen == found.picture.plain).all()
     assert (found.prepared.seen == found.picture.image).all()
@@ -44,7 +44,7 @@ def test_the_figure_says_both_answers_and_no_words_overlap(digits_run, drawing, 
     names = [found.class_names[each.prediction] for each in (found.prepared, found.resized)]
     assert_readable(
         drawn[0],
-        [f"one.png: {names[0]} (", f"only resized it would be {names[1]} (", "5. centred",
+        [f"one.png: {names[0]} (", f"only resized it would be {names[1]} (", "7. centred",
          "dark ink on light ground", "what the network gets"],
     )  # fmt: skip
 

@@ -32,7 +32,7 @@ def find_ink(grey: Pixels, convention: Convention, height: int, width: int) -> R
     by_mass = convention.centre == "mass"
     found = _reader()(np.ascontiguousarray(grey), height, width, convention.ink_side, by_mass)
     if not found.characters:
-        raise FormatError("blank: no ink that could be a character stands out from the ground")
+        raise FormatError("blank: nothing stands out from the ground that could be a character")
     return found
 
 
