@@ -11,7 +11,6 @@ product of 64 bits, and then one shift.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -30,8 +29,7 @@ Floats = NDArray[np.float64]
 Steps = dict[str, Floats]
 """By name of a layer with weights: what 1 stands for, one an output channel."""
 
-Ranges = Mapping[str, tuple[float, float]]
-"""By name of a layer: its lowest and highest output; of a curve what comes into it."""
+Range = tuple[float, float]
 
 BYTE = 255
 
@@ -63,6 +61,18 @@ class Scale:
 
     step: float
     zero: float
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """Between which values a network works, by name of a layer: (lowest, highest).
+
+    `outputs` are of what a layer hands on, `sums` of what comes into a curve.
+    """
+
+    outputs: dict[str, Range]
+    sums: dict[str, Range]
 
 
 @final
@@ -138,7 +148,7 @@ def quantize(
             score_bits = sums.score_bits()
             stages[block.name] = sums.scores(border(block, given), score_bits)
         else:
-            handed = byte_scale(*ranges[block.last])
+            handed = byte_scale(*ranges.outputs[block.last])
             stages[block.name] = sums.bytes(border(block, given), handed, ranges)
             given = handed
     return IntegerNetwork(spec, bits, stages, score_bits)
@@ -255,7 +265,7 @@ class Sums:
         """The stage that makes bytes of scale `handed` of the sums."""
         activation, count = self.block.layer.activation, self.block.values
         if activation in CURVES:
-            place = even_scale(*ranges[self.block.name], FINER * FINER)
+            place = even_scale(*ranges.sums[self.block.name], FINER * FINER)
             rescaling = self._rescaling(self.units / place.step, int(place.zero))
             table = curve(activation, place, handed)
             return Stage(self.block, self.weights, self.bias, border, (1, 1), rescaling, table)

@@ -9,12 +9,10 @@ from numpy.typing import NDArray
 
 from lenet.engines.base import Engine
 from lenet.export.program.blocks import blocks_of
-from lenet.export.program.quantization import BYTE, CURVES, Floats, byte_scale
+from lenet.export.program.quantization import BYTE, CURVES, Floats, Range, Ranges, byte_scale
 from lenet.network import Spec
 from lenet.network.layers import SCALED_TANH
 from lenet.system import rng
-
-Range = tuple[float, float]
 
 IMAGES = 2048
 """Train images that are measured."""
@@ -32,22 +30,17 @@ SATURATION = 8.0
 ALMOST_1 = 1.0 - 1e-9
 
 
-def measure_ranges(spec: Spec, engine: Engine, images: NDArray[np.uint8]) -> dict[str, Range]:
-    """By name of a layer its (lowest, highest) output; of a curve that of what comes into it.
-
-    Where bytes are closer to all values with the rarest of them cut, these are cut.
-    """
+def measure_ranges(spec: Spec, engine: Engine, images: NDArray[np.uint8]) -> Ranges:
+    """Where bytes are closer to all values with the rarest of them cut, these are cut."""
     chosen = np.sort(rng.permutation(len(images), 0, "ranges")[:IMAGES])
     found = engine.activations(engine.place(images[chosen]))
-    ranges = {}
+    outputs, sums = {}, {}
     for block in blocks_of(spec):
+        outputs[block.last] = closest_range(found[block.last].astype(np.float64).ravel())
         if block.layer.activation in CURVES:
-            sums = invert(block.layer.activation, found[block.name].astype(np.float64))
-            ranges[block.name] = _rounded(float(sums.min()), float(sums.max()))
-            if block.last == block.name:
-                continue
-        ranges[block.last] = closest_range(found[block.last].astype(np.float64).ravel())
-    return ranges
+            before = invert(block.layer.activation, found[block.name].astype(np.float64))
+            sums[block.name] = _rounded(float(before.min()), float(before.max()))
+    return Ranges(outputs, sums)
 
 
 def closest_range(values: Floats) -> Range:
