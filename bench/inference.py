@@ -11,9 +11,7 @@ from PIL import Image
 
 from bench import networks
 from bench.timing import latency, rate
-from lenet import data
 from lenet.model import Model
-from lenet.runs.checkpoint import Checkpoint, DataSource, Position
 
 BATCH = 256
 SECONDS = 1.0
@@ -46,11 +44,8 @@ def at_hand(threads: int, folder: Path) -> dict[str, Callable[[], float]]:
 
 def _model(threads: int) -> Model:
     """The network as `lenet.load` gives it, pictures fitted as Fashion-MNIST's were."""
-    source = DataSource.of(data.load("fashion-mnist"))
     engine = networks.native(threads)
-    state, position = engine.state(), Position()
-    checkpoint = Checkpoint(networks.SPEC, networks.RECIPE, source, state, position)
-    return Model(checkpoint, engine)
+    return Model(networks.checkpoint_of(engine), engine)
 
 
 def _rate(call: Callable[[], Any]) -> Callable[[], float]:

@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from lenet import data
 from lenet.engines.base import Engine
 from lenet.engines.native import NativeEngine
+from lenet.export import Options, Trained
+from lenet.export.onnx_file import build_model
 from lenet.network import Spec, zoo
 from lenet.network.initialiser import initial_weights
 from lenet.recipe import Recipe
+from lenet.runs.checkpoint import Checkpoint, DataSource, Position
 
 RECIPE = Recipe()
 SPEC = zoo.build("lenet5")
@@ -64,6 +67,12 @@ def native(threads: int, spec: Spec = SPEC) -> Engine:
     return NativeEngine(spec, RECIPE, weights(spec), threads=threads)
 
 
+def checkpoint_of(engine: Engine) -> Checkpoint:
+    """The network in `engine` with the pictures of Fashion-MNIST, as a training begins with it."""
+    source = DataSource.of(data.load("fashion-mnist"))
+    return Checkpoint(SPEC, RECIPE, source, engine.state(), Position())
+
+
 def torch_module() -> Any:
     """The note's network as PyTorch has it; takes pixels in [0, 1]."""
     from lenet.engines.eager import build_module
@@ -92,41 +101,8 @@ def onnx_session(threads: int) -> Callable[[NDArray[np.float32]], NDArray[np.flo
 
 
 def _onnx_model() -> bytes:
-    """The network as an ONNX graph over pixels in [0, 1], float32 (n, 1, 28, 28)."""
-    from onnx import TensorProto, checker, helper, numpy_helper
-
-    values, nodes = weights(), []
-
-    def add(kind: str, output: str, *inputs: str, **attributes: Any) -> str:
-        nodes.append(helper.make_node(kind, inputs, [output], **attributes))
-        return output
-
-    x = add("Conv", "C1", "images", "C1.weight", "C1.bias", pads=[2, 2, 2, 2])
-    x = add("LeakyRelu", "C1.a", x, alpha=0.01)
-    x = add("AveragePool", "S2", x, kernel_shape=[2, 2], strides=[2, 2])
-    x = add("Conv", "C3", x, "C3.weight", "C3.bias")
-    x = add("LeakyRelu", "C3.a", x, alpha=0.01)
-    x = add("AveragePool", "S4", x, kernel_shape=[2, 2], strides=[2, 2])
-    x = add("Flatten", "flat", x)
-    x = add("Gemm", "C5", x, "C5.weight", "C5.bias", transB=1)
-    x = add("LeakyRelu", "C5.a", x, alpha=0.01)
-    x = add("Gemm", "F6", x, "F6.weight", "F6.bias", transB=1)
-    x = add("Sigmoid", "F6.a", x)
-    add("Gemm", "logits", x, "output.weight", "output.bias", transB=1)
-    initial = [
-        numpy_helper.from_array(
-            array.reshape(len(array), -1) if name[:2] in ("C5", "F6", "ou") and array.ndim > 1
-            else array, name,
-        )
-        for name, array in values.items()
-    ]  # fmt: skip
-    graph = helper.make_graph(
-        nodes,
-        "lenet5",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 1, 28, 28])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 10])],
-        initial,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    checker.check_model(model)
-    return model.SerializeToString()
+    """The network over pixels in [0, 1], float32 (n, 1, 28, 28), as `lenet export` writes it."""
+    engine = native(1)
+    checkpoint = checkpoint_of(engine)
+    trained = Trained(checkpoint, engine, data.load("fashion-mnist"))
+    return build_model(trained, Options(input="float")).SerializeToString()

@@ -1,4 +1,5 @@
 import copy
+import json
 import os
 import pickle
 import re
@@ -10,7 +11,7 @@ from unittest import SkipTest
 import joblib
 import numpy as np
 import pytest
-from conftest import need, need_module, need_native
+from conftest import need, need_module, need_native, run_lenet
 from joblib import Parallel, delayed
 from scipy.sparse import csr_array
 from sklearn.base import clone
@@ -23,7 +24,7 @@ from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from lenet import data as data_sets
-from lenet.errors import DivergenceError, InputError, LenetError
+from lenet.errors import DivergenceError, InputError, LenetError, RunError
 from lenet.estimator import LeNetClassifier, classifier
 from lenet.estimator.fitting import thread_count
 from lenet.estimator.pictures import Form, square
@@ -688,3 +689,118 @@ def test_a_transformer_may_make_pictures_in_a_pipeline(small):
     invert = FunctionTransformer(lambda rows: 16.0 - rows)
     pipeline = make_pipeline(invert, quick(epochs=10)).fit(images, labels)
     assert pipeline.predict(asked).shape == (len(asked),)
+
+
+def test_a_saved_classifier_comes_back_to_the_same_bytes(small, tmp_path):
+    images, labels, asked = small
+    saved = quick(early_stopping=True, n_iter_no_change=2).fit(images, labels)
+    found = LeNetClassifier.from_run(saved.save_run(tmp_path / "run"))
+    np.testing.assert_array_equal(found.predict_log_proba(asked), saved.predict_log_proba(asked))
+    assert found.get_params() == saved.get_params()
+    for name in ("classes_", "form_", "spec_", "recipe_", "n_iter_", "n_features_in_",
+                 "loss_curve_", "validation_scores_"):  # fmt: skip
+        np.testing.assert_array_equal(getattr(found, name), getattr(saved, name))
+    again = LeNetClassifier.from_run(found.save_run(tmp_path / "again"))
+    np.testing.assert_array_equal(again.predict_proba(asked), saved.predict_proba(asked))
+
+
+def test_a_saved_classifier_goes_on_training_to_the_same_bytes(small, tmp_path):
+    images, labels, asked = small
+    saved = quick(schedule="constant").partial_fit(images, labels, classes=np.arange(10))
+    saved.partial_fit(images, labels)
+    found = LeNetClassifier.from_run(saved.save_run(tmp_path / "run"))
+    saved.partial_fit(images, labels)
+    found.partial_fit(images, labels)
+    np.testing.assert_array_equal(found.predict_proba(asked), saved.predict_proba(asked))
+    assert found.n_iter_ == 3
+
+
+@pytest.mark.parametrize(
+    "kind", [np.int64, np.uint8, np.float32, str, object, bool], ids=lambda kind: kind.__name__
+)
+def test_labels_of_any_kind_that_a_file_can_keep_come_back(small, tmp_path, kind):
+    images, labels, asked = small
+    labels = (labels % 2).astype(str if kind is object else kind)
+    saved = quick(epochs=1).fit(images, labels.astype(kind))
+    found = LeNetClassifier.from_run(saved.save_run(tmp_path / "run"))
+    np.testing.assert_array_equal(found.predict(asked), saved.predict(asked))
+    assert found.classes_.dtype.kind == saved.classes_.dtype.kind
+
+
+def test_the_names_of_features_come_back(small, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    images, labels, asked = small
+    names = [f"pixel {index}" for index in range(images.shape[1])]
+    saved = quick(epochs=1).fit(pandas.DataFrame(images, columns=names), labels)
+    found = LeNetClassifier.from_run(saved.save_run(tmp_path / "run"))
+    frame = pandas.DataFrame(asked, columns=names)
+    np.testing.assert_array_equal(found.predict(frame), saved.predict(frame))
+    with pytest.raises(ValueError, match="feature names should match"):
+        found.predict(frame.rename(columns={"pixel 0": "other"}))
+
+
+def test_a_saved_classifier_is_a_run_to_all_that_read_runs(small, tmp_path):
+    import lenet
+
+    images, labels, asked = small
+    saved = quick().fit(images, labels)
+    model = lenet.load(saved.save_run(tmp_path / "run"))
+    pictures = saved.form_.pictures(asked)
+    np.testing.assert_array_equal(np.log(model(pictures)), np.log(saved.predict_proba(asked)))
+    assert model.class_names == tuple("0123456789")
+    code, out, err = run_lenet("runs", tmp_path)
+    assert (code, err) == (0, "")
+    assert "scikit-learn" in out
+    code, _, err = run_lenet("evaluate", tmp_path / "run")
+    assert code == 5
+    assert "trained on data that was at hand and is not kept" in err
+
+
+def test_a_run_is_a_fitted_classifier_with_the_same_answers(digits_run):
+    import lenet
+    from lenet.prediction.metrics import log_probabilities
+
+    model, test = lenet.load(digits_run.path), lenet.data.load("digits").test
+    classifier = LeNetClassifier.from_run(digits_run.path)
+    expected = log_probabilities(model.logits(test.images))
+    for images in (test.images, test.images[:, 0], test.images.reshape(len(test), -1)):
+        np.testing.assert_array_equal(classifier.predict_log_proba(images), expected)
+    assert classifier.score(test.images, test.labels.astype(str)) == model.evaluate().accuracy
+    numbered = LeNetClassifier.from_run(digits_run, labels="numbers")
+    assert numbered.score(test.images, test.labels) == model.evaluate().accuracy
+    assert classifier.learning_rate == 0.3
+    assert len(classifier.loss_curve_) == len(classifier.validation_scores_) == 3
+
+
+def test_a_run_of_small_images_is_read_as_they_are(tmp_path):
+    import lenet
+    from lenet import Dense, Spec
+
+    images = np.random.default_rng(0).integers(0, 256, (90, 8, 9), np.uint8)
+    labels = np.arange(90) % 3
+    spec = Spec("flat", 1, 8, 9, (Dense("output", 3),))
+    model = lenet.train(
+        spec, data=(images, labels), out=tmp_path / "run", epochs=1, batch_size=8, learning_rate=0.1
+    )
+    found = LeNetClassifier.from_run(tmp_path / "run")
+    np.testing.assert_array_equal(found.predict_proba(images), model(images))
+    assert found.model == LeNetClassifier().model
+
+
+def test_what_cannot_be_kept_or_read_is_refused(small, tmp_path, digits_run):
+    images, labels, _ = small
+    with pytest.raises(InputError, match="labels = 'colours': it must be 'names' or 'numbers'"):
+        LeNetClassifier.from_run(digits_run, labels="colours")
+    with pytest.raises(RunError, match="no run of lenet is here"):
+        LeNetClassifier.from_run(tmp_path)
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        LeNetClassifier().save_run(tmp_path / "run")
+    saved = quick(epochs=1).fit(images, labels)
+    run = saved.save_run(tmp_path / "run")
+    with pytest.raises(RunError, match="already there; choose another"):
+        saved.save_run(run)
+    receipt = json.loads((run / "receipt.json").read_text())
+    receipt["classifier"]["classes"] = [1, 2]
+    (run / "receipt.json").write_text(json.dumps(receipt))
+    with pytest.raises(RunError, match=r"receipt\.json: no classifier can be made of it: it has"):
+        LeNetClassifier.from_run(run)

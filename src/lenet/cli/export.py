@@ -15,6 +15,7 @@ from lenet.cli.options import (
     InputName,
     RunFolder,
     Which,
+    complete_data,
     find_run_folder,
 )
 from lenet.cli.printing import say
@@ -42,6 +43,10 @@ def export(
     licence: Annotated[
         str | None, typer.Option(help="What the file says of itself; by default nothing.")
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="By default the run's own.", autocompletion=complete_data),
+    ] = None,
     data_dir: DataDir = None,
     checkpoint: Which = None,
     engine: Engine = EngineName.auto,
@@ -53,7 +58,7 @@ def export(
         raise UsageError("name either a format to write, --to, or a file to prove again, --check")
     model = load(find_run_folder(run), checkpoint, engine=engine)
     if check is not None:
-        say(f"{check}: {model.check_export(check, data_dir=data_dir)}")
+        say(f"{check}: {model.check_export(check, data=data, data_dir=data_dir)}")
         return
     exported = model.export(
         str(to),
@@ -61,6 +66,7 @@ def export(
         input=str(pixels),
         probabilities=probabilities,
         licence=licence or "",
+        data=data,
         data_dir=data_dir,
     )
     say(f"{exported.proof}\n{to}: {exported.path}")

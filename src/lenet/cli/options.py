@@ -92,6 +92,9 @@ class ExportName(StrEnum):
     """What `export --to` may be."""
 
     onnx = "onnx"
+    tflite = "tflite"
+    torch = "torch"
+    hub = "hub"
 
 
 class InputName(StrEnum):

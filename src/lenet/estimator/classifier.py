@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Self, final
 
 import numpy as np
@@ -23,11 +24,13 @@ from lenet.engines import check_engine, open_engine
 from lenet.engines.base import Engine, EngineState
 from lenet.errors import InputError, UsageError
 from lenet.estimator.fitting import Fit, answer, fit_epochs, fit_until_no_better, thread_count
+from lenet.estimator.keeping import Kept, keep, label_array, label_type, read_kept
 from lenet.estimator.pictures import Form, flatten, learn_form
 from lenet.estimator.rows import Rows, collect, hold_out
 from lenet.network import Spec, zoo
 from lenet.network.initialiser import initial_weights
 from lenet.recipe import Recipe
+from lenet.runs.run import Run, find_run
 
 SMALLEST_SHARE = 2.0**-52
 """Of the largest weight; a smaller one is lost when they are added up."""
@@ -193,6 +196,64 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
         self._check_shape(shape)
         engine = self._open(self.spec_, self.recipe_, self.state_)
         return answer(engine, self.form_.pictures(features))
+
+    def save_run(self, path: str | Path) -> Path:
+        """Write the fitted classifier as a run, and give its folder.
+
+        `lenet.load`, `lenet export` and the others read it as any run; `from_run` gives the same
+        classifier back, which answers the same bytes and goes on training to the same bytes.  The
+        data stay here: where a command needs them they are named anew.
+
+        Raises:
+            NotFittedError: before `fit`.
+            InputError: if the labels are neither numbers nor texts.
+            RunError: if the folder is taken or cannot be written.
+        """
+        check_is_fitted(self)
+        kept = Kept(
+            parameters={name: _plain(value) for name, value in self.get_params().items()}
+            | {"random_state": self.recipe_.seed},
+            classes=self.classes_.tolist(),
+            labels=label_type(self.classes_),
+            form=self.form_,
+            features=self.n_features_in_,
+            feature_names=getattr(self, "feature_names_in_", np.array([])).tolist(),
+            epochs=self.n_iter_,
+            loss_curve=tuple(self.loss_curve_),
+            validation_scores=tuple(self.validation_scores_),
+        )
+        engine = self._open(self.spec_, self.recipe_, self.state_)
+        return keep(Path(path), kept, self.spec_, self.recipe_, engine).path
+
+    @classmethod
+    def from_run(
+        cls, run: str | Path | Run, which: str | None = None, *, labels: str = "names"
+    ) -> LeNetClassifier:
+        """The network of a run as a fitted classifier.
+
+        One that `save_run` wrote comes back as it was.  That of any other training reads pictures
+        in its own shape with grey levels from 0 to 255, as (n, height, width), (n, channels,
+        height, width) or rows, and its labels are the `names` of the classes, or their "numbers"
+        from 0; its parameters are those of the training as far as a classifier has them, so that
+        `fit` begins anew with these.  `which` is "last" or "best"; by default the best where there
+        is one.
+
+        Raises:
+            RunError: if there is no such run, or it cannot be read.
+            InputError: if `labels` is neither.
+        """
+        if labels not in ("names", "numbers"):
+            raise InputError(f"labels = {labels!r}: it must be 'names' or 'numbers'")
+        found = run if isinstance(run, Run) else find_run(run)
+        checkpoint, kept = read_kept(found, which, numbers=labels == "numbers")
+        made = cls(**kept.parameters)
+        made.n_features_in_ = kept.features
+        if kept.feature_names:
+            made.feature_names_in_ = np.array(kept.feature_names, object)
+        fit = Fit(checkpoint.state, list(kept.loss_curve), list(kept.validation_scores))
+        made._keep(label_array(kept), kept.form, checkpoint.spec, checkpoint.recipe, fit)
+        made.n_iter_ = kept.epochs
+        return made
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -26,17 +26,20 @@ BLOCK = 4096
 class Form:
     """How a row of features becomes a picture; learned when fitting, repeated when predicting.
 
-    `shape` is (channels, height, width) before a small picture is enlarged; `low` and `high` are
+    `shape` is (channels, height, width) before a small picture is `enlarged`; `low` and `high` are
     the values that become grey level 0 and 255.
     """
 
     shape: Shape
     low: float
     high: float
+    enlarged: bool = True
 
     @property
     def factor(self) -> int:
         """Each feature becomes a square of so many pixels a side."""
+        if not self.enlarged:
+            return 1
         return max(1, math.ceil(SMALLEST_SIDE / min(self.shape[1:])))
 
     @property

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from lenet.errors import UsageError
-from lenet.export import onnx_file
+from lenet.export import hub_folder, onnx_file, tflite_file, torch_folder
 from lenet.export.base import Format, Options
 
 FORMATS: dict[str, Format] = {
     "onnx": onnx_file.FORMAT,
+    "tflite": tflite_file.FORMAT,
+    "torch": torch_folder.FORMAT,
+    "hub": hub_folder.FORMAT,
 }
 
 

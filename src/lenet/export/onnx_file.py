@@ -7,23 +7,21 @@ gives any one of several; the batch is dynamic; nothing is kept in a second file
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.errors import MissingExtraError, UsageError
+from lenet.errors import UsageError
 from lenet.export.base import Format, Images, Options, Reference, Trained
+from lenet.export.description import describe
+from lenet.export.needs import need
 from lenet.export.rounding import float_reference
 from lenet.network import Layer, Spec
 from lenet.network.layers import LEAKY_RELU_SLOPE, SCALED_TANH
-from lenet.runs import checkpoint as checkpoints
 from lenet.system.version import VERSION
 
 if TYPE_CHECKING:
@@ -84,26 +82,9 @@ def build_model(trained: Trained, options: Options) -> ModelProto:
         producer_name="lenet",
         producer_version=VERSION,
     )
-    helper.set_model_props(model, facts(trained, options))
+    helper.set_model_props(model, describe(trained, options))
     checker.check_model(model, full_check=True)
     return model
-
-
-def facts(trained: Trained, options: Options) -> dict[str, str]:
-    """What the file says of itself: texts by name, lists and objects as JSON."""
-    shape = "x".join(map(str, trained.spec.input_shape))
-    pixels = "uint8, 0 to 255" if options.input == "uint8" else "float32, fractions from 0 to 1"
-    return {
-        "class_names": json.dumps(trained.class_names, ensure_ascii=False),
-        "convention": json.dumps(asdict(trained.checkpoint.data.convention)),
-        "convention_in_words": trained.checkpoint.data.convention.describe(),
-        "input": f"{pixels}, n x {shape} (channels, rows, columns)",
-        "model": trained.spec.name,
-        "data": trained.checkpoint.data.name,
-        "checkpoint_sha256": checkpoints.digest(trained.checkpoint),
-        "receipt_sha256": trained.receipt_sha256,
-        "licence": options.licence,
-    }
 
 
 def _add_pixels(graph: _Graph, spec: Spec, options: Options) -> str:
@@ -182,9 +163,7 @@ _LAYERS: dict[str, Callable[[Layer], tuple[str, dict[str, Any]]]] = {
 
 
 def _need() -> None:
-    for package in ("onnx", "onnxruntime"):
-        if find_spec(package) is None:
-            raise MissingExtraError("export to ONNX", package, "onnx")
+    need("export to ONNX", "onnx", {"onnx": "onnx", "onnxruntime": "ONNX Runtime"})
 
 
 def _write(trained: Trained, options: Options, path: Path) -> None:

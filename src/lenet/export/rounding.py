@@ -1,11 +1,16 @@
 """What the weights mean, in float64, and how far a program in float32 may come from it.
 
-The bound is derived from the weights and from what the layers answer (`DERIVATION`): each rounding
-of float32 is a random error of at most u = 2^-24 that knows nothing of the others (Higham and Mary,
-A New Approach to Probabilistic Rounding Error Analysis, 2019, model 2.1), so that the variances of
-errors add up, through sums of any order.  The worst case, where all errors have the same sign, is
-rigorous and a hundred thousand times wider than any program is off: it would let wrong files pass.
-A bound that is too narrow can refuse a right file, and never lets a wrong one pass.
+The bound is derived from the weights and from what the layers answer: each rounding of float32 is
+a random error of at most u = 2^-24 that knows nothing of the others (Higham and Mary, A New
+Approach to Probabilistic Rounding Error Analysis, 2019, model 2.1), so that variances add up.  A
+sum of n products p that comes to T, taken in random order, has partial sums k whose squares are
+(k/n)^2 T^2 + (k/n)(1 - k/n) Q on the average, Q = sum p^2; all n of them rounded, and the products
+too, that is a variance of u^2 (n (T^2 / 3 + Q / 6) + Q).  What comes in with a variance v adds
+w^2 v, and an activation multiplies by the square of its greatest slope.
+
+The worst case, where every error has the worst sign, is rigorous and a hundred thousand times wider
+than any program is off: it would let wrong files pass.  A bound that is too narrow can refuse a
+right file, and never lets a wrong one pass.
 """
 
 from __future__ import annotations
@@ -43,11 +48,11 @@ BATCH = 128
 """Images at a time, so that their windows stay in a few hundred megabytes."""
 
 DERIVATION = (
-    "float32 with sums in any order, around the answers of float64 to the same weights: a sum of n "
-    "products has the variance n (u S)^2, u = 2^-24, S = sum |w||a| + |b| with the largest |a| of "
-    "the images, besides sum w^2 v of the variances v that come in, each times the square of the "
-    "activation's greatest slope; a sigmoid or tanh adds (2^-22)^2; the bound is 8 standard "
-    "deviations (Higham and Mary 2019, model 2.1; Hoeffding 1963, theorem 2)"
+    "float32 around the answers of float64 to the same weights: a sum of n products that comes to "
+    "T has the variance u^2 (n (T^2 / 3 + Q / 6) + Q), u = 2^-24, Q = sum w^2 a^2 + b^2, with the "
+    "largest |T| and |a| of 128 images, besides sum w^2 v of the variances v that come in, all "
+    "times the square of the activation's greatest slope; a sigmoid or tanh adds (2^-22)^2; the "
+    "bound is 8 standard deviations (Higham and Mary 2019, model 2.1; Hoeffding 1963, theorem 2)"
 )
 
 OF_PROBABILITIES = (
@@ -139,12 +144,14 @@ def _units(
     spread: Callable[[Array], Array],
     after: Shape,
 ) -> Layered:
-    """Sums of products, then the activation; see `DERIVATION`."""
-    exact = matrix.astype(np.float64)
+    """Sums of products, then the activation; the variances are those at the top."""
+    exact, terms = matrix.astype(np.float64), matrix.shape[1] + 1
     bias = weights[f"{layer.name}.bias"].astype(np.float64)[:, None]
     right = exact @ spread(values.right) + bias
-    size = np.abs(exact) @ spread(values.largest) + np.abs(bias)
-    variance = exact**2 @ spread(values.variance) + (exact.shape[1] + 1) * (UNIT * size) ** 2
+    total = np.abs(right).max(axis=0, keepdims=True)
+    squares = exact**2 @ spread(values.largest**2) + bias**2
+    rounding = UNIT**2 * (terms * (total**2 / 3.0 + squares / 6.0) + squares)
+    variance = exact**2 @ spread(values.variance) + rounding
     return _activate(layer.activation, right.reshape(-1, *after), variance.reshape(1, *after))
 
 

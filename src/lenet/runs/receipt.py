@@ -40,19 +40,22 @@ def first_receipt(first: Checkpoint, survey: Survey | None = None) -> dict[str, 
 def begin_session(run: Run, engine: Engine, position: Position) -> None:
     """Note who trains from `position` on: command, engine, versions and machine."""
     receipt = run.receipt()
-    receipt["sessions"].append(
-        {
-            **session_facts(),
-            "from": {"epoch": position.epoch, "step": position.step},
-            "engine": engine.name,
-            "engine_detail": engine.detail,
-            "device": engine.device,
-            "threads": engine.threads,
-            "training_seconds": 0.0,
-            "training_images": 0,
-        }
-    )
+    receipt["sessions"].append(describe_session(engine, position))
     run.write_receipt(receipt)
+
+
+def describe_session(engine: Engine, position: Position) -> dict[str, Any]:
+    """The entry of one who begins at `position`, with nothing trained yet."""
+    return {
+        **session_facts(),
+        "from": {"epoch": position.epoch, "step": position.step},
+        "engine": engine.name,
+        "engine_detail": engine.detail,
+        "device": engine.device,
+        "threads": engine.threads,
+        "training_seconds": 0.0,
+        "training_images": 0,
+    }
 
 
 def session_facts() -> dict[str, Any]:

@@ -1,0 +1,403 @@
+"""TensorFlow Lite, written with `flatbuffers` and `tflite` alone, judged by LiteRT.
+
+The layout is that of the format: images (n, rows, columns, channels), and filters with their
+channels last; the dense layer behind the maps has its inputs in that order too.  Pixels are scaled
+in the file, the batch is dynamic, and what the file says of itself is in its metadata, a text by
+name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet.errors import UsageError
+from lenet.export.base import Format, Images, Options, Reference, Trained
+from lenet.export.description import describe
+from lenet.export.needs import need
+from lenet.export.rounding import float_reference
+from lenet.network import Layer, Shape
+from lenet.network.layers import LEAKY_RELU_SLOPE, SCALED_TANH
+
+SCHEMA = 3
+"""The version of the format's schema that all of its readers know."""
+
+ALIGNMENT = 16
+"""Bytes; readers use the arrays where they lie."""
+
+BATCH = 256
+"""Images that LiteRT answers at once in the proof."""
+
+DYNAMIC = -1
+
+Table = Callable[[Any], int]
+"""Writes the options of an operator into a builder; its place there."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tensor:
+    name: str
+    shape: tuple[int, ...]
+    kind: int
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Operator:
+    code: int
+    inputs: list[int]
+    output: int
+    options_kind: int
+    options: Table | None
+
+
+class _Graph:
+    """Tensors and operators, in the order that they are added; a tensor is known by its number."""
+
+    def __init__(self) -> None:
+        self.tensors: list[_Tensor] = []
+        self.operators: list[_Operator] = []
+
+    def tensor(self, name: str, shape: Sequence[int], kind: int, content: bytes = b"") -> int:
+        self.tensors.append(_Tensor(name, tuple(shape), kind, content))
+        return len(self.tensors) - 1
+
+    def values(self, name: str, array: Any) -> int:
+        """A constant float32 array."""
+        import tflite
+
+        array = np.ascontiguousarray(array, "<f4")
+        return self.tensor(name, array.shape, tflite.TensorType.FLOAT32, array.tobytes())
+
+    def node(
+        self,
+        kind: str,
+        name: str,
+        inputs: list[int],
+        shape: Sequence[int],
+        options: str = "",
+        **fields: Any,
+    ) -> int:
+        """One operator; `shape` is that of its output, and `fields` those of its `options`."""
+        import tflite
+
+        output = self.tensor(name, (DYNAMIC, *shape), tflite.TensorType.FLOAT32)
+        code = getattr(tflite.BuiltinOperator, kind)
+        number = getattr(tflite.BuiltinOptions, options) if options else 0
+        table = _table(options, fields) if options else None
+        self.operators.append(_Operator(code, inputs, output, number, table))
+        return output
+
+
+def _table(kind: str, fields: dict[str, Any]) -> Table:
+    import tflite
+
+    def write(builder: Any) -> int:
+        getattr(tflite, f"{kind}Start")(builder)
+        for field, value in fields.items():
+            getattr(tflite, f"{kind}Add{field}")(builder, value)
+        place: int = getattr(tflite, f"{kind}End")(builder)
+        return place
+
+    return write
+
+
+def build_model(trained: Trained, options: Options) -> bytes:
+    """The network as the bytes of a TensorFlow Lite file."""
+    import tflite
+
+    graph, spec = _Graph(), trained.spec
+    channels, rows, columns = spec.input_shape
+    kind = tflite.TensorType.UINT8 if options.input == "uint8" else tflite.TensorType.FLOAT32
+    images = graph.tensor("images", (DYNAMIC, rows, columns, channels), kind)
+    last = _add_pixels(graph, trained, options, images)
+    last = _add_layers(graph, trained, last)
+    if options.probabilities:
+        last = graph.node(
+            "SOFTMAX", "probabilities", [last], [spec.classes], "SoftmaxOptions", Beta=1.0
+        )
+    else:
+        graph.tensors[last] = replace(graph.tensors[last], name="logits")
+    return _to_bytes(graph, images, last, describe(trained, options), spec.name)
+
+
+def _add_layers(graph: _Graph, trained: Trained, last: int) -> int:
+    spec, flat = trained.spec, False
+    for layer, row in zip(spec.layers, spec.counts(), strict=True):
+        if layer.operation not in _LAYERS:
+            raise UsageError(f"layer {layer.name}: TFLite export knows no {layer.operation!r}")
+        if layer.operation == "dense" and not flat:
+            last, flat = _flatten(graph, last, row.input_shape), True
+        last = _LAYERS[layer.operation](graph, trained, layer, row.input_shape, last)
+        last = _add_activation(graph, layer, _last_shape(row.output_shape, flat), last)
+    return last
+
+
+def _last_shape(shape: Shape, flat: bool) -> tuple[int, ...]:
+    return (shape[0],) if flat else (*shape[1:], shape[0])
+
+
+def _add_pixels(graph: _Graph, trained: Trained, options: Options, last: int) -> int:
+    spec, shape = trained.spec, _last_shape(trained.spec.input_shape, False)
+    scale = spec.pixel_scale
+    if options.input == "uint8":
+        last = graph.node("CAST", "pixels", [last], shape)
+    else:
+        scale *= 255.0
+    if scale != 1.0:
+        value = graph.values("pixel_scale", [scale])
+        last = graph.node("MUL", "scaled", [last, value], shape, "MulOptions")
+    if spec.pixel_shift:
+        value = graph.values("pixel_shift", [spec.pixel_shift])
+        last = graph.node("ADD", "shifted", [last, value], shape, "AddOptions")
+    return last
+
+
+def _flatten(graph: _Graph, last: int, shape: Shape) -> int:
+    import tflite
+
+    features = int(np.prod(shape))
+    wanted = np.array([DYNAMIC, features], "<i4")
+    to = graph.tensor("features.shape", (2,), tflite.TensorType.INT32, wanted.tobytes())
+    return graph.node("RESHAPE", "features", [last, to], [features], "ReshapeOptions")
+
+
+def _add_activation(graph: _Graph, layer: Layer, shape: Sequence[int], last: int) -> int:
+    name = f"{layer.name}.{layer.activation}"
+    if layer.activation == "identity":
+        return last
+    if layer.activation == "leaky_relu":
+        return graph.node(
+            "LEAKY_RELU", name, [last], shape, "LeakyReluOptions", Alpha=LEAKY_RELU_SLOPE
+        )
+    if layer.activation == "scaled_tanh":
+        amplitude, slope = SCALED_TANH
+        value = graph.values(f"{name}.slope", [slope])
+        last = graph.node("MUL", f"{name}.in", [last, value], shape, "MulOptions")
+        last = graph.node("TANH", f"{name}.tanh", [last], shape)
+        value = graph.values(f"{name}.amplitude", [amplitude])
+        return graph.node("MUL", name, [last, value], shape, "MulOptions")
+    kinds = {"relu": "RELU", "sigmoid": "LOGISTIC", "tanh": "TANH"}
+    return graph.node(kinds[layer.activation], name, [last], shape)
+
+
+def _convolution(graph: _Graph, trained: Trained, layer: Layer, shape: Shape, last: int) -> int:
+    import tflite
+
+    if layer.padding:
+        last = _pad(graph, layer, shape, last)
+    kernels = trained.weights[f"{layer.name}.weight"].transpose(0, 2, 3, 1)
+    return graph.node(
+        "CONV_2D",
+        layer.name,
+        [
+            last,
+            graph.values(f"{layer.name}.weight", kernels),
+            graph.values(f"{layer.name}.bias", trained.weights[f"{layer.name}.bias"]),
+        ],
+        _last_shape(layer.output_shape(shape), False),
+        "Conv2DOptions",
+        Padding=tflite.Padding.VALID,
+        StrideW=1,
+        StrideH=1,
+        DilationWFactor=1,
+        DilationHFactor=1,
+    )
+
+
+def _pad(graph: _Graph, layer: Layer, shape: Shape, last: int) -> int:
+    """Zeros around the maps; the format's own padding of a convolution has no number."""
+    import tflite
+
+    sides = np.array([[0, 0], [layer.padding] * 2, [layer.padding] * 2, [0, 0]], "<i4")
+    name = f"{layer.name}.padding"
+    value = graph.tensor(name, sides.shape, tflite.TensorType.INT32, sides.tobytes())
+    grown = (shape[1] + 2 * layer.padding, shape[2] + 2 * layer.padding, shape[0])
+    return graph.node("PAD", f"{layer.name}.padded", [last, value], grown, "PadOptions")
+
+
+def _pooling(graph: _Graph, trained: Trained, layer: Layer, shape: Shape, last: int) -> int:
+    import tflite
+
+    return graph.node(
+        "AVERAGE_POOL_2D" if layer.operation == "average" else "MAX_POOL_2D",
+        layer.name,
+        [last],
+        _last_shape(layer.output_shape(shape), False),
+        "Pool2DOptions",
+        Padding=tflite.Padding.VALID,
+        StrideW=layer.window,
+        StrideH=layer.window,
+        FilterWidth=layer.window,
+        FilterHeight=layer.window,
+    )
+
+
+def _dense(graph: _Graph, trained: Trained, layer: Layer, shape: Shape, last: int) -> int:
+    matrix = trained.weights[f"{layer.name}.weight"]
+    channels_last = matrix.reshape(-1, *shape).transpose(0, 2, 3, 1).reshape(matrix.shape)
+    return graph.node(
+        "FULLY_CONNECTED",
+        layer.name,
+        [
+            last,
+            graph.values(f"{layer.name}.weight", channels_last),
+            graph.values(f"{layer.name}.bias", trained.weights[f"{layer.name}.bias"]),
+        ],
+        [layer.outputs],
+        "FullyConnectedOptions",
+    )
+
+
+_LAYERS: dict[str, Callable[[_Graph, Trained, Layer, Shape, int], int]] = {
+    "convolution": _convolution,
+    "dense": _dense,
+    "average": _pooling,
+    "max": _pooling,
+}
+
+
+def _to_bytes(graph: _Graph, given: int, answer: int, facts: dict[str, str], name: str) -> bytes:
+    """The graph as a flatbuffer, from its leaves up."""
+    import flatbuffers
+
+    builder = flatbuffers.Builder(1 << 16)
+    contents = [b"", *(tensor.content for tensor in graph.tensors if tensor.content)]
+    first_fact = len(contents)
+    contents += [text.encode() for text in facts.values()]
+    buffers = [_write_buffer(builder, content) for content in contents]
+    codes = sorted({operator.code for operator in graph.operators})
+    operators = [_write_operator(builder, each, codes) for each in graph.operators]
+    tensors, number = [], 0
+    for tensor in graph.tensors:
+        number += bool(tensor.content)
+        tensors.append(_write_tensor(builder, tensor, number if tensor.content else 0))
+    parts = {
+        "Name": builder.CreateString(name),
+        "Operators": _offsets(builder, operators),
+        "Outputs": _numbers(builder, [answer]),
+        "Inputs": _numbers(builder, [given]),
+        "Tensors": _offsets(builder, tensors),
+    }
+    subgraph = _table("SubGraph", parts)(builder)
+    entries = [
+        _table("Metadata", {"Name": builder.CreateString(key), "Buffer": first_fact + index})(
+            builder
+        )
+        for index, key in enumerate(facts)
+    ]
+    model = {
+        "Version": SCHEMA,
+        "OperatorCodes": _offsets(builder, [_write_code(builder, code) for code in codes]),
+        "Subgraphs": _offsets(builder, [subgraph]),
+        "Description": builder.CreateString(f"{name}, exported by lenet"),
+        "Buffers": _offsets(builder, buffers),
+        "Metadata": _offsets(builder, entries),
+    }
+    builder.Finish(_table("Model", model)(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _write_buffer(builder: Any, content: bytes) -> int:
+    if not content:
+        return _table("Buffer", {})(builder)
+    builder.StartVector(1, len(content), ALIGNMENT)
+    builder.head -= len(content)
+    builder.Bytes[builder.head : builder.head + len(content)] = content
+    return _table("Buffer", {"Data": builder.EndVector()})(builder)
+
+
+def _write_tensor(builder: Any, tensor: _Tensor, buffer: int) -> int:
+
+    fields = {
+        "Name": builder.CreateString(tensor.name),
+        "Shape": _numbers(builder, [abs(size) for size in tensor.shape]),
+        "Type": tensor.kind,
+        "Buffer": buffer,
+    }
+    if DYNAMIC in tensor.shape[:1]:
+        fields["ShapeSignature"] = _numbers(builder, tensor.shape)
+    return _table("Tensor", fields)(builder)
+
+
+def _write_operator(builder: Any, operator: _Operator, codes: list[int]) -> int:
+    fields: dict[str, Any] = {
+        "OpcodeIndex": codes.index(operator.code),
+        "Inputs": _numbers(builder, operator.inputs),
+        "Outputs": _numbers(builder, [operator.output]),
+    }
+    if operator.options is not None:
+        fields["BuiltinOptions"] = operator.options(builder)
+        fields["BuiltinOptionsType"] = operator.options_kind
+    return _table("Operator", fields)(builder)
+
+
+def _write_code(builder: Any, code: int) -> int:
+    fields = {"DeprecatedBuiltinCode": code, "BuiltinCode": code, "Version": 1}
+    return _table("OperatorCode", fields)(builder)
+
+
+def _numbers(builder: Any, values: Sequence[int]) -> int:
+    place: int = builder.CreateNumpyVector(np.array(values, "<i4"))
+    return place
+
+
+def _offsets(builder: Any, places: Sequence[int]) -> int:
+    builder.StartVector(4, len(places), 4)
+    for place in reversed(places):
+        builder.PrependUOffsetTRelative(place)
+    vector: int = builder.EndVector()
+    return vector
+
+
+def _need() -> None:
+    packages = {"flatbuffers": "flatbuffers", "tflite": "tflite", "ai_edge_litert": "LiteRT"}
+    need("export to TFLite", "tflite", packages)
+
+
+def _write(trained: Trained, options: Options, path: Path) -> None:
+    path.write_bytes(build_model(trained, options))
+
+
+def _answer(trained: Trained, options: Options, path: Path, images: Images) -> NDArray[Any]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=path.read_bytes())
+    (given,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
+    answers = []
+    for start in range(0, len(images), BATCH):
+        part = given_as(options, images[start : start + BATCH])
+        interpreter.resize_tensor_input(given["index"], part.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(given["index"], part)
+        interpreter.invoke()
+        answers.append(interpreter.get_tensor(answer["index"]))
+    return np.concatenate(answers)
+
+
+def given_as(options: Options, images: Images) -> NDArray[Any]:
+    """Images as a file with these options takes them: channels last."""
+    last = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+    return last if options.input == "uint8" else last.astype(np.float32) / np.float32(255)
+
+
+def _reference(trained: Trained, options: Options) -> Reference:
+    return float_reference(trained.spec, trained.weights, probabilities=options.probabilities)
+
+
+FORMAT = Format(
+    title="TensorFlow Lite: LiteRT on phones and small computers",
+    file_name="{model}.tflite",
+    takes=frozenset({"input", "probabilities", "licence"}),
+    write=_write,
+    answer=_answer,
+    reference=_reference,
+    need=_need,
+    judge=lambda: f"LiteRT {metadata.version('ai-edge-litert')}",
+)

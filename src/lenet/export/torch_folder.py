@@ -1,0 +1,320 @@
+"""A folder for PyTorch that needs nothing of lenet: the network as the note writes it, and weights.
+
+What stands here of PyTorch is text.  The proof runs the folder's own program in a process of its
+own, which must not have loaded lenet.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from lenet.errors import ExportError, UsageError
+from lenet.export.base import Format, Images, Options, Reference, Trained
+from lenet.export.needs import need
+from lenet.export.rounding import float_reference
+from lenet.network import Layer, Shape, Spec
+from lenet.network.layers import LEAKY_RELU_SLOPE, SCALED_TANH
+from lenet.system.files import write_whole
+
+PROGRAM, WEIGHTS, EXAMPLE = "lenet5.py", "model.safetensors", "example.py"
+
+CLASS = "LeNet5"
+
+_PROGRAM = '''"""{title}
+
+Needs PyTorch and safetensors.  Exported by lenet from a training on {data}.
+
+    from lenet5 import CLASS_NAMES, load
+
+    network = load()
+    logits = network(images.float() / 255)  # images uint8 (n, {shape})
+"""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+CLASS_NAMES = (
+{names})
+
+WEIGHTS = Path(__file__).with_name("{weights}")
+
+
+class LeNetReshape(nn.Module):
+    def forward(self, x):
+        return x.reshape(-1, {shape}){scaling}
+
+{more}
+class {kind}(nn.Module):
+    """Takes pixels in [0, 1], float32 (n, {shape}), and gives logits (n, {classes})."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(
+            LeNetReshape(),
+{layers}        )
+
+    def forward(self, x):
+        return self.net(x)
+
+
+def load():
+    """The trained network, ready to answer."""
+    network = {kind}()
+    network.load_state_dict(load_file(WEIGHTS))
+    return network.eval()
+
+
+def classify(network, images):
+    """Probabilities (n, {classes}) of `CLASS_NAMES` for images uint8 (n, {shape})."""
+    with torch.inference_mode():
+        return torch.softmax(network(images.float() / 255), dim=1)
+'''
+
+_SCALED_TANH = """
+class ScaledTanh(nn.Module):
+    def forward(self, x):
+        return {amplitude!r} * torch.tanh({slope!r} * x)
+
+"""
+
+_EXAMPLE = '''"""What a picture shows: `python example.py PICTURE`; without one, a bar.
+
+The network was trained on pictures that were prepared so: {convention}{ink}.
+Make yours alike; here it is only resized and made {colour}.
+"""
+
+import sys
+
+import numpy as np
+import torch
+
+from lenet5 import CLASS_NAMES, classify, load
+
+CHANNELS, ROWS, COLUMNS = {channels}, {rows}, {columns}
+
+
+def read(path):
+    from PIL import Image, ImageOps
+
+    picture = Image.open(path).convert("{mode}").resize((COLUMNS, ROWS))
+    return np.array(picture).reshape(ROWS, COLUMNS, CHANNELS).transpose(2, 0, 1)
+
+
+def make():
+    image = np.zeros((CHANNELS, ROWS, COLUMNS), np.uint8)
+    image[:, ROWS // 5 : -ROWS // 5, COLUMNS * 2 // 5 : COLUMNS * 3 // 5] = 255  # a bar
+    return image
+
+
+image = read(sys.argv[1]) if len(sys.argv) > 1 else make()
+probabilities = classify(load(), torch.from_numpy(image)[None])[0]
+for index in probabilities.argsort(descending=True)[:3].tolist():
+    print(f"{{CLASS_NAMES[index]}}: {{probabilities[index]:.4f}}")
+'''
+
+_PROOF = """
+import sys
+folder, given, wanted = sys.argv[1:]
+sys.path.insert(0, folder)
+import numpy as np
+import torch
+from lenet5 import load
+network, images = load(), torch.from_numpy(np.load(given))
+with torch.inference_mode():
+    parts = [network(part.float() / 255) for part in images.split(256)]
+assert "lenet" not in sys.modules
+np.save(wanted, torch.cat(parts).numpy())
+"""
+"""What the proof runs: arguments are the folder, the images and where the answers go."""
+
+
+def program(trained: Trained) -> str:
+    """The text of `lenet5.py`."""
+    spec = trained.spec
+    scale, shift = 255.0 * spec.pixel_scale, spec.pixel_shift
+    scaling = f" * {scale!r}" if scale != 1.0 else ""
+    scaling += f" + {shift!r}" if shift else ""
+    uses_tanh = any(layer.activation == "scaled_tanh" for layer in spec.layers)
+    amplitude, slope = SCALED_TANH
+    return _PROGRAM.format(
+        title=f"{spec.name}: a LeNet in plain PyTorch.",
+        data=_one_line(trained.checkpoint.data.name),
+        shape=", ".join(map(str, spec.input_shape)),
+        names="".join(f"    {name!r},\n" for name in trained.class_names),
+        weights=WEIGHTS,
+        scaling=scaling,
+        more=_SCALED_TANH.format(amplitude=amplitude, slope=slope) if uses_tanh else "",
+        kind=CLASS,
+        classes=spec.classes,
+        layers="".join(f"            {line}\n" for line in _lines(spec)),
+    )
+
+
+def state(trained: Trained) -> dict[str, NDArray[np.float32]]:
+    """The weights by the names that `lenet5.py` gives them: `net.1.weight` is that of C1."""
+    found = {}
+    for layer, place in _places(trained.spec):
+        for part in ("weight", "bias"):
+            if f"{layer.name}.{part}" in trained.weights:
+                array = trained.weights[f"{layer.name}.{part}"]
+                found[f"net.{place}.{part}"] = np.ascontiguousarray(array)
+    return found
+
+
+def write_folder(trained: Trained, path: Path) -> None:
+    """Program, weights and example, in a new folder."""
+    path.mkdir()
+    write_whole(path / PROGRAM, program(trained))
+    write_whole(path / WEIGHTS, save(state(trained), metadata={"format": "pt"}))
+    write_whole(path / EXAMPLE, _example(trained))
+
+
+def answer_folder(path: Path, images: Images) -> NDArray[Any]:
+    """Logits (n, classes) of the program in the folder, run by PyTorch in a process of its own.
+
+    Raises:
+        ExportError: if it fails, with its last words.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        given, wanted = Path(scratch) / "images.npy", Path(scratch) / "logits.npy"
+        np.save(given, images)
+        done = subprocess.run(
+            [sys.executable, "-I", "-B", "-c", _PROOF, str(path.absolute()), given, wanted],
+            capture_output=True, text=True, check=False, cwd=scratch,
+        )  # fmt: skip
+        if done.returncode:
+            words = done.stderr.strip().splitlines() or ["it said nothing"]
+            raise ExportError(f"the exported {PROGRAM} fails in PyTorch: {words[-1]}")
+        found: NDArray[Any] = np.load(wanted)
+        return found
+
+
+def _example(trained: Trained) -> str:
+    channels, rows, columns = trained.spec.input_shape
+    convention = trained.checkpoint.data.convention
+    modes = {1: ("L", "grey"), 3: ("RGB", "RGB"), 4: ("RGBA", "RGBA")}
+    mode, colour = modes.get(channels, ("L", "grey"))
+    return _EXAMPLE.format(
+        convention=convention.describe(),
+        ink=", light on dark" if convention.light_ink else "",
+        channels=channels,
+        rows=rows,
+        columns=columns,
+        mode=mode,
+        colour=colour,
+    )
+
+
+def _one_line(text: str) -> str:
+    """A name that may hold anything, as a part of a docstring."""
+    return text.encode("unicode_escape").decode().replace('"', "'")
+
+
+def _lines(spec: Spec) -> Iterator[str]:
+    """A line a layer, as the note writes them."""
+    flat = False
+    for layer, row in zip(spec.layers, spec.counts(), strict=True):
+        if layer.operation == "dense" and not flat:
+            yield "nn.Flatten(),"
+            flat = True
+        modules = [_MODULES[layer.operation](layer, row.input_shape), *_activation(layer)]
+        yield f"{', '.join(modules)},  # {layer.name}"
+
+
+def _places(spec: Spec) -> Iterator[tuple[Layer, int]]:
+    """Each layer with its place in the sequence; the reshaping is the first."""
+    place, flat = 1, False
+    for layer in spec.layers:
+        if layer.operation not in _MODULES:
+            raise UsageError(f"layer {layer.name}: PyTorch export knows no {layer.operation!r}")
+        if layer.operation == "dense" and not flat:
+            place, flat = place + 1, True
+        yield layer, place
+        place += 1 + len(_activation(layer))
+
+
+def _activation(layer: Layer) -> list[str]:
+    known = {
+        "identity": [],
+        "relu": ["nn.ReLU()"],
+        "leaky_relu": [f"nn.LeakyReLU({LEAKY_RELU_SLOPE})"],
+        "sigmoid": ["nn.Sigmoid()"],
+        "tanh": ["nn.Tanh()"],
+        "scaled_tanh": ["ScaledTanh()"],
+    }
+    return known[layer.activation]
+
+
+def _convolution(layer: Layer, shape: Shape) -> str:
+    padding = f", padding={layer.padding}" if layer.padding else ""
+    return f"nn.Conv2d({shape[0]}, {layer.outputs}, kernel_size={layer.window}{padding})"
+
+
+def _dense(layer: Layer, shape: Shape) -> str:
+    size = " * ".join(map(str, shape)) if shape[1:] != (1, 1) else str(shape[0])
+    return f"nn.Linear({size}, {layer.outputs})"
+
+
+def _average(layer: Layer, shape: Shape) -> str:
+    return f"nn.AvgPool2d(kernel_size={layer.window}, stride={layer.window})"
+
+
+def _max(layer: Layer, shape: Shape) -> str:
+    return f"nn.MaxPool2d(kernel_size={layer.window}, stride={layer.window})"
+
+
+_MODULES: dict[str, Callable[[Layer, Shape], str]] = {
+    "convolution": _convolution,
+    "dense": _dense,
+    "average": _average,
+    "max": _max,
+}
+
+
+def need_torch() -> None:
+    """Raises `MissingExtraError` where PyTorch is missing, which the proof runs."""
+    need("export to PyTorch", "torch", {"torch": "PyTorch"})
+
+
+def torch_judge() -> str:
+    """PyTorch and its version."""
+    return f"PyTorch {metadata.version('torch')}"
+
+
+def reference(trained: Trained, options: Options) -> Reference:
+    """The logits of a float32 program."""
+    return float_reference(trained.spec, trained.weights)
+
+
+def _write(trained: Trained, options: Options, path: Path) -> None:
+    write_folder(trained, path)
+
+
+def _answer(trained: Trained, options: Options, path: Path, images: Images) -> NDArray[Any]:
+    return answer_folder(path, images)
+
+
+FORMAT = Format(
+    title="a folder for PyTorch that needs nothing of lenet",
+    file_name="{model}-torch",
+    folder=True,
+    takes=frozenset(),
+    write=_write,
+    answer=_answer,
+    reference=reference,
+    need=need_torch,
+    judge=torch_judge,
+)
