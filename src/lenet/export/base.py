@@ -59,12 +59,14 @@ class Options:
     """What can be chosen of an exported file; a format says which of these it takes.
 
     `input` is "uint8" (pixels from 0 to 255) or "float" (fractions from 0 to 1); `probabilities`
-    makes these the output instead of the logits; `licence` is what the file says of itself.
+    makes these the output instead of the logits; `licence` is what the file says of itself; `bits`
+    are those of a stored weight, 32 of a float.
     """
 
     input: str = "uint8"
     probabilities: bool = False
     licence: str = ""
+    bits: int = 32
 
 
 @final
@@ -87,11 +89,13 @@ class Reference:
 
     Where it `keeps_classes`, a file must also say the run's own class for each image of the test
     split; a quantised format has another network than the run, and is judged by its own reference.
+    It `may_lose` this share of the images that the run is right for.
     """
 
     answer: Callable[[Images], Expected]
     derivation: str
     keeps_classes: bool = True
+    may_lose: float = 0.0
 
 
 @final

@@ -246,7 +246,8 @@ class Sums:
         """(outputs,): no sum is further from 0, whatever the image."""
         above = BYTE * self.weights.clip(min=0).sum(axis=1) + self.bias
         below = BYTE * self.weights.clip(max=0).sum(axis=1) + self.bias
-        return np.maximum(np.maximum(np.abs(above), np.abs(below)), 1)
+        found: Integers = np.maximum(np.maximum(np.abs(above), np.abs(below)), 1)
+        return found
 
     def check(self) -> None:
         """Refuse sums that would not fit in 32 bits, in whatever order they are added.
@@ -310,7 +311,7 @@ class Sums:
 
 def curve(activation: str, place: Scale, handed: Scale) -> Integers:
     """(257,): at every `FINER`th place the activation, as bytes of scale `handed` times `FINER`."""
-    values = place.step * (FINER * np.arange(FINER + 1) - place.zero)
+    values = place.step * (FINER * np.arange(FINER + 1, dtype=np.float64) - place.zero)
     answers = FINER * (handed.zero + activate(activation, values) / handed.step)
     return np.clip(np.rint(answers), 0, FINER * BYTE).astype(np.int64)
 
@@ -319,7 +320,7 @@ def activate(activation: str, values: Floats) -> Floats:
     """The curve itself."""
     if activation == "sigmoid":
         found: Floats = 0.5 + 0.5 * np.tanh(0.5 * values)
-        return found
-    amplitude, slope = (1.0, 1.0) if activation == "tanh" else SCALED_TANH
-    found = amplitude * np.tanh(slope * values)
+    else:
+        amplitude, slope = (1.0, 1.0) if activation == "tanh" else SCALED_TANH
+        found = amplitude * np.tanh(slope * values)
     return found

@@ -39,8 +39,7 @@ FINISHES = {"average": "the mean of its sums' activations", "max": "the activati
 @final
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a file says of where it comes from; any text, of which letters that may stand in a
-    comment are kept."""
+    """What a file says of where it comes from, in any text; see `comment`."""
 
     title: str
     lines: tuple[str, ...]
@@ -277,15 +276,14 @@ class StageText:
         return ", ".join(words)
 
 
-def write_floats(
-    spec: Spec, weights: Weights, class_names: Sequence[str], origin: Origin
-) -> str:
+def write_floats(spec: Spec, weights: Weights, class_names: Sequence[str], origin: Origin) -> str:
     """The C file of a network in float32."""
     arrays = []
     plan = _Plan.of(spec, floats=True, bits=32)
     stages = []
     for number, block in enumerate(blocks_of(spec)):
-        name, parts = plan.names[number], ()
+        name = plan.names[number]
+        parts: tuple[Part, ...] = ()
         if block.layer.operation in ("convolution", "dense"):
             matrix = weights[f"{block.name}.weight"].reshape(block.layer.outputs, -1)
             made, parts = _split("float", f"{name}_weights", matrix, float_literal)
@@ -300,9 +298,7 @@ def write_floats(
     return _render(plan, stages, arrays, class_names, origin, activations, score_bits=0)
 
 
-def write_integers(
-    network: IntegerNetwork, class_names: Sequence[str], origin: Origin
-) -> str:
+def write_integers(network: IntegerNetwork, class_names: Sequence[str], origin: Origin) -> str:
     """The C file of a network in whole numbers.
 
     Raises:
@@ -343,7 +339,7 @@ def _stage_arrays(stage: Stage, name: str, bits: int) -> tuple[list[Array], tupl
 
 
 def pack(weights: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(outputs, products) of -8 to 7 as bytes: each weight plus 8, the first of two in the low half.
+    """(outputs, products) of -8 to 7 as bytes: each plus 8, the first of two in the low half.
 
     An odd row ends with a weight of 0.
     """
@@ -367,7 +363,8 @@ def _split(
             f"{name}: {matrix.shape[1]:,} weights an output; in C at most "
             f"{LARGEST_ARRAY // TYPES[kind]:,}: use a smaller picture"
         )
-    arrays, parts = [], []
+    arrays: list[Array] = []
+    parts: list[Part] = []
     for first in range(0, len(matrix), most):
         end = f"_{len(parts) + 1}" if len(matrix) > most else ""
         values = [literal(value) for value in matrix[first : first + most].ravel().tolist()]
@@ -521,7 +518,9 @@ def _layout(stages: list[StageText], floats: bool, bits: int) -> list[str]:
     if bits == 4:
         lines.append("              two in a byte, each plus 8, the first in the low half")
     if any(len(stage.parts) > 1 for stage in stages):
-        lines.append(f"              in parts of at most {LARGEST_ARRAY:,} bytes: NAME_weights_1, ...")
+        lines.append(
+            f"              in parts of at most {LARGEST_ARRAY:,} bytes: NAME_weights_1, ..."
+        )
     lines.append("NAME_bias     [output]")
     if not floats:
         lines.append("NAME_multiplier, NAME_shift  [output]: from sums to bytes, at last to scores")
