@@ -53,8 +53,7 @@ def _sums(stage: Stage, values: NDArray[Any]) -> Integers:
     kind: Any = np.float32 if most <= EXACT else np.float64
     matrix = stage.weights.T.astype(kind)
     if block.layer.operation == "dense":
-        flat = values.reshape(count, 1, 1, -1).astype(kind)
-        return _exact(flat @ matrix) + stage.bias
+        return _exact(values.reshape(count, 1, 1, -1).astype(kind) @ matrix) + stage.bias
     size, padding = block.layer.window, block.layer.padding
     beside = ((0, 0), (0, 0), (padding, padding), (padding, padding))
     padded = np.pad(values.astype(kind), beside, constant_values=stage.border)
