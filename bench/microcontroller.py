@@ -109,7 +109,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Size:
-    """Bytes: of code with what it needs of the compiler's library, and of all that is in flash."""
+    """Bytes in flash: all, and of these code (with the compiler's library) and class names."""
 
     code: int
     flash: int
@@ -149,8 +149,8 @@ def size(board: Board, source: Path, folder: Path, level: str) -> Size:
     _run(
         *board.compiler, *_dialect(board), *WARNINGS[: 0 if board.counts == "cycles" else None],
         level, "-ffunction-sections", "-fdata-sections", "-nostartfiles", "-nostdlib",
-        f"-Wl,--gc-sections,-e,{call}", *wanted, "-x", "c", str(source), "-x", "none", "-lc", "-lgcc",
-        "-o", str(program),
+        f"-Wl,--gc-sections,-e,{call}", *wanted, "-x", "c", str(source), "-x", "none",
+        "-lc", "-lgcc", "-o", str(program),
     )  # fmt: skip
     listed = _run(board.compiler[0].replace("gcc", "size"), "-A", str(program))
     sections = dict(re.findall(r"^(\.\S+)\s+(\d+)\s+\d+\s*$", listed, re.MULTILINE))
@@ -160,8 +160,7 @@ def size(board: Board, source: Path, folder: Path, level: str) -> Size:
         if re.match(r"\.(text|rodata|srodata|data|sdata|progmem|ARM\.ex)", name)
     }
     flash = sum(kept.values())
-    code = flash - constants(source) if board.counts == "cycles" else kept[".text"]
-    return Size(code, flash)
+    return Size(flash - constants(source), flash)
 
 
 def constants(source: Path) -> int:
