@@ -11,7 +11,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
-USER_PAGES = [DOCS / f"{name}.md" for name in ("learner", "engineer", "researcher", "commands")]
+USER_PAGES = [
+    DOCS / f"{name}.md" for name in ("learner", "engineer", "researcher", "commands", "export")
+]
 PROGRAMS = {"lenet": [sys.executable, "-m", "lenet"], "cmp": ["cmp"]}
 
 

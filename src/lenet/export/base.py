@@ -12,11 +12,16 @@ from numpy.typing import NDArray
 
 from lenet.data import Dataset
 from lenet.engines.base import Engine, Weights
+from lenet.errors import InputError
 from lenet.network import Spec
 from lenet.runs.checkpoint import Checkpoint
 
 Images = NDArray[np.uint8]
 """(n, channels, height, width), as the network gets them."""
+
+
+INPUTS = ("uint8", "float")
+BITS = (32, 8, 4)
 
 
 @final
@@ -61,12 +66,21 @@ class Options:
     `input` is "uint8" (pixels from 0 to 255) or "float" (fractions from 0 to 1); `probabilities`
     makes these the output instead of the logits; `licence` is what the file says of itself; `bits`
     are those of a stored weight, 32 of a float.
+
+    Raises:
+        InputError: if `input` or `bits` is something else.
     """
 
     input: str = "uint8"
     probabilities: bool = False
     licence: str = ""
     bits: int = 32
+
+    def __post_init__(self) -> None:
+        if self.input not in INPUTS:
+            raise InputError(f"input = {self.input!r}: it must be {' or '.join(INPUTS)}")
+        if self.bits not in BITS:
+            raise InputError(f"bits = {self.bits}: a weight has {' or '.join(map(str, BITS))}")
 
 
 @final

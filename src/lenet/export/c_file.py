@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet.errors import UsageError
-from lenet.export.base import Expected, Format, Images, Options, Reference, Trained
+from lenet.export.base import BITS, Expected, Format, Images, Options, Reference, Trained
 from lenet.export.description import describe
 from lenet.export.program import integers
 from lenet.export.program.compilation import answer_source, compiler_version, find_compiler
@@ -25,7 +25,7 @@ from lenet.runs import checkpoint as checkpoints
 from lenet.system.files import write_whole
 from lenet.system.version import VERSION
 
-FLOAT_BITS, BYTE_BITS, RETRAINED_BITS = 32, 8, 4
+FLOAT_BITS, BYTE_BITS, RETRAINED_BITS = BITS
 
 MAY_LOSE = {BYTE_BITS: 0.001, RETRAINED_BITS: 0.005}
 """By bits of a weight, the share of the test images that may be lost against the run."""
@@ -87,17 +87,7 @@ def _origin(trained: Trained, options: Options) -> Origin:
     )
 
 
-def _check(options: Options) -> None:
-    known = (FLOAT_BITS, *MAY_LOSE)
-    if options.bits not in known:
-        raise UsageError(
-            f"bits = {options.bits}: a weight has {', '.join(map(str, known[:-1]))} (floats are "
-            f"{FLOAT_BITS}) or {known[-1]}"
-        )
-
-
 def _write(trained: Trained, options: Options, path: Path) -> None:
-    _check(options)
     names, origin = trained.class_names, _origin(trained, options)
     odd = [name for name in names if not name.isprintable()]
     if odd:
@@ -115,7 +105,6 @@ def _answer(trained: Trained, options: Options, path: Path, images: Images) -> N
 
 
 def _reference(trained: Trained, options: Options) -> Reference:
-    _check(options)
     if options.bits == FLOAT_BITS:
         return float_reference(trained.spec, trained.weights)
     network, share = integer_network(trained, options.bits), MAY_LOSE[options.bits]

@@ -46,18 +46,22 @@ def export(trained: Trained, to: str, out: Path, options: Options) -> Exported:
         UsageError: if there is no such format, or it knows no such option.
         MissingExtraError: if a package is missing that it needs.
         ExportError: if what was written answers otherwise than the run; nothing is left.
-        OSError: as the operating system says; nothing is left.
+        UsageError: if it cannot be written there; nothing is left.
     """
     row = find_format(to, options)
     row.need()
     target = _target(out, row, trained)
-    with _aside(target) as aside:
-        row.write(trained, options, aside)
-        try:
+    try:
+        with _aside(target) as aside:
+            row.write(trained, options, aside)
             proof = _prove(trained, to, options, aside, target)
-        except ExportError as error:
-            raise ExportError(f"{error}; nothing was written to {target}") from error
-        _put(aside, target, proof, folder=row.folder)
+            _put(aside, target, proof, folder=row.folder)
+    except ExportError as error:
+        raise ExportError(f"{error}; nothing was written to {target}") from error
+    except OSError as error:
+        raise UsageError(
+            f"{target}: cannot be written: {error.strerror or error}; name another place with --out"
+        ) from error
     return Exported(target, proof)
 
 
@@ -128,7 +132,10 @@ def read_proof(path: Path) -> Proof:
 def _target(out: Path, row: Format, trained: Trained) -> Path:
     """Where it goes: `out`, or for a file under its usual name in the folder `out`."""
     if not row.folder:
-        return out / row.file_name.format(model=trained.spec.name) if out.is_dir() else out
+        out = out / row.file_name.format(model=trained.spec.name) if out.is_dir() else out
+        if out.exists() and not out.is_file():
+            raise UsageError(f"{out}: already there, and no file; choose another --out")
+        return out
     if out.exists() and not (out.is_dir() and ((out / PROOF).is_file() or not any(out.iterdir()))):
         raise UsageError(
             f"{out}: already there, and nothing that was exported (no {PROOF} in it); choose "

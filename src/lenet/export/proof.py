@@ -19,7 +19,7 @@ from lenet.errors import ExportError
 from lenet.export.base import Expected, Images, Reference, Trained
 from lenet.network import Shape
 
-MOST_PIXELS = 1024
+MOST_PIXELS = 196
 """Made-up images with one pixel alone: each pixel, or as many as that, evenly chosen."""
 
 
@@ -156,7 +156,7 @@ def _compare(
     own = trained.logits(trained.dataset.test.images).argmax(axis=1)
     found, right = answers.argmax(axis=1), expected.answers.argmax(axis=1)
     if reference.keeps_classes:
-        _check_classes(found[:count], own, trained.class_names, names)
+        _check_classes(found[:count], own, trained.class_names, names, expected)
     else:
         _check_accuracy(found[:count], own, trained.dataset.test.labels, reference.may_lose)
     ties = _check_extremes(found[count:], right[count:], expected, count, names)
@@ -199,15 +199,21 @@ def _check_bound(difference: NDArray[np.float64], expected: Expected, names: Seq
 
 
 def _check_classes(
-    found: NDArray[Any], own: NDArray[Any], class_names: tuple[str, ...], names: Sequence[str]
+    found: NDArray[Any],
+    own: NDArray[Any],
+    class_names: tuple[str, ...],
+    names: Sequence[str],
+    expected: Expected,
 ) -> None:
     wrong = np.flatnonzero(found != own)
     if len(wrong):
         first = int(wrong[0])
+        right = expected.answers[first, [found[first], own[first]]].astype(np.float64)
         raise ExportError(
             f"the exported file answers otherwise than the run: image {names[first]} is "
-            f"{class_names[found[first]]!r} in place of {class_names[own[first]]!r} "
-            f"({len(wrong):,} of {len(own):,} images differ in class)"
+            f"{class_names[found[first]]!r} in place of {class_names[own[first]]!r}, which are "
+            f"{abs(right[0] - right[1]):.2g} apart ({len(wrong):,} of {len(own):,} images differ "
+            "in class)"
         )
 
 
