@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lenet.errors import UsageError
-from lenet.network.layers import Convolution, Dense, Pooling
+from lenet.network.layers import Convolution, Dense, Layer, Pooling
 from lenet.network.spec import Spec
 
 
@@ -67,7 +68,7 @@ def build(
     row = _changed(ZOO[name], changes or {})
     padding = 2 if min(height, width) < 32 else 0
     activations = [row.activation] * (len(row.units) - 1) + [row.head_activation]
-    layers = (
+    layers: tuple[Layer, ...] = (
         Convolution("C1", row.maps[0], kernel=5, padding=padding, activation=row.activation),
         Pooling("S2", row.pooling),
         Convolution("C3", row.maps[1], kernel=5, activation=row.activation),
@@ -86,4 +87,5 @@ def _changed(row: Model, changes: Mapping[str, str]) -> Model:
     unknown = sorted(set(changes) - set(CHANGES))
     if unknown:
         raise UsageError(f"a network has no {', '.join(unknown)}; change {', '.join(CHANGES)}")
-    return replace(row, **changes)
+    words: dict[str, Any] = dict(changes)
+    return replace(row, **words)

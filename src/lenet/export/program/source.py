@@ -122,6 +122,11 @@ class StageText:
         return self.block.layer.activation
 
     @property
+    def function(self) -> str:
+        """Of the activation in floats; C has one of its own that is called tanh."""
+        return "hyperbolic_tangent" if self.activation == "tanh" else self.activation
+
+    @property
     def curve(self) -> bool:
         return self.activation in CURVES
 
