@@ -656,3 +656,18 @@ def test_a_microcontroller_without_a_floating_point_unit_has_the_floats_of_this_
 
 def test_c_is_a_row_of_the_formats():
     assert FORMATS["c"] is c_file.FORMAT
+
+
+def test_the_program_on_the_page_compiles_and_answers(digits_model, tmp_path):
+    page = (ROOT / "docs" / "export-c.md").read_text()
+    (code,) = re.findall(r"```c\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "yours.c").write_text(code)
+    exported = digits_model.export("c", tmp_path / "digits8.c", bits=8)
+    need(shutil.which("gcc"), "install gcc: apt install gcc")
+    words = ("gcc", "-std=c99", "-O1", *STRICT, tmp_path / "yours.c", exported.path)
+    built = run(*words, "-o", tmp_path / "yours")
+    assert (built.returncode, built.stderr.decode()) == (0, "")
+    black = digits_model._trained(None, None)
+    scores = integers.scores(c_file.integer_network(black, 8), np.zeros((1, 1, 28, 28), np.uint8))
+    name = digits_model.class_names[int(scores.argmax())]
+    assert run(tmp_path / "yours").stdout.decode() == f"{name}\n"

@@ -13,12 +13,13 @@ import numpy as np
 from lenet.data import Split
 from lenet.engines import open_engine
 from lenet.engines.base import Weights
+from lenet.errors import ExportError
 from lenet.export.program.quantization import Steps, to_grid
 from lenet.network import Spec
 from lenet.recipe import Recipe
 from lenet.recipe.schedule import epoch_steps
 from lenet.system import rng
-from lenet.training.epoch import Pass
+from lenet.training.epoch import LossNotFiniteError, Pass
 
 RECIPE = Recipe(epochs=3, batch_size=128, optimizer="adamw", learning_rate=1e-3, schedule="cosine")
 """Of the training that goes on; its rate suits every network, whatever its own recipe was."""
@@ -29,10 +30,10 @@ def retrain(spec: Spec, weights: Weights, steps: Steps, bits: int, train: Split)
 
     Raises:
         EngineError: as `open_engine`.
-        LossNotFiniteError: if the loss stops being finite.
+        ExportError: if the loss stops being finite.
     """
     exact, on_grid = weights, project(weights, steps, bits)
-    engine = open_engine(spec, RECIPE, on_grid)
+    engine = open_engine(spec, RECIPE, on_grid, device="cpu")
     placed = engine.place(train.images, train.labels)
     for epoch in range(1, RECIPE.epochs + 1):
         order = rng.permutation(len(train), RECIPE.seed, "retraining", epoch)
@@ -42,7 +43,12 @@ def retrain(spec: Spec, weights: Weights, steps: Steps, bits: int, train: Split)
             exact = {name: exact[name] + state.weights[name] - on_grid[name] for name in exact}
             on_grid = project(exact, steps, bits)
             engine.restore(replace(state, weights=on_grid))
-        done.account()
+        try:
+            done.account()
+        except LossNotFiniteError as error:
+            raise ExportError(
+                f"training on with weights of {bits} bits: {error} of epoch {epoch}; use more bits"
+            ) from error
     return on_grid
 
 
