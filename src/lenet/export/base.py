@@ -103,13 +103,13 @@ class Reference:
 
     Where it `keeps_classes`, a file must also say the run's own class for each image of the test
     split; a quantised format has another network than the run, and is judged by its own reference.
-    It `may_lose` this share of the images that the run is right for.
+    It `may_lose` this share of the images, of those that the run is right for; all by default.
     """
 
     answer: Callable[[Images], Expected]
     derivation: str
     keeps_classes: bool = True
-    may_lose: float = 0.0
+    may_lose: float = 1.0
 
 
 @final
