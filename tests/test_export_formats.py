@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import need, need_module, need_native, need_torch
+from safetensors.numpy import load_file, save_file
 
 import lenet
 from lenet import data
-from lenet.errors import ExportError, MissingExtraError
+from lenet.errors import ExportError, MissingExtraError, UsageError
 from lenet.export import FORMATS, Options, onnx_file, tflite_file, torch_folder
 from lenet.export.base import INPUTS
 from lenet.export.proof import extremes
@@ -116,6 +117,7 @@ def test_every_network_is_proved_in_onnx(model, onnx, tmp_path, pixels, probabil
         "onnx", tmp_path / "x.onnx", input=pixels, probabilities=probabilities, **source(model)
     ).proof
     assert proof.findings.classes_agree == proof.findings.images > 0
+    assert proof.findings.weights == model.spec.parameters or model.spec.name == "odd"
     assert 0 < proof.findings.nearest_to_bound < 0.5
     assert proof.judge.startswith("ONNX Runtime ")
 
@@ -332,6 +334,9 @@ def test_an_exported_folder_is_replaced_whole_and_may_be_used_before_it_is_check
     (folder / "__pycache__").mkdir()
     (folder / "mine.txt").write_text("mine")
     assert digits_lenet.check_export(folder).findings.images == 360
+    with pytest.raises(UsageError, match=r"with 'mine\.txt' in it, which was not exported"):
+        digits_lenet.export("torch", folder)
+    (folder / "mine.txt").unlink()
     digits_lenet.export("torch", folder)
     assert "README.md" not in {path.name for path in folder.iterdir()}
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
@@ -381,8 +386,8 @@ def test_a_card_does_not_say_where_own_pictures_are(models, tmp_path):
 
 
 def broken(monkeypatch, to, change):
-    """The format's own exporter, whose file `change` spoils before the proof."""
-    row = FORMATS[to]
+    """The format's own exporter, whose file `change` spoils before the proof, which only asks."""
+    row = replace(FORMATS[to], stored=None)
 
     def write(trained, options, path):
         row.write(trained, options, path)
@@ -461,6 +466,41 @@ def test_a_broken_exporter_is_refused_and_leaves_nothing(
     with pytest.raises(ExportError, match=r"answers otherwise than the run: image test:\d+"):
         digits_lenet.export("onnx", tmp_path / "x.onnx")
     assert not list(tmp_path.iterdir())
+
+
+def one_bit(values):
+    values.view(np.uint32)[7] ^= 1
+
+
+@pytest.mark.parametrize("to", ["onnx", "torch"])
+def test_a_weight_that_is_off_by_a_bit_is_named_though_no_answer_shows_it(
+    digits_lenet, onnx, tmp_path, monkeypatch, to
+):
+    row = FORMATS[to]
+
+    def spoil(trained, options, path):
+        row.write(trained, options, path)
+        if to == "onnx":
+            change_value("C5.weight", one_bit)(path)
+        else:
+            values = load_file(path / "model.safetensors")
+            one_bit(values["net.8.weight"].reshape(-1))
+            save_file(values, path / "model.safetensors")
+
+    monkeypatch.setitem(FORMATS, to, replace(row, write=spoil))
+    words = r"other weights than the run: C5\.weight\[0, 7\] is .* \(1 of 48,000 differ\)"
+    with pytest.raises(ExportError, match=words):
+        digits_lenet.export(to, tmp_path / "x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_are_read_back_to_the_bit(model, tmp_path, litert, onnx):
+    trained = model._trained(source(model).get("data"), None)
+    for to in ("onnx", "tflite", "torch"):
+        found = FORMATS[to].stored(trained, write(model, to, tmp_path / to))
+        assert set(found) >= set(model.weights)
+        for name, array in model.weights.items():
+            np.testing.assert_array_equal(found[name], array)
 
 
 def test_a_broken_folder_for_pytorch_is_refused_and_leaves_nothing(

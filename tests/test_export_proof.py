@@ -264,7 +264,10 @@ def test_what_has_no_proof_says_so(digits_model, tmp_path, add):
     add(file_format())
     digits_model.export("logits", tmp_path / "out.npy")
     proof = tmp_path / "out.npy.proof.json"
-    proof.write_text(proof.read_text().replace('"logits"', '"stone"'))
+    proof.write_text(proof.read_text().replace('"uint8"', '"bits"'))
+    with pytest.raises(ExportError, match="cannot read this proof: input = 'bits'"):
+        digits_model.check_export(tmp_path / "out.npy")
+    proof.write_text(proof.read_text().replace('"logits"', '"stone"').replace('"bits"', '"float"'))
     with pytest.raises(ExportError, match="no format is called 'stone'; update lenet"):
         digits_model.check_export(tmp_path / "out.npy")
 
@@ -307,8 +310,10 @@ def test_the_command_line_wants_a_format_or_a_check(digits_run, tmp_path):
 def test_a_folder_that_is_not_an_export_is_not_written_over(digits_model, tmp_path):
     need_torch()
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(UsageError, match=r"nothing that was exported \(no proof\.json in it\)"):
+    with pytest.raises(UsageError, match=r"with 'mine\.txt' in it, which was not exported; choose"):
         digits_model.export("torch", tmp_path)
+    with pytest.raises(UsageError, match=r"mine\.txt: a file is there, and no folder; choose"):
+        digits_model.export("torch", tmp_path / "mine.txt")
     assert names_in(tmp_path) == ["mine.txt"]
 
 

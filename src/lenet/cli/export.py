@@ -59,7 +59,7 @@ def export(
 
     if (to is None) == (check is None):
         raise UsageError("name either a format to write, --to, or a file to prove again, --check")
-    model = load(find_run_folder(run), checkpoint, engine=engine)
+    model = load(find_run_folder(run), checkpoint, engine=engine, device="cpu")
     if check is not None:
         say(f"{check}: {model.check_export(check, data=data, data_dir=data_dir)}")
         return

@@ -120,7 +120,8 @@ class Format:
     `file_name` may hold `{model}`; a `folder` is written where it says so.  `takes` names the
     options that it knows.  `need` raises `MissingExtraError` where a package is missing, before
     anything is read.  `write` makes the file or folder at a path; `answer` runs what is there, by
-    what its users will run, and gives (n, classes); `judge` names that and its version.
+    what its users will run, and gives (n, classes); `judge` names that and its version.  `stored`
+    reads the weights back, by their names and in their shapes, where the format keeps them all.
     """
 
     title: str
@@ -132,3 +133,4 @@ class Format:
     judge: Callable[[], str]
     takes: frozenset[str] = frozenset({"licence"})
     folder: bool = False
+    stored: Callable[[Trained, Path], Weights] | None = None

@@ -43,10 +43,10 @@ def export(trained: Trained, to: str, out: Path, options: Options) -> Exported:
     usual name.
 
     Raises:
-        UsageError: if there is no such format, or it knows no such option.
+        UsageError: if there is no such format, it knows no such option, or it cannot be written
+            there, or would replace what was not exported.
         MissingExtraError: if a package is missing that it needs.
         ExportError: if what was written answers otherwise than the run; nothing is left.
-        UsageError: if it cannot be written there; nothing is left.
     """
     row = find_format(to, options)
     row.need()
@@ -67,7 +67,11 @@ def export(trained: Trained, to: str, out: Path, options: Options) -> Exported:
 
 def usual_name(to: str, spec: Spec) -> str:
     """What an exported file or folder is called; raises `UsageError` if there is no such format."""
-    return find_format(to, Options()).file_name.format(model=spec.name)
+    return _named(find_format(to, Options()), spec)
+
+
+def _named(row: Format, spec: Spec) -> str:
+    return row.file_name.format(model=spec.name.replace("/", "-").replace("\0", "-"))
 
 
 def check(trained: Trained, path: Path) -> Proof:
@@ -118,6 +122,7 @@ def read_proof(path: Path) -> Proof:
     place = proof_path(path)
     try:
         proof = build(Proof, read_object(place), "the proof", complete=True)
+        build(Options, proof.options, "its options")
     except FileNotFoundError as error:
         raise ExportError(
             f"{path}: no proof is beside it ({place.name}); export it again"
@@ -132,16 +137,28 @@ def read_proof(path: Path) -> Proof:
 def _target(out: Path, row: Format, trained: Trained) -> Path:
     """Where it goes: `out`, or for a file under its usual name in the folder `out`."""
     if not row.folder:
-        out = out / row.file_name.format(model=trained.spec.name) if out.is_dir() else out
+        out = out / _named(row, trained.spec) if out.is_dir() else out
         if out.exists() and not out.is_file():
             raise UsageError(f"{out}: already there, and no file; choose another --out")
         return out
-    if out.exists() and not (out.is_dir() and ((out / PROOF).is_file() or not any(out.iterdir()))):
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: a file is there, and no folder; choose another --out")
+    strange = sorted(_strange(out))
+    if strange:
         raise UsageError(
-            f"{out}: already there, and nothing that was exported (no {PROOF} in it); choose "
+            f"{out}: already there, with {strange[0]!r} in it, which was not exported; choose "
             "another --out"
         )
     return out
+
+
+def _strange(folder: Path) -> set[str]:
+    """The names in a folder that no export left there; Python leaves its cache."""
+    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    known = {PROOF, "__pycache__"}
+    if PROOF in names:
+        known |= read_proof(folder).sha256.keys()
+    return names - known
 
 
 @contextmanager
@@ -177,7 +194,12 @@ def _put(aside: Path, target: Path, proof: Proof, *, folder: bool) -> None:
         with _aside(target) as old:
             if target.exists():
                 os.replace(target, old)
-            os.replace(aside, target)
+            try:
+                os.replace(aside, target)
+            except OSError:
+                if old.exists():
+                    os.replace(old, target)
+                raise
     sync_folder(target.absolute().parent)
 
 
@@ -185,7 +207,10 @@ def _prove(trained: Trained, to: str, options: Options, path: Path, named: Path)
     """Ask what is at `path`, which is or will be called `named`."""
     row = FORMATS[to]
     reference = row.reference(trained, options)
-    findings = prove(trained, reference, lambda images: row.answer(trained, options, path, images))
+    stored = None if row.stored is None else row.stored(trained, path)
+    findings = prove(
+        trained, reference, lambda images: row.answer(trained, options, path, images), stored
+    )
     return Proof(
         format=to,
         sha256=_digests(path, named.name),
@@ -200,6 +225,7 @@ def _prove(trained: Trained, to: str, options: Options, path: Path, named: Path)
         findings=findings,
         bound=reference.derivation,
         judge=row.judge(),
+        engine=f"{trained.engine.name}, {trained.engine.detail}",
         versions=machine.versions(),
         machine=machine.describe(),
         command=f"lenet export --check {shlex.quote(str(named))} {trained.run}".rstrip(),

@@ -20,6 +20,7 @@ from lenet.export.torch_folder import (
     answer_folder,
     need_torch,
     reference,
+    stored,
     torch_judge,
     write_folder,
 )
@@ -229,6 +230,7 @@ FORMAT = Format(
     write=_write,
     answer=_answer,
     reference=reference,
+    stored=stored,
     need=need_torch,
     judge=torch_judge,
 )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lenet.engines.base import Weights
 from lenet.errors import UsageError
 from lenet.export.base import Format, Images, Options, Reference, Trained
 from lenet.export.description import describe
@@ -181,6 +182,13 @@ def _answer(trained: Trained, options: Options, path: Path, images: Images) -> N
     return np.concatenate(answers)
 
 
+def _stored(trained: Trained, path: Path) -> Weights:
+    import onnx
+
+    values = onnx.load(path, load_external_data=False).graph.initializer
+    return {value.name: onnx.numpy_helper.to_array(value) for value in values}
+
+
 def given_as(options: Options, images: Images) -> NDArray[Any]:
     """Images as a file with these options takes them."""
     return images if options.input == "uint8" else images.astype(np.float32) / np.float32(255)
@@ -197,6 +205,7 @@ FORMAT = Format(
     write=_write,
     answer=_answer,
     reference=_reference,
+    stored=_stored,
     need=_need,
     judge=lambda: f"ONNX Runtime {metadata.version('onnxruntime')}",
 )

@@ -1,20 +1,22 @@
 """The one proof for all formats: the exported file answers like the run, image by image.
 
-It is asked for the whole test split, and for made-up extremes that no data set has.  Each answer
-must be within the bound of the format's reference, and each image of the test split must get the
-run's own class: there is no share of images that may differ.
+Its weights are the run's to the bit, where the format keeps them, so that none slips through that
+no image makes use of.  It is asked for the whole test split, and for made-up extremes that no data
+set has.  Each answer must be within the bound of the format's reference, and each image of the test
+split must get the run's own class: there is no share of images that may differ.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lenet.engines.base import Weights
 from lenet.errors import ExportError
 from lenet.export.base import Expected, Images, Reference, Trained
 from lenet.network import Shape
@@ -33,7 +35,8 @@ class Findings:
     `largest_difference` is that from the reference, over all answers; `largest_bound` the bound
     where it is widest, and `nearest_to_bound` the largest share of its own bound that an answer
     took.  `near_ties` counts extremes whose two likeliest classes are closer than both bounds:
-    there alone either class is right.
+    there alone either class is right.  `weights` were compared to the bit (0 where the format keeps
+    others).
     """
 
     images: int
@@ -45,6 +48,7 @@ class Findings:
     largest_difference: float
     largest_bound: float
     nearest_to_bound: float
+    weights: int
 
 
 @final
@@ -53,7 +57,8 @@ class Proof:
     """That a file answers like its run, as it is written beside the file.
 
     `sha256` is of the exported file, or of each in an exported folder; `checkpoint_sha256` and
-    `receipt_sha256` of the run's; `data_sha256` of the data that was asked.  `command` repeats it.
+    `receipt_sha256` of the run's; `data_sha256` of the data that was asked.  `judge` ran the file,
+    and `engine` answered for the run.  `command` repeats it.
     """
 
     format: str
@@ -69,6 +74,7 @@ class Proof:
     findings: Findings
     bound: str
     judge: str
+    engine: str
     versions: dict[str, str]
     machine: dict[str, Any]
     command: str
@@ -128,18 +134,42 @@ def extremes(shape: Shape) -> tuple[Images, tuple[str, ...]]:
 
 
 def prove(
-    trained: Trained, reference: Reference, answers: Callable[[Images], NDArray[Any]]
+    trained: Trained,
+    reference: Reference,
+    answers: Callable[[Images], NDArray[Any]],
+    stored: Weights | None = None,
 ) -> Findings:
     """Ask `answers`, which gives (n, classes), for each image, and hold it to `reference` and run.
 
+    `stored` are the weights in the file, where it keeps them all.
+
     Raises:
-        ExportError: naming the first image whose answer is another than it must be.
+        ExportError: naming the weight that is another, or the first image whose answer is.
     """
+    if stored is not None:
+        check_weights(trained, stored)
     made, extreme_names = extremes(trained.spec.input_shape)
     images = np.concatenate([trained.dataset.test.images, made])
     count = len(images) - len(made)
     names = (*(f"test:{index}" for index in range(count)), *extreme_names)
-    return _compare(trained, reference.answer(images), answers(images), names, reference)
+    found = _compare(trained, reference.answer(images), answers(images), names, reference)
+    return found if stored is None else replace(found, weights=trained.spec.parameters)
+
+
+def check_weights(trained: Trained, stored: Weights) -> None:
+    """Compare the weights in a file with the run's to the bit; raises `ExportError`."""
+    for name, right in trained.weights.items():
+        found = stored.get(name)
+        if found is None or found.shape != right.shape:
+            raise ExportError(f"the exported file has other weights than the run: no {name}")
+        wrong = np.argwhere(found.view(np.uint32) != right.view(np.uint32))
+        if len(wrong):
+            place = tuple(wrong[0].tolist())
+            raise ExportError(
+                f"the exported file has other weights than the run: {name}{list(place)} is "
+                f"{found[place]!r} in place of {right[place]!r} ({len(wrong):,} of {right.size:,} "
+                "differ)"
+            )
 
 
 def _compare(
@@ -173,6 +203,7 @@ def _compare(
         largest_difference=float(difference.max()),
         largest_bound=float(bound.max()),
         nearest_to_bound=float(share.max()),
+        weights=0,
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lenet.engines.base import Weights
 from lenet.errors import UsageError
 from lenet.export.base import Format, Images, Options, Reference, Trained
 from lenet.export.description import describe
@@ -381,6 +382,35 @@ def _answer(trained: Trained, options: Options, path: Path, images: Images) -> N
     return np.concatenate(answers)
 
 
+def _stored(trained: Trained, path: Path) -> Weights:
+    """Its arrays by name, channels first again."""
+    import tflite
+
+    read = tflite.Model.GetRootAs(path.read_bytes(), 0)
+    graph, found = read.Subgraphs(0), {}
+    for index in range(graph.TensorsLength()):
+        tensor = graph.Tensors(index)
+        content = read.Buffers(tensor.Buffer())
+        if tensor.Type() == tflite.TensorType.FLOAT32 and content.DataLength():
+            array = content.DataAsNumpy().view("<f4").reshape(tensor.ShapeAsNumpy())
+            found[tensor.Name().decode()] = array
+    return {
+        name: np.ascontiguousarray(_channels_first(trained, name, array))
+        for name, array in found.items()
+    }
+
+
+def _channels_first(trained: Trained, name: str, array: NDArray[Any]) -> NDArray[Any]:
+    layer, _, part = name.partition(".")
+    shape = {row.name: row.input_shape for row in trained.spec.counts()}.get(layer)
+    if part != "weight" or shape is None:
+        return array
+    if array.ndim == 4:
+        return array.transpose(0, 3, 1, 2)
+    last = array.reshape(-1, *_last_shape(shape, False))
+    return last.transpose(0, 3, 1, 2).reshape(array.shape)
+
+
 def given_as(options: Options, images: Images) -> NDArray[Any]:
     """Images as a file with these options takes them: channels last."""
     last = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
@@ -398,6 +428,7 @@ FORMAT = Format(
     write=_write,
     answer=_answer,
     reference=_reference,
+    stored=_stored,
     need=_need,
     judge=lambda: f"LiteRT {metadata.version('ai-edge-litert')}",
 )

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save
+from safetensors.numpy import load, save
 
+from lenet.engines.base import Weights
 from lenet.errors import ExportError, UsageError
 from lenet.export.base import Format, Images, Options, Reference, Trained
 from lenet.export.needs import need
@@ -202,6 +203,17 @@ def answer_folder(path: Path, images: Images) -> NDArray[Any]:
         return found
 
 
+def stored(trained: Trained, path: Path) -> Weights:
+    """The weights in the folder by the names of the run."""
+    found = load((path / WEIGHTS).read_bytes())
+    return {
+        f"{layer.name}.{part}": found[f"net.{place}.{part}"]
+        for layer, place in _places(trained.spec)
+        for part in ("weight", "bias")
+        if f"net.{place}.{part}" in found
+    }
+
+
 def _example(trained: Trained) -> str:
     channels, rows, columns = trained.spec.input_shape
     convention = trained.checkpoint.data.convention
@@ -315,6 +327,7 @@ FORMAT = Format(
     write=_write,
     answer=_answer,
     reference=reference,
+    stored=stored,
     need=need_torch,
     judge=torch_judge,
 )
