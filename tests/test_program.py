@@ -1,5 +1,6 @@
 """The network as one C file: its integers, its text, and compilers that run it."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -140,6 +141,8 @@ def test_export_proves_floats_with_every_class_of_the_run(model, tmp_path):
     )
     assert (code, err) == (0, "")
     assert "on 10,000 test images" in out
+    proof = json.loads((tmp_path / "network.c.proof.json").read_text())
+    assert proof["findings"]["weights"] == 61_706
     assert "every image has the run's class" in out
     assert "#define LENET_WORKING_BYTES 6304" in (tmp_path / "network.c").read_text()
 
@@ -428,14 +431,27 @@ def test_a_broken_exporter_is_refused_and_leaves_nothing(model, tmp_path, monkey
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_float_weight_that_is_off_is_refused(digits_model, tmp_path, monkeypatch):
+def off(text):
+    return text.replace("F6_bias[unit]", "F6_bias[unit] * 1.01f")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda weights: np.nextafter(weights, np.float32(9)), "other weights than the run: F6.we"),
+        (lambda weights: weights, "answers otherwise than the run: image"),
+    ],
+    ids=["a weight", "a bias as it is used"],
+)
+def test_a_float_that_is_off_is_refused(digits_model, tmp_path, monkeypatch, change, message):
     def broken(spec, weights, *rest):
         wrong = {name: array.copy() for name, array in weights.items()}
-        wrong["F6.weight"][3, 5] += 0.01
-        return write_floats(spec, wrong, *rest)
+        wrong["F6.weight"][3, 5] = change(wrong["F6.weight"][3, 5])
+        text = write_floats(spec, wrong, *rest)
+        return off(text) if wrong["F6.weight"][3, 5] == weights["F6.weight"][3, 5] else text
 
     monkeypatch.setattr(c_file, "write_floats", broken)
-    with pytest.raises(ExportError, match="answers otherwise than the run: image"):
+    with pytest.raises(ExportError, match=message):
         digits_model.export("c", tmp_path / "network.c")
     assert list(tmp_path.iterdir()) == []
 

@@ -133,4 +133,4 @@ class Format:
     judge: Callable[[], str]
     takes: frozenset[str] = frozenset({"licence"})
     folder: bool = False
-    stored: Callable[[Trained, Path], Weights] | None = None
+    stored: Callable[[Trained, Path], Weights | None] | None = None

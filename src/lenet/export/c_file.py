@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lenet.engines.base import Weights
 from lenet.errors import UsageError
 from lenet.export.base import BITS, Expected, Format, Images, Options, Reference, Trained
 from lenet.export.description import describe
@@ -18,7 +20,7 @@ from lenet.export.program.compilation import answer_source, compiler_version, fi
 from lenet.export.program.quantization import IntegerNetwork, quantize, weight_steps
 from lenet.export.program.ranges import measure_ranges
 from lenet.export.program.retraining import RECIPE, retrain
-from lenet.export.program.source import Origin, write_floats, write_integers
+from lenet.export.program.source import WHOLE, Origin, read_weights, write_floats, write_integers
 from lenet.export.rounding import float_reference
 from lenet.prediction.evaluation import choose_split, open_network
 from lenet.runs import checkpoint as checkpoints
@@ -104,6 +106,19 @@ def _answer(trained: Trained, options: Options, path: Path, images: Images) -> N
     return np.array(answer_source(path, images, trained.class_names)).astype(kind)
 
 
+def _stored(trained: Trained, path: Path) -> Weights | None:
+    """The floats in the file; None where it has whole numbers, which the answers are judged by."""
+    text = path.read_text(encoding="utf-8")
+    if WHOLE in text:
+        return None
+    shapes = trained.spec.weight_shapes()
+    return {
+        name: np.array([word.rstrip("f") for word in words], np.float32).reshape(shapes[name])
+        for name, words in read_weights(trained.spec, text).items()
+        if len(words) == math.prod(shapes[name])
+    }
+
+
 def _reference(trained: Trained, options: Options) -> Reference:
     if options.bits == FLOAT_BITS:
         return float_reference(trained.spec, trained.weights)
@@ -130,4 +145,5 @@ FORMAT = Format(
     need=_need,
     judge=compiler_version,
     takes=frozenset({"licence", "bits"}),
+    stored=_stored,
 )

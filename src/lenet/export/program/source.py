@@ -24,6 +24,9 @@ LARGEST_ARRAY = 32_767
 LINE = 100
 """Letters."""
 
+WHOLE = "LENET_SCORE_BITS"
+"""In a file of whole numbers, and in no other."""
+
 POWERS = 32
 """Entries of the table of e^-n."""
 
@@ -329,6 +332,25 @@ def write_integers(network: IntegerNetwork, class_names: Sequence[str], origin: 
     activations = {block.layer.activation for block in blocks_of(network.spec)}
     score_bits = network.score_bits
     return _render(plan, stages, arrays, class_names, origin, activations, score_bits=score_bits)
+
+
+def read_weights(spec: Spec, text: str) -> dict[str, list[str]]:
+    """The constants of a C file's weights and biases as they are written, by name of the array.
+
+    Names are the spec's, `C1.weight` and `C1.bias`; parts of an array are put together.
+    """
+    plan = _Plan.of(spec, floats=False, bits=0)
+    written = {
+        name: re.findall(r"[^\s,]+", numbers)
+        for name, numbers in re.findall(r" (\w+)\[\d+\] = \{\n(.*?)\n\};", text, re.DOTALL)
+    }
+    found = {}
+    for name, block in zip(plan.names, blocks_of(spec), strict=True):
+        if block.layer.operation in ("convolution", "dense"):
+            parts = [key for key in written if re.fullmatch(rf"{name}_weights(_\d+)?", key)]
+            found[f"{block.name}.weight"] = [word for part in parts for word in written[part]]
+            found[f"{block.name}.bias"] = written.get(f"{name}_bias", [])
+    return found
 
 
 def _stage_arrays(stage: Stage, name: str, bits: int) -> tuple[list[Array], tuple[Part, ...]]:
