@@ -342,6 +342,36 @@ def test_floats_are_within_the_bound_for_every_kind_of_network(tmp_path, name):
     assert (np.abs(found - expected.answers) <= expected.bound).all()
 
 
+CURVES = """
+#include <stdio.h>
+#include "network.c"
+
+int main(void)
+{
+    for (long index = -400000; index <= 400000; index++) {
+        const float value = (float)index * 1e-4f;
+        printf("%.9g %.9g %.9g\\n", (double)value, (double)sigmoid(value),
+               (double)hyperbolic_tangent(value));
+    }
+    printf("%.9g %.9g 0\\n", -1e30, (double)sigmoid(-1e30f));
+    return 0;
+}
+"""
+
+
+def test_the_curves_in_floats_are_within_3_and_6_ten_millionths(tmp_path):
+    spec = Spec("test", 1, 2, 2, (Dense("A", 2, activation="tanh"), Dense("output", 2)))
+    weights = drawn(spec)[0]
+    (tmp_path / "network.c").write_text(write_floats(spec, weights, ["a", "b"], ORIGIN))
+    (tmp_path / "curves.c").write_text(CURVES)
+    compile_with(COMPILERS["gcc-O0"], tmp_path / "curves.c", tmp_path / "curves")
+    rows = np.array(run(tmp_path / "curves").stdout.split(), np.float64).reshape(-1, 3)
+    values, logistic, tangent = rows[:-1].T
+    assert np.abs(logistic - 1 / (1 + np.exp(-values))).max() < 3e-7
+    assert np.abs(tangent - np.tanh(values)).max() < 6e-7
+    assert 0 <= rows[-1, 1] < 1e-12
+
+
 # What cannot be done is said.
 
 
