@@ -12,9 +12,10 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
 USER_PAGES = [
-    DOCS / f"{name}.md" for name in ("learner", "engineer", "researcher", "commands", "export")
+    DOCS / f"{name}.md"
+    for name in ("learner", "engineer", "researcher", "commands", "export", "export-c")
 ]
-PROGRAMS = {"lenet": [sys.executable, "-m", "lenet"], "cmp": ["cmp"]}
+PROGRAMS = {"lenet": [sys.executable, "-m", "lenet"], "cmp": ["cmp"], "cc": ["cc"]}
 
 
 def shell_commands(page):

@@ -244,6 +244,7 @@ class Model:
         input: str = "uint8",  # noqa: A002 - the word of the formats themselves
         probabilities: bool = False,
         licence: str = "",
+        bits: int = 32,
         data: Source | None = None,
         data_dir: str | Path | None = None,
     ) -> Exported:
@@ -263,7 +264,7 @@ class Model:
         if out is None:
             folder = self._need_run("an export that is given no path (out=...)").path
             out = folder / "export" / usual_name(to, self.spec)
-        options = Options(input=input, probabilities=probabilities, licence=licence)
+        options = Options(input=input, probabilities=probabilities, licence=licence, bits=bits)
         return export(self._trained(data, data_dir), to, Path(out), options)
 
     def check_export(

@@ -40,6 +40,9 @@ def export(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="onnx, tflite: these in place of the logits.")
     ] = False,
+    bits: Annotated[
+        int, typer.Option(help="c: of a weight: 32 are floats, 8 or 4 are whole numbers.")
+    ] = 32,
     licence: Annotated[
         str | None, typer.Option(help="What the file says of itself; by default nothing.")
     ] = None,
@@ -66,6 +69,7 @@ def export(
         input=str(pixels),
         probabilities=probabilities,
         licence=licence or "",
+        bits=bits,
         data=data,
         data_dir=data_dir,
     )

@@ -93,6 +93,7 @@ class ExportName(StrEnum):
 
     onnx = "onnx"
     tflite = "tflite"
+    c = "c"
     torch = "torch"
     hub = "hub"
 

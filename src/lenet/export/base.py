@@ -21,6 +21,7 @@ Images = NDArray[np.uint8]
 
 
 INPUTS = ("uint8", "float")
+BITS = (32, 8, 4)
 
 
 @final
@@ -63,19 +64,23 @@ class Options:
     """What can be chosen of an exported file; a format says which of these it takes.
 
     `input` is "uint8" (pixels from 0 to 255) or "float" (fractions from 0 to 1); `probabilities`
-    makes these the output instead of the logits; `licence` is what the file says of itself.
+    makes these the output instead of the logits; `licence` is what the file says of itself; `bits`
+    are those of a stored weight, 32 of a float.
 
     Raises:
-        InputError: if `input` is neither.
+        InputError: if `input` or `bits` is something else.
     """
 
     input: str = "uint8"
     probabilities: bool = False
     licence: str = ""
+    bits: int = 32
 
     def __post_init__(self) -> None:
         if self.input not in INPUTS:
             raise InputError(f"input = {self.input!r}: it must be {' or '.join(INPUTS)}")
+        if self.bits not in BITS:
+            raise InputError(f"bits = {self.bits}: a weight has {' or '.join(map(str, BITS))}")
 
 
 @final
@@ -98,11 +103,13 @@ class Reference:
 
     Where it `keeps_classes`, a file must also say the run's own class for each image of the test
     split; a quantised format has another network than the run, and is judged by its own reference.
+    It `may_lose` this share of the images, of those that the run is right for; all by default.
     """
 
     answer: Callable[[Images], Expected]
     derivation: str
     keeps_classes: bool = True
+    may_lose: float = 1.0
 
 
 @final
@@ -126,4 +133,4 @@ class Format:
     judge: Callable[[], str]
     takes: frozenset[str] = frozenset({"licence"})
     folder: bool = False
-    stored: Callable[[Trained, Path], Weights] | None = None
+    stored: Callable[[Trained, Path], Weights | None] | None = None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from lenet.errors import UsageError
-from lenet.export import hub_folder, onnx_file, tflite_file, torch_folder
+from lenet.export import c_file, hub_folder, onnx_file, tflite_file, torch_folder
 from lenet.export.base import Format, Options
 
 FORMATS: dict[str, Format] = {
     "onnx": onnx_file.FORMAT,
     "tflite": tflite_file.FORMAT,
+    "c": c_file.FORMAT,
     "torch": torch_folder.FORMAT,
     "hub": hub_folder.FORMAT,
 }

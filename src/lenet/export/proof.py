@@ -8,6 +8,7 @@ split must get the run's own class: there is no share of images that may differ.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, final
@@ -186,6 +187,8 @@ def _compare(
     found, right = answers.argmax(axis=1), expected.answers.argmax(axis=1)
     if reference.keeps_classes:
         _check_classes(found[:count], own, trained.class_names, names, expected)
+    else:
+        _check_accuracy(found[:count], own, trained.dataset.test.labels, reference.may_lose)
     ties = _check_extremes(found[count:], right[count:], expected, count, names)
     labels = trained.dataset.test.labels
     bound = np.broadcast_to(expected.bound, difference.shape)
@@ -242,6 +245,18 @@ def _check_classes(
             f"{class_names[found[first]]!r} in place of {class_names[own[first]]!r}, which are "
             f"{abs(right[0] - right[1]):.2g} apart ({len(wrong):,} of {len(own):,} images differ "
             "in class)"
+        )
+
+
+def _check_accuracy(
+    found: NDArray[Any], own: NDArray[Any], labels: NDArray[Any], may_lose: float
+) -> None:
+    """A share of few images is at least one."""
+    lost = int((own == labels).sum()) - int((found == labels).sum())
+    if lost > math.ceil(may_lose * len(labels) - 1e-9):
+        raise ExportError(
+            f"the exported file is right for {lost:,} of {len(labels):,} images fewer than the run "
+            f"({lost / len(labels):.2%}; {may_lose:.2%} is allowed): use more bits"
         )
 
 
