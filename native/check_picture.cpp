@@ -1,5 +1,6 @@
-// Pictures of every small size, and strokes on paper that are mutated, read under the sanitizers: what
-// comes back has the shapes that were asked for, and twice the same.
+// Checks the preparation of pictures: every small size, and strokes on mutated paper.
+//
+// What comes back has the shapes that were asked for, and is the same twice.
 
 #include <cstdio>
 #include <cstdlib>

@@ -1,3 +1,5 @@
+// Implements groups.hpp: which pieces belong together, and which character stands out.
+
 #include "groups.hpp"
 
 #include <algorithm>

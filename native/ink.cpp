@@ -1,3 +1,5 @@
+// Implements ink.hpp: the ground, and the lines on it.
+
 #include "ink.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// Implements picture.hpp: dark or light, what is taken, and the image of it.
+
 #include "picture.hpp"
 
 #include <algorithm>

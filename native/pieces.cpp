@@ -1,3 +1,5 @@
+// Implements pieces.hpp: pieces labelled, refined, trimmed, and their edges.
+
 #include "pieces.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// Implements plane.hpp: windows by doubling, levels, and the filter.
+
 #include "plane.hpp"
 
 #include <algorithm>
