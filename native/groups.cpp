@@ -28,9 +28,9 @@ bool within(const Box& small, const Box& large) {
            small.right < large.right;
 }
 
-bool may_be_character(const Piece& piece) {
+bool may_be_character(const Piece& piece, int least_real) {
     return piece.box.side() >= least_side && piece.area >= std::max(6, piece.box.side()) &&
-           piece.real * 100 >= 40 * piece.steps;
+           piece.real * 100 >= least_real * piece.steps;
 }
 
 // Whether piece a goes around b: it is met on all four sides of b's middle.
@@ -84,12 +84,12 @@ int edges_touched(const Box& box, int rows, int columns) {
     return (box.top == 0) + (box.left == 0) + (box.bottom == rows) + (box.right == columns);
 }
 
-std::vector<Group> find_groups(const Pieces& pieces, int rows, int columns) {
+std::vector<Group> find_groups(const Pieces& pieces, int rows, int columns, int least_real) {
     const std::size_t count = pieces.piece.size();
     std::vector<std::int64_t> score(count, 0);
     std::vector<int> order;
     for (int l = 1; l < int(count); ++l)
-        if (may_be_character(pieces[l])) {
+        if (may_be_character(pieces[l], least_real)) {
             score[std::size_t(l)] = prominence(pieces[l], rows, columns);
             order.push_back(l);
         }

@@ -20,8 +20,9 @@ struct Group {
 // How many of the picture's four edges a box touches.
 int edges_touched(const Box& box, int rows, int columns);
 
-// The groups of pieces that may be characters, by their scores.
-std::vector<Group> find_groups(const Pieces& pieces, int rows, int columns);
+// The groups of pieces that may be characters, by their scores; the picture changes at `least_real` per
+// cent of a piece's edge at least.
+std::vector<Group> find_groups(const Pieces& pieces, int rows, int columns, int least_real);
 
 // Sets contrast and like, and scores anew by them: what is around ink is ground, and most of a picture is.
 void weigh(Group& group, const Pieces& pieces, const Plane& ground, const Plane& smooth,

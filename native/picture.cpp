@@ -15,6 +15,7 @@ namespace {
 constexpr int least_side_ruled = 64;   // pixels: on less paper no rule is told from a stroke
 constexpr int least_side_blurred = 96; // pixels: in less a blur takes strokes away
 constexpr std::size_t most_groups = 40;
+constexpr int least_real = 40; // per cent: of less of its edge a piece is where a window ended
 
 // A picture seen as dark ink on a light ground.
 struct Side {
@@ -48,7 +49,7 @@ Side look(const Plane& smooth, int window) {
     trim(mask, find_pieces(mask, found.ink));
     side.pieces = find_pieces(mask, found.ink);
     count_real_edges(side.pieces, found.ground, smooth);
-    side.groups = find_groups(side.pieces, smooth.rows, smooth.columns);
+    side.groups = find_groups(side.pieces, smooth.rows, smooth.columns, window ? least_real : 0);
     if (side.groups.size() > most_groups) side.groups.resize(most_groups);
     const Levels levels = levels_of(smooth);
     for (Group& group : side.groups) weigh(group, side.pieces, found.ground, smooth, levels);
@@ -214,8 +215,8 @@ Reading read_characters(const Plane& grey, const Wish& wish) {
     if (first.groups.empty() || edges_touched(first.groups[0].box, rows, columns) > 1) {
         // Ink wider than the window, as in a picture that is cut close to it.
         auto [dark_on_level, light_on_level] = look_both_ways(smooth, 0);
-        if (std::max(best_score(dark_on_level), best_score(light_on_level)) >
-            std::max(best_score(dark), best_score(light))) {
+        if (first.groups.empty() || std::max(best_score(dark_on_level), best_score(light_on_level)) >
+                                        std::max(best_score(dark), best_score(light))) {
             dark = std::move(dark_on_level);
             light = std::move(light_on_level);
         }

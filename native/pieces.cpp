@@ -149,7 +149,9 @@ void trim(Plane& mask, const Pieces& pieces) {
 }
 
 void count_real_edges(Pieces& pieces, const Plane& ground, const Plane& smooth) {
-    const int rows = smooth.rows, columns = smooth.columns, far = std::max(1, std::min(rows, columns) / 50);
+    const int rows = smooth.rows, columns = smooth.columns, side = std::min(rows, columns);
+    // A stroke's edge is that wide where a small picture was made large.
+    const int far = std::max({1, side / 50, std::min(side / 16, 9)});
     const std::vector<int> halves = half_heights(pieces, ground, smooth);
     constexpr int ways[4][2] = {{-1, 0}, {1, 0}, {0, -1}, {0, 1}};
     for (int r = 0; r < rows; ++r)

@@ -264,10 +264,14 @@ def test_what_has_no_proof_says_so(digits_model, tmp_path, add):
     add(file_format())
     digits_model.export("logits", tmp_path / "out.npy")
     proof = tmp_path / "out.npy.proof.json"
-    proof.write_text(proof.read_text().replace('"uint8"', '"bits"'))
+    proof.write_text(proof.read_text().replace('"input": "uint8"', '"input": "bits"'))
     with pytest.raises(ExportError, match="cannot read this proof: input = 'bits'"):
         digits_model.check_export(tmp_path / "out.npy")
-    proof.write_text(proof.read_text().replace('"logits"', '"stone"').replace('"bits"', '"float"'))
+    proof.write_text(
+        proof.read_text()
+        .replace('"logits"', '"stone"')
+        .replace('"input": "bits"', '"input": "float"')
+    )
     with pytest.raises(ExportError, match="no format is called 'stone'; update lenet"):
         digits_model.check_export(tmp_path / "out.npy")
 

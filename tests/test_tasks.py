@@ -152,7 +152,7 @@ class Lazy:
 
 def test_items_are_asked_for_when_there_is_room():
     items = Lazy(1000)
-    with closing(run_tasks(square, items, processes=2)) as outcomes:
+    with closing(run_tasks(first_quick_then_slow, items, processes=2)) as outcomes:
         next(outcomes)
     assert len(items.asked) <= 6
 

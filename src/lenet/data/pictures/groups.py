@@ -38,10 +38,13 @@ class Group:
     like: int = 0
 
 
-def find_groups(pieces: Pieces, steps: Numbers, real: Numbers) -> list[Group]:
-    """All groups, by the score of their first piece; steps and real ones as `count_steps` says."""
+def find_groups(pieces: Pieces, steps: Numbers, real: Numbers, least_real: int) -> list[Group]:
+    """All groups, by the score of their first piece; steps and real ones as `count_steps` says.
+
+    The picture changes at `least_real` per cent of a piece's edge at least.
+    """
     shape = pieces.numbers.shape
-    large = _large_enough(pieces, steps, real)
+    large = _large_enough(pieces, steps, real, least_real)
     score = {piece.number: _prominence(piece, shape) for piece in large}
 
     def by_score(piece: Piece) -> int:
@@ -60,11 +63,11 @@ def find_groups(pieces: Pieces, steps: Numbers, real: Numbers) -> list[Group]:
     return groups
 
 
-def _large_enough(pieces: Pieces, steps: Numbers, real: Numbers) -> list[Piece]:
+def _large_enough(pieces: Pieces, steps: Numbers, real: Numbers, least_real: int) -> list[Piece]:
     enough = (
         (pieces.side >= LEAST_SIDE)
         & (pieces.area >= np.maximum(6, pieces.side))
-        & (real * 100 >= 40 * steps)
+        & (real * 100 >= least_real * steps)
     )
     columns = (pieces.area, pieces.edge, pieces.level, pieces.width, steps, real)
     return [

@@ -31,6 +31,9 @@ LEAST_CONTRAST = 14
 DARKEST_GROUND = 40
 """Levels: on darker ground, ink is weighed as if it were so light."""
 
+LEAST_REAL = 40
+"""Per cent: of less of its edge a piece is where a window ended."""
+
 ROUGH, ROUGH_SIDE = 2, 96
 """A picture that has so many pixels the shorter way, and is as rough, is smoothed first."""
 
@@ -96,7 +99,7 @@ def _look_both_ways(grey: Pixels) -> tuple[Side, Side]:
         return dark, light
     # Ink that is wider than the window, as in a picture cut close to it.
     whole = _look_for_both(smooth, None)
-    if max(side.score for side in whole) > max(dark.score, light.score):
+    if not best.groups or max(side.score for side in whole) > max(dark.score, light.score):
         return whole
     return dark, light
 
@@ -127,7 +130,8 @@ def _look(smooth: Pixels, window: int | None) -> Side:
     rules, gone = find_rules(ink, faint)
     ink[gone] = 0
     pieces = find_strokes(ink, faint)
-    groups = find_groups(pieces, *count_steps(pieces, ground, smooth))
+    least_real = LEAST_REAL if window else 0
+    groups = find_groups(pieces, *count_steps(pieces, ground, smooth), least_real)
     return Side(ground, ink, rules, gone, pieces, weigh(groups, pieces, ground, smooth))
 
 

@@ -158,13 +158,18 @@ def _opened(inside: Mask, window: int) -> Mask:
     return np.asarray(shrunk[by:-by, by:-by] == 0)
 
 
+def _reach(side: int) -> int:
+    """Pixels across an edge: it is that wide where a small picture was made large."""
+    return max(1, side // 50, min(side // 16, 9))
+
+
 def count_steps(pieces: Pieces, ground: Pixels, smooth: Pixels) -> tuple[Numbers, Numbers]:
     """Of each piece's edge, the steps across it, and those at which the picture changes too.
 
     Elsewhere the window ended in which the ground was looked for.  A step goes up, down, left or
     right, inside the picture; `smooth` is the picture, and each result is (pieces,).
     """
-    count, far = len(pieces), max(1, min(smooth.shape) // 50)
+    count, far = len(pieces), _reach(min(smooth.shape))
     half = _half_heights(pieces, ground, smooth)[pieces.numbers]
     steps, real = np.zeros(count, np.int64), np.zeros(count, np.int64)
     for quarter in range(4):
