@@ -621,7 +621,7 @@ def test_python_goes_on_while_a_state_waits_for_its_turn():
     done = run_python("""
 engine = open_engine()
 placed = engine.place(images, labels)
-order, ends = np.arange(600_000) % 300, []
+order, ends = np.arange(150_000) % 300, []
 def step():
     engine.step(placed, order, 0.1)
     ends.append("step")
