@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from lenet.data.pictures.pieces import label_pieces, thicken
+from lenet.data.pictures.pieces import label_pieces
 
 
 def flood(mask):
@@ -53,9 +53,3 @@ def spiral(side):
 
 def test_a_long_spiral_is_one_piece():
     assert label_pieces(spiral(301))[1] == 1
-
-
-def test_thicken_reaches_the_corners():
-    mask = np.zeros((5, 5), bool)
-    mask[2, 2] = True
-    assert thicken(mask).sum() == 9

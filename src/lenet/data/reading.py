@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lenet.data.pictures.convention import Convention
-from lenet.data.pictures.ink import LEAST_SIDE
+from lenet.data.pictures.groups import LEAST_SIDE
 from lenet.errors import UsageError
 
 SIDE = 28

@@ -12,15 +12,11 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lenet.data.pictures import reference
 from lenet.data.pictures.convention import Convention
 from lenet.data.pictures.reading import Box, Character, Pixels, Reading
 from lenet.errors import FormatError
-
-LEAST_SIDE = 4
-"""Pixels of ink, the longer way, below which nobody could tell what it is."""
 
 
 def find_ink(grey: Pixels, convention: Convention, height: int, width: int) -> Reading:
@@ -50,9 +46,3 @@ def _reader() -> Callable[[Pixels, int, int, int, bool], Reading]:
         return Reading(dark, rules, ground, ink, kept, made)
 
     return read
-
-
-def median(values: NDArray[Any]) -> float:
-    """As `np.median`, which takes longer to look at a few numbers than to sort them."""
-    ranked = np.sort(values)
-    return (float(ranked[(len(ranked) - 1) // 2]) + float(ranked[len(ranked) // 2])) / 2

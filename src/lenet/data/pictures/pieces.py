@@ -62,14 +62,3 @@ def _number(root: Numbers) -> tuple[Numbers, int]:
     """Pieces numbered from 1 in the order of their first runs, and how many there are."""
     is_root = root == np.arange(len(root))
     return np.cumsum(is_root)[root], int(is_root.sum())
-
-
-def thicken(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """`mask` and every pixel that touches it, at a corner too."""
-    wide = mask.copy()
-    wide[:, 1:] |= mask[:, :-1]
-    wide[:, :-1] |= mask[:, 1:]
-    high = wide.copy()
-    high[1:] |= wide[:-1]
-    high[:-1] |= wide[1:]
-    return high
