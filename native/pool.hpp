@@ -1,6 +1,10 @@
 // A persistent pool of threads that share out numbered tasks.
 #pragma once
 
+#if defined(LENET_SERIAL)
+#include "serial.hpp"
+#else
+
 #include <atomic>
 #include <condition_variable>
 #include <functional>
@@ -38,3 +42,5 @@ private:
 };
 
 } // namespace lenet
+
+#endif // LENET_SERIAL
