@@ -28,7 +28,7 @@ from lenet.runs.checkpoint import Checkpoint, DataSource
 MOST_EXAMPLES = 200
 LANGUAGES = ("en", "zh")
 
-DIGITS_RECIPE = Recipe(epochs=20, batch_size=32, learning_rate=0.3)
+DIGITS_RECIPE = Recipe(epochs=20, batch_size=32, learning_rate=0.2)
 """For the bundled digits: the note's has too few steps for 1,437 images."""
 
 KNOWN = (Convolution, Pooling, Dense)

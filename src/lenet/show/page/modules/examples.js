@@ -4,7 +4,7 @@ import { pixelsOf } from "./colours.js";
 import { byId, element, sized } from "./element.js";
 import { mapName } from "./inspector.js";
 import { receptiveFields, unitsOf } from "./network.js";
-import { number, say, soft } from "./words.js";
+import { number, say } from "./words.js";
 
 const MOST_EXCITED = 12;
 
@@ -68,11 +68,14 @@ export class Examples {
     return this.found;
   }
 
-  // The values of all layers among the examples, of which few are above what is given back.
+  // Of the values of all maps among the examples few are above what is given back.
   most(subject) {
-    return this.#activations(subject).reduce((largest, values) => {
+    const { layers } = subject.network;
+    const found = this.#activations(subject);
+    const maps = found.filter((_, k) => layers[k].output.rows > 1);
+    return (maps.length ? maps : found).reduce((largest, values) => {
       const sorted = Float32Array.from(values, Math.abs).sort();
-      return Math.max(largest, sorted[Math.floor(0.999 * (sorted.length - 1))]);
+      return Math.max(largest, sorted[Math.floor(0.997 * (sorted.length - 1))]);
     }, 0);
   }
 
@@ -109,9 +112,4 @@ export class Examples {
     });
     byId("excites").replaceChildren(...items);
   }
-}
-
-export function drawNothingExcited() {
-  byId("excites-of").textContent = "";
-  byId("excites").replaceChildren(soft("excites-empty"));
 }

@@ -63,7 +63,8 @@ export class Inspector {
     this.shown = null;
   }
 
-  show(subject, layer, unit, kept) {
+  // `state` is "pointed", "kept", or "instance" for one that stands for all.
+  show(subject, layer, unit, state) {
     const key = `${layer} ${unit.channel} ${unit.row} ${unit.column}`;
     if (key !== this.shown) this.all = false;
     this.shown = key;
@@ -74,12 +75,7 @@ export class Inspector {
       element("span", { className: "value" }, number(value)),
     );
     const parts = layer < 0 ? this.#pixel(subject, unit, value) : this.#sum(subject, layer, unit, value);
-    this.place.replaceChildren(head, ...(kept ? [soft("kept")] : []), ...parts);
-  }
-
-  empty() {
-    this.shown = null;
-    this.place.replaceChildren(soft("inspector-empty"));
+    this.place.replaceChildren(head, ...(state === "pointed" ? [] : [soft(state, { name: subject.network.layers[layer]?.name ?? "" })]), ...parts);
   }
 
   #index(subject, layer, { channel, row, column }) {

@@ -61,28 +61,30 @@ export class MapsView {
     const { context, places, maps } = this;
     const { rows, columns, channels } = maps;
     const values = this.#values();
-    const size = rows * columns;
     context.font = "10px system-ui, sans-serif";
     if (this.layer < 0 && channels >= 3) return this.#drawColour(values, scale);
-    for (let channel = 0; channel < channels; channel += 1) {
-      const at = (k) => values[channel * size + k];
-      const small = pixelsOf(rows, columns, this.layer < 0 ? (k) => scale.grey(at(k)) : (k) => scale.of(at(k)));
+    // All maps one below the other, of which each is taken to its place.
+    const pixelAt = this.layer < 0 ? (k) => scale.grey(values[k]) : (k) => scale.of(values[k]);
+    const small = pixelsOf(channels * rows, columns, pixelAt);
+    for (let channel = 0; channel < channels; channel += 1)
       this.#place(scale, small, places.mapBox(channel), channel);
-    }
     return undefined;
   }
 
   #drawColour(values, scale) {
-    const size = this.maps.rows * this.maps.columns;
-    const pixel = (k) => (255 << 24) | (values[2 * size + k] << 16) | (values[size + k] << 8) | values[k];
-    for (let channel = 0; channel < this.maps.channels; channel += 1)
-      this.#place(scale, pixelsOf(this.maps.rows, this.maps.columns, pixel), this.places.mapBox(channel), channel);
+    const { rows, columns, channels } = this.maps;
+    const size = rows * columns;
+    const pixelAt = (k) => (255 << 24) | (values[2 * size + k] << 16) | (values[size + k] << 8) | values[k];
+    const small = pixelsOf(rows, columns, pixelAt);
+    for (let channel = 0; channel < channels; channel += 1)
+      this.#place(scale, small, this.places.mapBox(channel), channel, 0);
   }
 
-  #place(scale, small, box, channel) {
+  #place(scale, small, box, channel, part = channel) {
     const { context, places } = this;
+    const { rows, columns } = this.maps;
     context.imageSmoothingEnabled = false;
-    context.drawImage(small, box.x, box.y, box.width, box.height);
+    context.drawImage(small, 0, part * rows, columns, rows, box.x, box.y, box.width, box.height);
     context.strokeStyle = scale.line;
     context.lineWidth = 1;
     context.strokeRect(box.x - 0.5, box.y - 0.5, box.width + 1, box.height + 1);
@@ -241,24 +243,29 @@ export class FiltersView {
     this.watch.keepMap(this.subject, this.layer, this.chosen);
   }
 
-  draw(scale, width) {
+  // `most` is the largest side of a weight, in CSS pixels.  What has not changed stays.
+  draw(scale, width, most = null) {
+    const now = `${width} ${this.subject.version}`;
+    if (now === this.drawn && scale.table === this.table) return;
+    Object.assign(this, { drawn: now, table: scale.table });
     const layer = this.subject.network.layers[this.layer];
     const { channels: inputs } = layer.input;
     const { channels: outputs } = layer.output;
-    const [side, area] = [layer.window, layer.window ** 2];
-    const pixel = Math.max(1, Math.min(inputs > 3 ? 3 : 6, Math.floor(width / outputs / (side + 1))));
+    const side = layer.window;
+    const pixel = Math.max(1, Math.min(most ?? (inputs > 3 ? 3 : 6), Math.floor(width / outputs / (side + 1))));
     this.step = pixel * side + Math.max(2, pixel);
     const context = sized(this.canvas, outputs * this.step + 2 * ROOM, inputs * this.step + 2 * ROOM);
     context.translate(ROOM, ROOM);
     const weights = this.subject.parameters.subarray(layer.weight, layer.bias);
-    const most = weights.reduce((sum, weight) => Math.max(sum, Math.abs(weight)), 1e-9);
+    const largest = weights.reduce((sum, weight) => Math.max(sum, Math.abs(weight)), 1e-9);
+    const small = pixelsOf(outputs * inputs * side, side, (k) => scale.of(weights[k], largest));
+    const long = pixel * side;
+    context.strokeStyle = scale.line;
     for (let output = 0; output < outputs; output += 1)
       for (let input = 0; input < inputs; input += 1) {
-        const start = (output * inputs + input) * area;
-        const small = pixelsOf(side, side, (k) => scale.of(weights[start + k], most));
-        context.drawImage(small, output * this.step, input * this.step, pixel * side, pixel * side);
-        context.strokeStyle = scale.line;
-        context.strokeRect(output * this.step - 0.5, input * this.step - 0.5, pixel * side + 1, pixel * side + 1);
+        const [x, y] = [output * this.step, input * this.step];
+        context.drawImage(small, 0, (output * inputs + input) * side, side, side, x, y, long, long);
+        context.strokeRect(x - 0.5, y - 0.5, long + 1, long + 1);
       }
   }
 }

@@ -3,7 +3,7 @@
 import { drawAnswers, speakAnswer } from "./answers.js";
 import { drawLegend, Scale } from "./colours.js";
 import { byId, element } from "./element.js";
-import { drawNothingExcited, Examples } from "./examples.js";
+import { Examples } from "./examples.js";
 import { readFragment, writeFragment } from "./fragment.js";
 import { Inspector, unitName } from "./inspector.js";
 import { hasWebAssembly, openKernels } from "./kernels.js";
@@ -88,12 +88,14 @@ class Page {
     });
     byId("subjects").replaceChildren(legend, ...buttons);
     byId("subjects").hidden = choices.length < 2;
-    const [first] = this.subjects;
-    const { title, accuracy, count } = first.facts;
-    byId("subtitle").textContent =
-      first === this.trained
-        ? say("subtitle-trained", { title })
-        : accuracy === null ? title : say("subtitle", { title, accuracy: percent(accuracy), count: whole(count) });
+    byId("subtitle").textContent = this.subjects.map((subject) => this.#subtitleOf(subject)).join(" | ");
+  }
+
+  #subtitleOf(subject) {
+    const { title, accuracy, count } = subject.facts;
+    if (subject === this.trained) return say("subtitle-trained", { title });
+    if (accuracy === null) return title;
+    return say("subtitle", { title, accuracy: percent(accuracy), count: whole(count) });
   }
 
   // Weights of a network that is being trained in this page.
@@ -111,11 +113,11 @@ class Page {
       this.#letGo();
       this.#rebuild();
     }
-    this.#drawFiltersNow();
     if (!isNew && this.subjects.includes(this.trained)) {
       this.trained.again();
       this.#draw();
     }
+    this.#drawFiltersNow();
   }
 
   #drawFiltersNow() {
@@ -125,7 +127,8 @@ class Page {
       this.filtersNow = new FiltersView(this.trained, layer, this);
       byId("filters-now").replaceChildren(this.filtersNow.canvas);
     }
-    this.filtersNow.draw(this.scale, byId("filters-now").clientWidth);
+    byId("watched").hidden = false;
+    this.filtersNow.draw(this.scale, byId("filters-now").clientWidth, 14);
   }
 
   // ---- what it is shown -------------------------------------------------------------------------
@@ -148,13 +151,17 @@ class Page {
 
   // After a stroke of the pad, or a move of its cursor that is no stroke.
   #drawn(looked) {
-    if (looked) {
-      this.input = { kind: "strokes" };
-      this.pad.under = null;
-    }
-    byId("pad-hint").hidden = !this.pad.isEmpty || this.input.kind !== "strokes";
-    this.pad.draw(this.scale);
+    if (looked) this.input = { kind: "strokes" };
+    this.#drawPad();
     if (looked) this.#soon();
+  }
+
+  #drawPad() {
+    const { kind, index, shown } = this.input;
+    byId("pad-hint").hidden = kind === "strokes" && !this.pad.isEmpty;
+    if (kind === "strokes") this.pad.under = null;
+    else this.pad.under = kind === "example" ? this.examples.thumbnail(index, this.scale).canvas : shown;
+    this.pad.draw(this.scale);
   }
 
   #soon() {
@@ -167,7 +174,6 @@ class Page {
 
   #takeExample(index) {
     this.input = { kind: "example", index };
-    this.pad.under = this.examples.thumbnail(index, this.scale).canvas;
     this.#look();
   }
 
@@ -176,8 +182,7 @@ class Page {
       const picture = await decode(file);
       const shown = new OffscreenCanvas(picture.columns, picture.rows);
       shown.getContext("2d").putImageData(new ImageData(picture.rgba, picture.columns, picture.rows), 0, 0);
-      this.input = { kind: "picture", picture };
-      this.pad.under = shown;
+      this.input = { kind: "picture", picture, shown };
       this.#alarm("");
       this.#look();
     } catch (error) {
@@ -220,13 +225,12 @@ class Page {
 
   letGo() {
     this.#letGo();
-    this.#drawUnit();
-    this.#writeFragment();
+    this.#rest();
+    byId("spoken").textContent = "";
   }
 
   #letGo() {
-    this.kept = this.pointed = this.keptMap = null;
-    drawNothingExcited();
+    this.kept = this.pointed = this.keptMap = this.instance = null;
   }
 
   #speakUnit(view, unit) {
@@ -235,10 +239,23 @@ class Page {
   }
 
   #drawUnit() {
-    const found = this.pointed ?? this.kept;
-    if (found) this.inspector.show(found.subject, found.layer, found.unit, found === this.kept);
-    else this.inspector.empty();
+    const found = this.pointed ?? this.kept ?? this.instance;
+    const state = found === this.pointed ? "pointed" : found === this.kept ? "kept" : "instance";
+    byId("let-go").hidden = state !== "kept";
+    if (found && (state !== "instance" || this.isResting)) this.inspector.show(found.subject, found.layer, found.unit, state);
     for (const view of this.views) view.draw(this.scale, this.#marksOn(view, found));
+  }
+
+  // For as long as nobody points at one: the strongest unit of the last layer that has maps.
+  #liveliest() {
+    const [subject] = this.subjects;
+    const layer = Math.max(0, subject.network.layers.findLastIndex((each) => each.kind === "convolution"));
+    const values = subject.seen.activations[layer];
+    const index = values.indexOf(Math.max(...values));
+    const { rows, columns } = subject.network.layers[layer].output;
+    const rest = index % (rows * columns);
+    const unit = { channel: Math.floor(index / (rows * columns)), row: Math.floor(rest / columns), column: rest % columns };
+    return { subject, layer, unit };
   }
 
   // What the unit reads, on the layer below it and on the picture.
@@ -263,9 +280,14 @@ class Page {
     return [{ channel: 0, ...box }];
   }
 
+  #liveliestMap() {
+    const { subject, layer, unit } = this.instance ?? this.#liveliest();
+    return { subject, layer, channel: unit.channel };
+  }
+
   #drawExcites() {
-    if (!this.keptMap || !this.examples.count) return;
-    const { subject, layer, channel } = this.keptMap;
+    if (!this.examples.count) return;
+    const { subject, layer, channel } = this.keptMap ?? this.#liveliestMap();
     if (this.examples.maps.rows !== subject.network.pixels.rows) return;
     this.examples.drawExcites(subject, layer, channel, this.scale, (k) => this.#takeExample(k));
   }
@@ -282,7 +304,7 @@ class Page {
     const rows = [];
     for (let layer = -1; layer < count; layer += 1) rows.push(this.#row(layer, subjects));
     byId("rows").replaceChildren(...rows);
-    byId("rows").classList.toggle("two", subjects.length > 1);
+    byId("main").classList.toggle("two", subjects.length > 1);
     this.network = network;
     this.#fit();
     this.#look();
@@ -291,16 +313,17 @@ class Page {
   #row(layer, subjects) {
     const [{ network }] = subjects;
     const title = layer < 0 ? say("input") : network.layers[layer]?.name;
-    const head = element(
-      "div", { className: "row-head" }, element("h3", {}, title ?? ""),
-      element("span", { className: "soft" }, describe(network, layer)),
-    );
+    const texts = subjects.map((subject) => describe(subject.network, layer));
+    const alike = texts.every((text) => text === texts[0]);
+    const words = alike ? element("span", { className: "soft" }, texts[0]) : null;
+    const head = element("div", { className: "row-head" }, element("h3", {}, title ?? ""), words);
     const sides = subjects
       .filter((subject) => layer < subject.network.layers.length)
       .map((subject) => {
         const view = new MapsView(subject, layer, this);
         this.views.push(view);
-        const name = subjects.length > 1 ? element("p", { className: "soft side-name" }, this.nameOf(subject)) : null;
+        const own = alike ? this.nameOf(subject) : `${this.nameOf(subject)}: ${describe(subject.network, layer)}`;
+        const name = subjects.length > 1 ? element("p", { className: "soft side-name" }, own) : null;
         const parts = [name, view.canvas];
         if (layer >= 0 && subject.network.layers[layer].kind === "convolution") {
           const filters = new FiltersView(subject, layer, this);
@@ -321,10 +344,10 @@ class Page {
   #draw() {
     const { subjects, scale } = this;
     const [first] = subjects;
-    byId("pad-hint").hidden = !this.pad.isEmpty || this.input.kind !== "strokes";
-    this.pad.draw(scale);
+    this.#drawPad();
     drawAnswers(subjects, (subject) => this.nameOf(subject));
     drawStages(first);
+    this.instance = null;
     this.#drawUnit();
     for (const filters of this.filters) filters.draw(scale, filters.canvas.parentElement.clientWidth);
     clearTimeout(this.resting);
@@ -335,6 +358,10 @@ class Page {
     const { subjects, scale } = this;
     if (!this.spokeUnit) speakAnswer(subjects[0]);
     drawOcclusion(subjects, scale);
+    this.instance = this.#liveliest();
+    this.isResting = true;
+    this.#drawUnit();
+    this.isResting = false;
     this.#drawExcites();
     if (this.examples.count) {
       const names = this.networks[0].facts.class_names;
@@ -353,7 +380,6 @@ class Page {
     this.#drawBrush();
     this.#drawAbout();
     this.#paint();
-    if (!this.keptMap) drawNothingExcited();
     this.trainer.draw();
     this.#rebuild();
   }
@@ -414,6 +440,10 @@ class Page {
       this.#draw();
     });
     byId("share").addEventListener("click", () => this.#share());
+    byId("let-go").addEventListener("click", () => {
+      this.letGo();
+      byId("unit").focus();
+    });
     document.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && this.kept) this.letGo();
     });
@@ -450,10 +480,8 @@ class Page {
     if (shown.every((k) => k >= 0 && k < this.networks.length) && shown.length <= 2) this.shown = shown;
     if (found.strokes) this.#readStrokes(found.strokes);
     const example = this.facts.examples.indices.indexOf(Number(found.example ?? -1));
-    if (example >= 0) {
-      this.input = { kind: "example", index: example };
-      this.pad.under = this.examples.thumbnail(example, this.scale).canvas;
-    }
+    if (example >= 0) this.input = { kind: "example", index: example };
+    else if (!found.strokes && this.examples.count) this.input = { kind: "example", index: 0 };
     this.#readUnit(found.unit ?? "");
   }
 
@@ -491,6 +519,7 @@ class Page {
 
 // A layer in words: the paper's counts.
 function describe(network, layer) {
+  if (layer >= network.layers.length) return "";
   const maps = layer < 0 ? network.pixels : network.layers[layer].output;
   const { channels: count, rows, columns } = maps;
   if (layer < 0) return say("input-is", { shape: [...(count > 1 ? [count] : []), rows, columns].join("×") });

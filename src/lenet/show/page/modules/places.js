@@ -7,7 +7,7 @@ const LABEL = 13;
 export function mapPlaces(maps, width) {
   const { channels, rows, columns } = maps;
   const least = Math.max(1, Math.ceil(44 / columns));
-  const most = Math.max(least, Math.floor((40 + 2.6 * columns) / columns));
+  const most = Math.max(least, Math.floor((54 + 2.6 * columns) / columns));
   let [across, pixel] = [1, Math.max(1, Math.min(most, Math.floor(width / columns)))];
   for (let down = 1; down <= channels; down += 1) {
     across = Math.ceil(channels / down);

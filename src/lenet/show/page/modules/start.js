@@ -4,4 +4,4 @@ import { startPage } from "./page.js";
 import { startWorker } from "./worker.js";
 
 if (typeof document === "undefined") startWorker();
-else await startPage();
+else startPage();

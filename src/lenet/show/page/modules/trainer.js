@@ -31,7 +31,8 @@ export class Trainer {
   // The worker runs the program of this page once more: there it finds no document.
   #startWorker({ kernels, digits }) {
     const program = new Blob([byId("program").textContent], { type: "text/javascript" });
-    this.worker = new Worker(URL.createObjectURL(program), { type: "module" });
+    this.worker = new Worker(URL.createObjectURL(program));
+    this.worker.onerror = (event) => this.on_failed({ word: "fault", values: { reason: event.message } });
     this.worker.onmessage = ({ data }) => this[`on_${data.kind}`](data);
     this.worker.postMessage({ kind: "open", kernels, digits, facts: this.facts.training });
   }
@@ -116,6 +117,7 @@ export class Trainer {
     byId("pause").disabled = byId("stop").disabled = !busy;
     byId("save").disabled = this.begun === null;
     byId("training-state").textContent = this.state();
+    byId("watched").hidden = byId("training-progress").hidden = this.begun === null;
     drawChart(byId("curves"), this.rows, this.begun?.recipe.epochs ?? this.recipe.epochs);
   }
 
@@ -124,7 +126,7 @@ export class Trainer {
   train() {
     if (!byId("recipe").reportValidity()) return;
     const { spec } = this.facts.networks[0];
-    Object.assign(this, { rows: [], ended: false, paused: false });
+    Object.assign(this, { rows: [], ended: false, paused: false, latest: null });
     const message = { spec, recipe: { ...this.recipe }, choices: { ...this.choices }, data: this.data };
     this.worker.postMessage({ kind: "train", ...message });
   }
@@ -154,11 +156,23 @@ export class Trainer {
     this.#drawState();
   }
 
-  on_progress({ parameters, row, epoch, step, rate }) {
-    if (row !== null) this.rows.push(row);
+  // Drawn when the screen is: the worker is told, and sends no other weights before.
+  on_progress(message) {
+    if (message.row !== null) this.rows.push(message.row);
+    this.latest = { ...message, parameters: message.parameters ?? this.latest?.parameters };
+    if (this.waiting) return;
+    this.waiting = requestAnimationFrame(() => {
+      this.waiting = null;
+      this.#progress(this.latest);
+      this.worker.postMessage({ kind: "seen" });
+    });
+  }
+
+  #progress({ parameters, epoch, step, rate }) {
     const { recipe, steps } = this.begun;
-    const values = { epoch: Math.min(epoch, recipe.epochs), epochs: recipe.epochs, step, steps };
-    this.state = () => say("training-at", { ...values, rate: Number.isFinite(rate) ? whole(rate) : "–" });
+    // Between two epochs the one that is done.
+    const values = { epoch: step ? epoch : Math.max(1, epoch - 1), epochs: recipe.epochs, step: step || (epoch > 1 ? steps : 0), steps };
+    if (!this.ended) this.state = () => say("training-at", { ...values, rate: Number.isFinite(rate) ? whole(rate) : "–" });
     byId("training-progress").value = (epoch - 1 + step / steps) / recipe.epochs;
     this.changed(this.begun, parameters);
     this.#drawState();

@@ -24,8 +24,8 @@ export const spokenLanguage = () => language;
 export const whole = (value) => Math.round(value).toLocaleString(language);
 
 export function percent(value) {
-  const digits = value > 0.9995 || value < 0.0005 ? 2 : 1;
-  return `${(100 * value).toFixed(digits)} %`;
+  const text = (100 * value).toFixed(value > 0.9995 && value < 0.99995 ? 2 : 1);
+  return `${text === "100.0" ? "100" : text}\u00a0%`;
 }
 
 // A number of a unit: three digits that matter, with a real minus.

@@ -17,6 +17,7 @@ class Work {
     this.data = { digits: null, files: null };
     this.training = null;
     this.paused = false;
+    this.unseen = false; // weights are on their way to the screen
     this.number = 0;
   }
 
@@ -54,7 +55,7 @@ class Work {
     this.#show(training, null);
     for (const row of training.rows()) {
       const now = performance.now();
-      if (row !== null || now - shown > SHOWN_MILLISECONDS) {
+      if (row !== null || (!this.unseen && now - shown > SHOWN_MILLISECONDS)) {
         this.#show(training, row);
         shown = now;
       }
@@ -65,16 +66,22 @@ class Work {
         looked = performance.now();
       }
     }
+    this.unseen = false;
+    this.#show(training, null); // the last weights, whatever is on its way
     postMessage({ kind: "done", rate: training.imagesPerSecond });
   }
 
   #show(training, row) {
-    const { parameters } = training.state();
     const { epoch, step } = training.position;
-    postMessage(
-      { kind: "progress", parameters, row, epoch, step, rate: training.imagesPerSecond },
-      [parameters.buffer],
-    );
+    const message = { kind: "progress", parameters: null, row, epoch, step, rate: training.imagesPerSecond };
+    if (this.unseen) return postMessage(message);
+    const { parameters } = training.state();
+    this.unseen = true;
+    return postMessage({ ...message, parameters }, [parameters.buffer]);
+  }
+
+  seen() {
+    this.unseen = false;
   }
 
   pause({ paused }) {
