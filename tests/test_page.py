@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,9 @@ from lenet.show.page.content import Shown, gather
 ROOT = Path(__file__).parent.parent
 PARTS = ROOT / "src" / "lenet" / "show" / "page"
 AXE = "axe-core@4.10.3"
-SEVEN = [[(0.3, 0.25), (0.5, 0.24), (0.7, 0.25), (0.6, 0.5), (0.48, 0.8)]]
+ZERO = [
+    [(0.5 + 0.17 * np.sin(turn), 0.5 - 0.3 * np.cos(turn)) for turn in np.linspace(0, 2 * np.pi, 17)]
+]
 
 LOGITS = """([network, text, each]) => {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -58,10 +61,30 @@ def second_run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(digits_run, second_run, tmp_path_factory):
+def first_run(tmp_path_factory):
+    """One that reads what is drawn by hand."""
+    out = tmp_path_factory.mktemp("first") / "note"
+    return train_run(data="digits", out=out, epochs=15, batch_size=32, learning_rate=0.2)
+
+
+@pytest.fixture(scope="module")
+def page(first_run, second_run, tmp_path_factory):
     """The page of two runs."""
     out = tmp_path_factory.mktemp("page") / "page.html"
-    return write_page([digits_run.path, second_run.path], out)
+    return write_page([first_run.path, second_run.path], out)
+
+
+@pytest.fixture(scope="module")
+def facts(page):
+    """What that page knows."""
+    return json.loads(re.search(r'id="facts">(.*?)</script>', page.read_text())[1])
+
+
+def own_run(out):
+    """A run on two classes of data that was at hand and is not kept."""
+    images = np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8)
+    images[::2, 5:9] = 255
+    return train_run(data=(images, np.arange(40) % 2), out=out, epochs=1, batch_size=8)
 
 
 class Tab:
@@ -136,9 +159,11 @@ def test_the_page_stands_alone_in_less_than_a_megabyte(page):
     assert page.stat().st_size < 1_000_000
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", text)
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)
-    assert "default-src 'none'" in text
-    assert "unsafe-inline" not in text
-    assert "'unsafe-eval'" not in text
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', text)
+    policy = unescape(policy)
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe-inline" not in policy
+    assert "'unsafe-eval'" not in policy
 
 
 def test_the_command_line_writes_it(digits_run, tmp_path):
@@ -148,16 +173,13 @@ def test_the_command_line_writes_it(digits_run, tmp_path):
     assert (tmp_path / "my.html").read_text().startswith("<!doctype html>")
 
 
-def test_a_model_writes_it_into_its_runs_folder(digits_model, second_run):
-    path = digits_model.page(beside=second_run.path)
-    assert path == digits_model.run.path / "page.html"
-    path.unlink()
+def test_a_model_writes_it_into_its_runs_folder(first_run, second_run):
+    path = lenet.load(first_run.path).page(beside=second_run.path)
+    assert path == first_run.path / "page.html"
 
 
 def test_networks_that_see_other_pictures_are_not_put_side_by_side(digits_run, tmp_path):
-    images = np.zeros((40, 28, 28), np.uint8)
-    images[::2, 5:9] = 200
-    own = train_run(data=(images, np.arange(40) % 2), out=tmp_path / "own", epochs=1, batch_size=8)
+    own = own_run(tmp_path / "own")
     with pytest.raises(UsageError, match="do not take the same pictures to the same classes"):
         write_page([digits_run.path, own.path])
     with pytest.raises(UsageError, match="3 runs: a page shows one, or two side by side"):
@@ -165,9 +187,7 @@ def test_networks_that_see_other_pictures_are_not_put_side_by_side(digits_run, t
 
 
 def test_data_that_is_gone_leaves_a_page_without_test_images(tmp_path):
-    images = np.zeros((40, 28, 28), np.uint8)
-    images[::2, 5:9] = 200
-    own = train_run(data=(images, np.arange(40) % 2), out=tmp_path / "own", epochs=1, batch_size=8)
+    own = own_run(tmp_path / "own")
     with pytest.warns(UserWarning, match="the page will carry no test images: .*at hand"):
         path = write_page([own.path])
     facts = json.loads(re.search(r'id="facts">(.*?)</script>', path.read_text())[1])
@@ -231,8 +251,8 @@ def test_a_digit_is_drawn_and_read(browser, page, theme, width):
         assert ground == {"light": "rgb(246, 244, 239)", "dark": "rgb(16, 18, 22)"}[theme]
         tab.tab.click("#clear")
         assert tab.answer() is None
-        tab.draw(SEVEN)
-        assert tab.answer() == "7"
+        tab.draw(ZERO)
+        assert tab.answer() == "0"
         assert tab.tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
         stages = tab.tab.locator("#stages li").all_inner_texts()
         assert [text.strip() for text in stages][-3:] == ["cropped", "fitted", "centred"]
@@ -243,7 +263,7 @@ def test_a_digit_is_drawn_and_read(browser, page, theme, width):
         assert tab.answer() is None
         keep_screenshot(tab, f"{theme}-{width}")
     with Tab(browser, page, "#" + link.partition("#")[2], **options) as tab:
-        assert tab.answer() == "7"
+        assert tab.answer() == "0"
 
 
 def keep_screenshot(tab, name):
@@ -251,26 +271,23 @@ def keep_screenshot(tab, name):
         tab.tab.screenshot(path=f"{os.environ['LENET_KEEP']}/page-{name}.png", full_page=True)
 
 
-def test_an_answer_that_is_less_likely_than_two_thirds_is_not_sure(browser, page, digits_model):
-    images = data.load("digits").test.images
-    chances = digits_model(images[:200])
-    doubtful = int(chances.max(axis=1).argmin())
-    facts = json.loads(re.search(r'id="facts">(.*?)</script>', page.read_text())[1])
+def test_an_answer_that_is_less_likely_than_two_thirds_is_not_sure(
+    browser, page, facts, first_run
+):
+    model, images = lenet.load(first_run.path), data.load("digits").test.images
     shown = facts["examples"]["indices"]
-    worst = min(shown, key=lambda index: digits_model(images[index]).max())
-    answer = digits_model.predict(images[worst])
+    worst = min(shown, key=lambda index: model(images[index]).max())
+    answer = model.predict(images[worst][0])
+    assert not answer.is_sure
     with Tab(browser, page, f"#example={worst}") as tab:
         assert tab.answer() == answer.class_name
-        assert (tab.tab.locator(".doubt").count() == 1) == (not answer.is_sure)
-    assert not digits_model.predict(images[doubtful]).is_sure or chances.max(axis=1).min() >= 2 / 3
+        assert tab.tab.locator(".doubt").count() == 1
 
 
-def test_every_layer_and_the_occlusion_are_the_engines(browser, page, digits_model):
-    index = json.loads(re.search(r'id="facts">(.*?)</script>', page.read_text())[1])["examples"][
-        "indices"
-    ][5]
+def test_every_layer_and_the_occlusion_are_the_engines(browser, page, facts, first_run):
+    index = facts["examples"]["indices"][5]
     image = data.load("digits").test.images[index]
-    model = lenet.load(digits_model.run.path)
+    model = lenet.load(first_run.path)
     wanted = explain_image(model._engine, model.checkpoint, image)
     with Tab(browser, page, f"#example={index}") as tab:
         found = tab.tab.evaluate(SEEN)
@@ -303,7 +320,7 @@ def test_a_unit_is_explained_by_the_sum_that_made_it(browser, page):
 def test_two_networks_stand_side_by_side(browser, page, second_run):
     with Tab(browser, page, "#show=0,1&language=zh") as tab:
         assert tab.tab.locator("canvas.maps").count() == 16
-        assert tab.tab.locator("#answers h3").all_inner_texts() == ["digits", "relu"]
+        assert tab.tab.locator("#answers h3").all_inner_texts() == ["note", "relu"]
         assert tab.tab.get_attribute("html", "lang") == "zh-CN"
         keep_screenshot(tab, "side-by-side")
 
@@ -331,11 +348,14 @@ def test_the_keyboard_alone_draws_reads_watches_and_trains(browser, page):
 
         go_to("#pad")
         press("Delete")
-        for keys in ("ArrowUp*6", "ArrowLeft*5", " ", "ArrowRight*10", "ArrowDown*12", " "):
+        for keys in (
+            "ArrowUp*7", "ArrowLeft*3", " ", "ArrowRight*6", "ArrowDown*14", "ArrowLeft*6",
+            "ArrowUp*14", " ",
+        ):  # fmt: skip
             key, _, times = keys.partition("*")
             for _ in range(int(times or 1)):
                 press(key)
-        assert tab.answer() == "7"
+        assert tab.answer() == "0"
         go_to("canvas.maps")
         go_to("canvas.maps")
         press("ArrowRight")
@@ -401,16 +421,14 @@ PICTURES = {
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_is_prepared_as_the_engine_does(browser, tmp_path, digits_run, name, request):
+def test_a_picture_is_prepared_as_the_engine_does(browser, tmp_path, digits_run, name):
     from PIL import Image, ImageDraw
 
     kind, (height, width), ground, ink = PICTURES[name]
     if kind == "digits":
         run = digits_run
     else:
-        images = np.zeros((40, 28, 28), np.uint8)
-        images[::2, 5:9] = 200
-        run = train_run(data=(images, np.arange(40) % 2), out=tmp_path / "own", epochs=1)
+        run = own_run(tmp_path / "own")
         checkpoint = run.checkpoint()
         object.__setattr__(checkpoint.data, "convention", data.CATALOG[kind].convention)
         run.write_checkpoint(checkpoint, lambda updates: True)
@@ -537,10 +555,10 @@ def test_a_training_that_diverges_says_so_and_one_that_is_stopped_can_be_saved(
 # ---- the service ---------------------------------------------------------------------------------
 
 
-def test_a_service_shows_the_page_of_its_networks(browser, service, digits_run):
+def test_a_service_shows_the_page_of_its_networks(browser, service, first_run):
     from serving import serving
 
-    with serving(digits_run.path, f"again={digits_run.path}") as running:
+    with serving(first_run.path, f"again={first_run.path}") as running:
         with running.client() as client:
             answer = client.get("/?networks=again")
             policy = answer.headers["content-security-policy"]
@@ -549,8 +567,8 @@ def test_a_service_shows_the_page_of_its_networks(browser, service, digits_run):
             assert client.get("/?networks=again").content == answer.content
         with Tab(browser, f"{running.address}/") as tab:
             assert tab.tab.locator("#subjects input").count() == 3
-            tab.draw(SEVEN)
-            assert tab.answer() == "7"
+            tab.draw(ZERO)
+            assert tab.answer() == "0"
             tab.train(epochs=1)
-            assert tab.tab.locator("nav a").first.get_attribute("href") == "/v2/models/digits"
+            assert tab.tab.locator("nav a").first.get_attribute("href") == "/v2/models/note"
 

@@ -52,6 +52,16 @@ export class Scale {
     return `rgb(${pixel & 255} ${(pixel >> 8) & 255} ${(pixel >> 16) & 255})`;
   }
 
+  // Black or white, whichever can be read on the colour of a value (WCAG 2.2, relative luminance).
+  inkOn(value, most) {
+    const pixel = this.of(value, most);
+    const [red, green, blue] = [0, 8, 16].map((shift) => {
+      const share = ((pixel >> shift) & 255) / 255;
+      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "#000" : "#fff";
+  }
+
   // Paper is dark on light in the light theme, and light on dark in the dark one.
   grey(level) {
     const shade = this.isDark ? level : 255 - level;

@@ -166,14 +166,18 @@ export class Inspector {
     const rows = [];
     for (let start = 0; start < taps.length; start += layer.window) {
       const cells = taps.slice(start, start + layer.window).map((tap) => {
-        const place = this.scale.place(tap[field], most);
-        const cell = element("td", { className: Math.abs(place) > 0.6 ? "deep" : "" }, short(tap[field]));
-        cell.style.backgroundColor = this.scale.css(tap[field], most);
-        return cell;
+        return this.#cell(tap[field], short(tap[field]), most);
       });
       rows.push(element("tr", {}, ...cells));
     }
     return element("table", { className: "grid" }, element("caption", {}, say(key)), element("tbody", {}, ...rows));
+  }
+
+  #cell(value, text, most) {
+    const cell = element("td", {}, text);
+    cell.style.backgroundColor = this.scale.css(value, most);
+    cell.style.color = this.scale.inkOn(value, most);
+    return cell;
   }
 
   #dense(subject, index, taps) {
@@ -183,9 +187,7 @@ export class Inspector {
       .map((tap, k) => ({ ...tap, from: unitName(subject, index - 1, placeOf(maps, k)) }))
       .sort((a, b) => Math.abs(b.product) - Math.abs(a.product));
     const rows = (this.all ? sorted : sorted.slice(0, FIRST)).map((tap) => {
-      const product = element("td", {}, number(tap.product));
-      product.style.backgroundColor = this.scale.css(tap.product);
-      if (Math.abs(this.scale.place(tap.product)) > 0.6) product.className = "deep";
+      const product = this.#cell(tap.product, number(tap.product));
       return element(
         "tr", {}, element("th", { scope: "row" }, tap.from), element("td", {}, number(tap.input)),
         element("td", {}, number(tap.weight)), product,

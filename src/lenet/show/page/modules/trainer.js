@@ -42,7 +42,10 @@ export class Trainer {
     byId("pause").addEventListener("click", () => this.#pause(!this.paused));
     byId("stop").addEventListener("click", () => this.stop());
     byId("save").addEventListener("click", () => this.worker.postMessage({ kind: "save" }));
-    byId("data-files").addEventListener("change", (event) => this.readFiles([...event.target.files]));
+    byId("data-files").addEventListener("change", (event) => {
+      this.readFiles([...event.target.files]);
+      event.target.value = ""; // so that the same files can be chosen again
+    });
     byId("training").addEventListener("dragover", (event) => event.preventDefault());
     byId("training").addEventListener("drop", (event) => {
       event.preventDefault();
