@@ -63,8 +63,8 @@ private:
         for (int k = 0; k < 64; ++k) {
             const std::uint32_t first = h + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) +
                                         ((e & f) ^ (~e & g)) + digest_constants[k] + w[k];
-            const std::uint32_t second = (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) +
-                                         ((a & b) ^ (a & c) ^ (b & c));
+            const std::uint32_t second =
+                (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
             h = g, g = f, f = e, e = d + first;
             d = c, c = b, b = a, a = first + second;
         }

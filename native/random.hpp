@@ -44,7 +44,7 @@ private:
             b = static_cast<std::uint64_t>(right);
             c = static_cast<std::uint64_t>(left >> 64) ^ d ^ second;
             d = static_cast<std::uint64_t>(left);
-            first += 0x9E3779B97F4A7C15; // the golden ratio
+            first += 0x9E3779B97F4A7C15;  // the golden ratio
             second += 0xBB67AE8584CAA73B; // the square root of 3, less 1
         }
         block_[0] = a, block_[1] = b, block_[2] = c, block_[3] = d;

@@ -61,8 +61,7 @@ struct Choice { // of an optimizer
 // `parameters` and `mask` have as many floats as the network has parameters; `mask` may be null.
 LENET_CALLED_BY_PAGE(open_engine)
 Engine* open_engine(int channels, int rows, int columns, float scale, float shift, const Row* table,
-                    std::size_t count, const float* parameters, const float* mask,
-                    const Choice* choice) {
+                    std::size_t count, const float* parameters, const float* mask, const Choice* choice) {
     std::vector<lenet::LayerRow> layers;
     for (std::size_t k = 0; k < count; ++k)
         layers.push_back({.name = "of the page",
@@ -71,17 +70,15 @@ Engine* open_engine(int channels, int rows, int columns, float scale, float shif
                           .size = table[k].size,
                           .padding = table[k].padding,
                           .outputs = table[k].outputs});
-    const lenet::Network network =
-        lenet::build_network(channels, rows, columns, layers, scale, shift);
-    const lenet::Optimizer optimizer{
-        .adamw = choice->adamw != 0.0,
-        .momentum = static_cast<float>(choice->momentum),
-        .nesterov = choice->nesterov != 0.0,
-        .weight_decay = static_cast<float>(choice->weight_decay),
-        .beta1 = choice->beta1,
-        .beta2 = choice->beta2,
-        .epsilon = static_cast<float>(choice->epsilon),
-        .label_smoothing = static_cast<float>(choice->label_smoothing)};
+    const lenet::Network network = lenet::build_network(channels, rows, columns, layers, scale, shift);
+    const lenet::Optimizer optimizer{.adamw = choice->adamw != 0.0,
+                                     .momentum = static_cast<float>(choice->momentum),
+                                     .nesterov = choice->nesterov != 0.0,
+                                     .weight_decay = static_cast<float>(choice->weight_decay),
+                                     .beta1 = choice->beta1,
+                                     .beta2 = choice->beta2,
+                                     .epsilon = static_cast<float>(choice->epsilon),
+                                     .label_smoothing = static_cast<float>(choice->label_smoothing)};
     std::vector<float> kept;
     if (mask != nullptr) kept.assign(mask, mask + network.parameters);
     return new Engine(network, *lenet::find_backend("baseline"), optimizer,
@@ -166,8 +163,8 @@ Plane plane_of(const std::uint8_t* pixels, int rows, int columns) {
 }
 
 LENET_CALLED_BY_PAGE(read_characters)
-Reading* read_characters(const std::uint8_t* grey, int rows, int columns, int image_rows,
-                         int image_columns, int ink_side, int by_mass) {
+Reading* read_characters(const std::uint8_t* grey, int rows, int columns, int image_rows, int image_columns,
+                         int ink_side, int by_mass) {
     const lenet::Wish wish{image_rows, image_columns, ink_side, by_mass != 0};
     return new Reading(lenet::read_characters(plane_of(grey, rows, columns), wish));
 }
@@ -187,15 +184,20 @@ void describe_reading(const Reading* reading, int* facts) {
 // ground, ink, kept; then of the most prominent character: cropped, fitted, image.
 LENET_CALLED_BY_PAGE(plane_of_reading)
 const Plane* plane_of_reading(const Reading* reading, int number) {
-    const lenet::Character* first =
-        reading->characters.empty() ? nullptr : &reading->characters[0];
+    const lenet::Character* first = reading->characters.empty() ? nullptr : &reading->characters[0];
     switch (number) {
-    case 0: return &reading->ground;
-    case 1: return &reading->ink;
-    case 2: return &reading->kept;
-    case 3: return first ? &first->cropped : nullptr;
-    case 4: return first ? &first->fitted : nullptr;
-    default: return first ? &first->image : nullptr;
+    case 0:
+        return &reading->ground;
+    case 1:
+        return &reading->ink;
+    case 2:
+        return &reading->kept;
+    case 3:
+        return first ? &first->cropped : nullptr;
+    case 4:
+        return first ? &first->fitted : nullptr;
+    default:
+        return first ? &first->image : nullptr;
     }
 }
 

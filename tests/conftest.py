@@ -108,7 +108,7 @@ def service(digits_run):
 
 @pytest.fixture(scope="module")
 def browser():
-    """A real headless Chromium; while it is open its event loop runs, so it stays with its module."""
+    """A real headless Chromium; while it is open, an event loop runs in this thread."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     need(chromium is not None, "install a browser: apt install chromium")
     need_module("playwright", "pip install 'lenet[development]'")

@@ -26,7 +26,10 @@ ROOT = Path(__file__).parent.parent
 PARTS = ROOT / "src" / "lenet" / "show" / "page"
 AXE = "axe-core@4.10.3"
 ZERO = [
-    [(0.5 + 0.17 * np.sin(turn), 0.5 - 0.3 * np.cos(turn)) for turn in np.linspace(0, 2 * np.pi, 17)]
+    [
+        (0.5 + 0.17 * np.sin(turn), 0.5 - 0.3 * np.cos(turn))
+        for turn in np.linspace(0, 2 * np.pi, 17)
+    ]
 ]
 
 LOGITS = """([network, text, each]) => {
@@ -109,16 +112,17 @@ class Tab:
     def __exit__(self, kind, *_):
         if kind is None:
             local = (self.address, "data:", "blob:")
-            assert (self.complaints, [url for url in self.requests if not url.startswith(local)]) == (
-                [], [],
-            )  # fmt: skip
+            assert self.complaints == []
+            assert [url for url in self.requests if not url.startswith(local)] == []
         self.context.close()
 
     def draw(self, strokes):
         box = self.tab.locator("#pad").bounding_box()
         for stroke in strokes:
             for number, (x, y) in enumerate(stroke):
-                self.tab.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=4)
+                self.tab.mouse.move(
+                    box["x"] + x * box["width"], box["y"] + y * box["height"], steps=4
+                )
                 if number == 0:
                     self.tab.mouse.down()
             self.tab.mouse.up()
@@ -271,9 +275,7 @@ def keep_screenshot(tab, name):
         tab.tab.screenshot(path=f"{os.environ['LENET_KEEP']}/page-{name}.png", full_page=True)
 
 
-def test_an_answer_that_is_less_likely_than_two_thirds_is_not_sure(
-    browser, page, facts, first_run
-):
+def test_an_answer_that_is_less_likely_than_two_thirds_is_not_sure(browser, page, facts, first_run):
     model, images = lenet.load(first_run.path), data.load("digits").test.images
     shown = facts["examples"]["indices"]
     worst = min(shown, key=lambda index: model(images[index]).max())
@@ -571,4 +573,3 @@ def test_a_service_shows_the_page_of_its_networks(browser, service, first_run):
             assert tab.answer() == "0"
             tab.train(epochs=1)
             assert tab.tab.locator("nav a").first.get_attribute("href") == "/v2/models/note"
-

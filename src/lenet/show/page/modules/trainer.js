@@ -132,6 +132,8 @@ export class Trainer {
     Object.assign(this, { rows: [], ended: false, paused: false, latest: null });
     const message = { spec, recipe: { ...this.recipe }, choices: { ...this.choices }, data: this.data };
     this.worker.postMessage({ kind: "train", ...message });
+    this.state = () => say("training-begins");
+    this.#drawState();
   }
 
   #pause(paused) {
@@ -182,6 +184,7 @@ export class Trainer {
   }
 
   on_done({ rate }) {
+    this.rate = rate;
     const accuracy = percent(this.rows.at(-1).test_accuracy);
     this.#end(() => say("training-done", { accuracy, rate: whole(rate) }));
   }
