@@ -5,8 +5,6 @@
 
 namespace lenet {
 
-constexpr std::size_t update_block = 2048;
-
 // What a shard of a batch adds up to.
 struct Totals {
     double loss = 0.0;
@@ -45,7 +43,6 @@ struct Optimizer {
 // Everything that one update of the parameters reads and writes.
 struct Update {
     const Optimizer& optimizer;
-    const float* gradient;
     const float* mask; // null, or 0 where a connection table has no weight
     float scale;       // of the gradient
     float* parameters;
@@ -88,16 +85,19 @@ struct Backend {
                         std::size_t batch, float smoothing, const Batch& store, float* gradient,
                         void* workspace);
 
-    // Overwrites `gradient` for outputs [first, last) of a dense layer, from `count` images.
-    void (*dense_gradient)(const Layer&, int first, int last, std::size_t count, const float* features,
-                           const float* flow, std::size_t capacity, float* gradient);
+    // Overwrites the gradient of outputs [first, last) of a dense layer, from `count` images; the first
+    // of them is the first in both gradients.
+    void (*dense_gradient)(const Layer&, int first, int last, std::size_t count,
+                           const float* features, const float* flow, std::size_t capacity,
+                           float* weight_gradient, float* bias_gradient);
 
-    // The sum of the squares of that part of the gradient, as the update will take it, at most
-    // `update_block` of them.
-    double (*gradient_square)(const Update&, std::size_t begin, std::size_t end);
+    // The sum of the squares of the gradient of parameters [begin, begin + count), without what the
+    // mask takes out.
+    double (*gradient_square)(const Update&, std::size_t begin, std::size_t count,
+                              const float* gradient);
 
-    // Updates parameters [begin, end), at most `update_block` of them.
-    void (*update)(const Update&, std::size_t begin, std::size_t end);
+    // Updates parameters [begin, begin + count); `gradient` is of these, and is overwritten.
+    void (*update)(const Update&, std::size_t begin, std::size_t count, float* gradient);
 
     // Logits (n, classes) of the images at positions [begin, end).
     void (*infer)(const Network&, const Weights&, const Images&, std::size_t begin, std::size_t end,

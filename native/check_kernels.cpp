@@ -116,7 +116,7 @@ template <int G> void check_dense(int inputs, int outputs, bool whole, Failures&
     const int half = outputs / 2;
     for (const auto& [first, last] : {std::pair{0, half}, std::pair{half, outputs}})
         dense_weight_gradient(inputs, first, last, count, count, features.data(), rows.data(),
-                              weight_gradient.data(), bias_gradient.data());
+                              weight_gradient.data() + first * inputs, bias_gradient.data() + first);
 
     std::vector<float> plain_weight(at(inputs * outputs)), plain_bias(at(outputs));
     for (int g = 0; g < G; ++g) {

@@ -12,7 +12,8 @@ namespace lenet {
 namespace {
 
 constexpr std::size_t maximum_shards = 32;
-constexpr std::size_t dense_rows = 12; // outputs of a dense layer whose gradient is one task
+constexpr std::size_t dense_rows = 12;         // outputs of a dense layer whose gradient is one task
+constexpr std::size_t update_block = 2048;     // parameters of the convolutions, likewise
 constexpr std::size_t few_images = 4;  // up to here one image at a time is quicker
 
 std::size_t convolution_parameters(const Network& network) {
@@ -67,11 +68,15 @@ Engine::Engine(const Network& network, const Backend& backend, const Optimizer& 
     if (optimizer.adamw) state_.second.resize(network.parameters);
     if (optimizer.averaging > 0.0) state_.average = state_.parameters;
     const std::size_t convolutions = convolution_parameters(network);
+    std::size_t part = update_block;
     for (int k = network.spatial; k < network.count; ++k) {
         const auto outputs = static_cast<std::size_t>(network.layers[k].output.size());
+        const auto inputs = static_cast<std::size_t>(network.layers[k].input.size());
+        part = std::max(part, dense_rows * (inputs + 1));
         for (std::size_t first = 0; first < outputs; first += dense_rows)
             tasks_.push_back({k, first, std::min(first + dense_rows, outputs)});
     }
+    parts_.assign(workspaces_.size(), std::vector<float>(part));
     for (std::size_t begin = 0; begin < convolutions; begin += update_block)
         tasks_.push_back({-1, begin, std::min(begin + update_block, convolutions)});
 }
@@ -143,40 +148,34 @@ void Engine::make_room(std::size_t count) {
     batch_.capacity = capacity;
 }
 
-// Calls body(begin, end) for the parameters that a task is for, at most `update_block` at a time.
-template <typename Body> void Engine::for_parameters(const Task& task, Body body) const {
-    const auto range = [&](std::size_t begin, std::size_t end) {
-        for (; begin < end; begin += update_block) body(begin, std::min(begin + update_block, end));
-    };
-    if (task.layer < 0) return range(task.begin, task.end);
-    const Layer& layer = network_.layers[task.layer];
-    const auto inputs = static_cast<std::size_t>(layer.input.size());
-    range(layer.weight + task.begin * inputs, layer.weight + task.end * inputs);
-    range(layer.bias + task.begin, layer.bias + task.end);
-}
-
-void Engine::sum_gradient(const Task& task, std::size_t shards, std::size_t count) {
+// The part of the gradient that a task is for, made in `room`, and used while it is in the nearest cache.
+void Engine::sum_gradient(const Task& task, std::size_t shards, std::size_t count, float* room,
+                          const Use& use) {
+    const std::size_t size = task.end - task.begin;
     if (task.layer >= 0) {
-        backend_.dense_gradient(network_.layers[task.layer], static_cast<int>(task.begin),
-                                static_cast<int>(task.end), count, batch_.features[task.layer],
-                                batch_.flow[task.layer], batch_.capacity, gradient_.data());
+        const Layer& layer = network_.layers[task.layer];
+        const auto inputs = static_cast<std::size_t>(layer.input.size());
+        backend_.dense_gradient(layer, static_cast<int>(task.begin), static_cast<int>(task.end), count,
+                                batch_.features[task.layer], batch_.flow[task.layer],
+                                batch_.capacity, room, room + size * inputs);
+        use(layer.weight + task.begin * inputs, size * inputs, room);
+        use(layer.bias + task.begin, size, room + size * inputs);
         return;
     }
-    float* sum = gradient_.data();
-    const float* first = shard_gradients_[0].data();
-    std::copy(first + task.begin, first + task.end, sum + task.begin);
+    const float* first = shard_gradients_[0].data() + task.begin;
+    std::copy(first, first + size, room);
     for (std::size_t shard = 1; shard < shards; ++shard) {
-        const float* part = shard_gradients_[shard].data();
-        for (std::size_t k = task.begin; k < task.end; ++k) sum[k] += part[k];
+        const float* part = shard_gradients_[shard].data() + task.begin;
+        for (std::size_t k = 0; k < size; ++k) room[k] += part[k];
     }
+    use(task.begin, size, room);
 }
 
-// The mean gradient into `gradient_`, part by part, and of each part what `then` does with it.  Shards
-// are whole groups in a fixed order with a gradient each, and a dense layer's row is summed by one thread,
+// The mean gradient, part by part, and of each part what `use` makes of it.  Shards are whole groups in a fixed order with a gradient each, and a dense layer's row is summed by one thread,
 // so that neither the number of threads nor their order changes a byte.  A few images that would not
 // fill a vector are shards of their own.
 Totals Engine::accumulate(const Images& images, std::size_t count,
-                          const std::function<void(const Task&)>& then) {
+                          const Use& use) {
     make_room(count);
     const auto group = static_cast<std::size_t>(backend_.group);
     const std::size_t rest = count % static_cast<std::size_t>(backend_.lanes);
@@ -210,10 +209,9 @@ Totals Engine::accumulate(const Images& images, std::size_t count,
             backend_.train(network_, weights, images, begin, end, count, optimizer_.label_smoothing, batch_,
                            gradient, workspaces_[place].data());
     });
-    pool_.run(static_cast<int>(tasks_.size()), [&](int number, int) {
-        const Task& task = tasks_[static_cast<std::size_t>(number)];
-        sum_gradient(task, all, count);
-        then(task);
+    pool_.run(static_cast<int>(tasks_.size()), [&](int number, int thread) {
+        sum_gradient(tasks_[static_cast<std::size_t>(number)], all, count,
+                     parts_[static_cast<std::size_t>(thread)].data(), use);
     });
     Totals sum;
     for (const Totals& part : totals) {
@@ -224,9 +222,12 @@ Totals Engine::accumulate(const Images& images, std::size_t count,
     return sum;
 }
 
+void Engine::keep(std::size_t begin, std::size_t count, const float* gradient) {
+    std::copy(gradient, gradient + count, gradient_.begin() + static_cast<std::ptrdiff_t>(begin));
+}
+
 Update Engine::next_update(double learning_rate) {
     return {.optimizer = optimizer_,
-            .gradient = gradient_.data(),
             .mask = mask_.empty() ? nullptr : mask_.data(),
             .scale = 1.0f,
             .parameters = state_.parameters.data(),
@@ -237,14 +238,21 @@ Update Engine::next_update(double learning_rate) {
             .learning_rate = learning_rate};
 }
 
-// What a gradient is multiplied by to be no longer than it may: as torch.nn.utils.clip_grad_norm_.
+// Calls body(begin, count) for blocks of all parameters, on all threads.
+template <typename Body> void Engine::for_blocks(Body body) {
+    const std::size_t blocks = (network_.parameters + update_block - 1) / update_block;
+    pool_.run(static_cast<int>(blocks), [&](int number, int) {
+        const std::size_t begin = static_cast<std::size_t>(number) * update_block;
+        body(begin, std::min(update_block, network_.parameters - begin));
+    });
+}
+
+// What the gradient is multiplied by to be no longer than it may: as torch.nn.utils.clip_grad_norm_.
 float Engine::clipping(const Update& update) {
-    std::vector<double> squares(tasks_.size());
-    pool_.run(static_cast<int>(tasks_.size()), [&](int number, int) {
-        const auto place = static_cast<std::size_t>(number);
-        for_parameters(tasks_[place], [&](std::size_t begin, std::size_t end) {
-            squares[place] += backend_.gradient_square(update, begin, end);
-        });
+    std::vector<double> squares(network_.parameters / update_block + 1);
+    for_blocks([&](std::size_t begin, std::size_t count) {
+        squares[begin / update_block] =
+            backend_.gradient_square(update, begin, count, gradient_.data() + begin);
     });
     double sum = 0.0;
     for (const double square : squares) sum += square;
@@ -254,18 +262,15 @@ float Engine::clipping(const Update& update) {
 Totals Engine::step(const Images& images, std::size_t count, double learning_rate) {
     const std::lock_guard turn(turn_);
     Update update = next_update(learning_rate);
-    const auto apply = [&](const Task& task) {
-        for_parameters(task,
-                       [&](std::size_t begin, std::size_t end) { backend_.update(update, begin, end); });
-    };
     Totals totals;
-    if (optimizer_.clip_norm > 0.0) {
-        totals = accumulate(images, count, [](const Task&) {});
+    if (optimizer_.clip_norm > 0.0) { // all of it must be known first
+        totals = accumulate(images, count, [&](auto... part) { keep(part...); });
         update.scale = clipping(update);
-        pool_.run(static_cast<int>(tasks_.size()),
-                  [&](int number, int) { apply(tasks_[static_cast<std::size_t>(number)]); });
+        for_blocks([&](std::size_t begin, std::size_t block) {
+            backend_.update(update, begin, block, gradient_.data() + begin);
+        });
     } else {
-        totals = accumulate(images, count, apply); // while it is in the nearest cache
+        totals = accumulate(images, count, [&](auto... part) { backend_.update(update, part...); });
     }
     ++state_.updates;
     forget();
@@ -274,7 +279,7 @@ Totals Engine::step(const Images& images, std::size_t count, double learning_rat
 
 Totals Engine::gradient(const Images& images, std::size_t count, std::vector<float>& gradient) {
     const std::lock_guard turn(turn_);
-    const Totals totals = accumulate(images, count, [](const Task&) {});
+    const Totals totals = accumulate(images, count, [&](auto... part) { keep(part...); });
     gradient = gradient_;
     for (std::size_t k = 0; k < mask_.size(); ++k) gradient[k] *= mask_[k];
     return totals;

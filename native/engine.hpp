@@ -71,6 +71,9 @@ private:
         std::size_t begin, end;
     };
 
+    // What is done with the gradient of parameters [begin, begin + count), which it may overwrite.
+    using Use = std::function<void(std::size_t begin, std::size_t count, float* gradient)>;
+
     // What the kernels read of some parameters, made when it is asked for.
     struct Prepared {
         std::vector<float> transformed, packed, spatial; // empty where they are to be made anew
@@ -80,12 +83,13 @@ private:
 
     const std::vector<float>& answering() const; // the parameters that give answers
     void make_room(std::size_t count);
-    Totals accumulate(const Images& images, std::size_t count,
-                      const std::function<void(const Task&)>& then);
-    template <typename Body> void for_parameters(const Task& task, Body body) const;
-    void sum_gradient(const Task& task, std::size_t shards, std::size_t count);
+    Totals accumulate(const Images& images, std::size_t count, const Use& use);
+    void sum_gradient(const Task& task, std::size_t shards, std::size_t count, float* room,
+                      const Use& use);
+    void keep(std::size_t begin, std::size_t count, const float* gradient);
     const float* transformed(const std::vector<float>& parameters, Prepared& prepared);
     Update next_update(double learning_rate);
+    template <typename Body> void for_blocks(Body body);
     float clipping(const Update& update);
     void forget(); // what was made of the parameters
 
@@ -103,6 +107,7 @@ private:
     std::vector<float> gradient_;
     std::vector<std::vector<float>> shard_gradients_; // of the convolutions
     std::vector<Task> tasks_;                         // all parameters
+    std::vector<std::vector<float>> parts_;           // a thread's part of the gradient
     Batch batch_;
     std::unique_ptr<Workspace> room_; // what `batch_` points into
 };

@@ -288,10 +288,11 @@ Totals train(const Network& network, const Weights& weights, const Images& image
     return totals;
 }
 
-void dense_gradient(const Layer& layer, int first, int last, std::size_t count, const float* features,
-                    const float* flow, std::size_t capacity, float* gradient) {
+void dense_gradient(const Layer& layer, int first, int last, std::size_t count,
+                    const float* features, const float* flow, std::size_t capacity,
+                    float* weight_gradient, float* bias_gradient) {
     dense_weight_gradient(layer.input.size(), first, last, count, capacity, features, flow,
-                          gradient + layer.weight, gradient + layer.bias);
+                          weight_gradient, bias_gradient);
 }
 
 void infer(const Network& network, const Weights& weights, const Images& images, std::size_t begin,

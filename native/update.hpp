@@ -13,9 +13,9 @@ namespace {
 using lenet::Optimizer;
 using lenet::Update;
 
-// The gradient of parameters [begin, begin + count), scaled and without what the mask takes out.
-void take_gradient(const Update& update, std::size_t begin, std::size_t count, float* __restrict gradient) {
-    std::memcpy(gradient, update.gradient + begin, count * sizeof(float));
+// Takes out of the gradient of parameters [begin, begin + count) what the mask says, and scales it.
+void prepare_gradient(const Update& update, std::size_t begin, std::size_t count,
+                      float* __restrict gradient) {
     if (update.mask != nullptr) {
         const float* __restrict mask = update.mask + begin;
         for (std::size_t k = 0; k < count; ++k) gradient[k] *= mask[k];
@@ -74,30 +74,24 @@ void average(double decay, std::int64_t updates, std::size_t count, const float*
     for (std::size_t k = 0; k < count; ++k) mean[k] += share * (parameters[k] - mean[k]);
 }
 
-// The sum of the squares of the gradient of parameters [begin, end), without what the mask takes out.
-double gradient_square(const Update& update, std::size_t begin, std::size_t end) {
-    float gradient[lenet::update_block];
-    const std::size_t count = end - begin;
-    take_gradient(update, begin, count, gradient);
-    double sum[8] = {};
-    std::size_t k = 0;
-    for (; k + 8 <= count; k += 8)
-        for (std::size_t j = 0; j < 8; ++j)
-            sum[j] += static_cast<double>(gradient[k + j]) * static_cast<double>(gradient[k + j]);
-    for (; k < count; ++k) sum[0] += static_cast<double>(gradient[k]) * static_cast<double>(gradient[k]);
+double gradient_square(const Update& update, std::size_t begin, std::size_t count,
+                       const float* gradient) {
+    double sum[8] = {}; // chains of additions, none of which waits for another
+    for (std::size_t k = 0; k < count; ++k) {
+        const float masked = update.mask == nullptr ? gradient[k] : gradient[k] * update.mask[begin + k];
+        sum[k % 8] += static_cast<double>(masked) * static_cast<double>(masked);
+    }
     return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
 }
 
-void update(const Update& update, std::size_t begin, std::size_t end) {
-    float gradient[lenet::update_block];
-    const std::size_t count = end - begin;
-    take_gradient(update, begin, count, gradient);
+void update(const Update& update, std::size_t begin, std::size_t count, float* gradient) {
+    prepare_gradient(update, begin, count, gradient);
     if (update.optimizer.adamw)
         adamw(update.optimizer, update.learning_rate, update.count, count, gradient,
               update.parameters + begin, update.first + begin, update.second + begin);
     else
-        sgd(update.optimizer, static_cast<float>(update.learning_rate), update.count > 1, count, gradient,
-            update.parameters + begin, update.first + begin);
+        sgd(update.optimizer, static_cast<float>(update.learning_rate), update.count > 1, count,
+            gradient, update.parameters + begin, update.first + begin);
     if (update.average != nullptr)
         average(update.optimizer.averaging, update.count, count, update.parameters + begin,
                 update.average + begin);

@@ -197,7 +197,7 @@ class NativeEngine:
             self._refuse_state(error, "the state cannot be copied")
 
     def _copy_state(self) -> EngineState:
-        parameters, first, second, average, updates = self._engine.state()
+        parameters, first, second, _, updates = self._engine.state()
         optimizer: Weights = {}
         if updates and (self._adamw or self._momentum):
             slots = {"mean": first, "square": second} if self._adamw else {"momentum": first}
