@@ -79,7 +79,8 @@ def find_rate(
     ready = set_up(model, dataset, recipe, changes=changes, threads=threads)
     placed = ready.engine.place(dataset.train.images, dataset.train.labels)
     rates = np.geomspace(lowest, highest, steps)
-    test, losses = Pass(ready.engine, placed, _batches(len(dataset.train), recipe, rates)), []
+    batches = _batches(len(dataset.train), recipe, rates)
+    test, losses = Pass(ready.engine, placed, batches, epoch=1), []
     try:
         for _ in test:
             losses.append(float(test.account().loss[-1]))
