@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from lenet.data import Convention, Reading, Source
 from lenet.engines.base import Engine
 from lenet.errors import RunError
-from lenet.network import Spec, zoo
+from lenet.network import Spec
 from lenet.prediction.evaluation import (
     check_fit,
     evaluate_network,
@@ -46,6 +46,7 @@ from lenet.runs.run import Run, find_run
 from lenet.show.live import Display, in_notebook, open_display
 from lenet.show.watching import watch_with
 from lenet.training import session
+from lenet.training.choice import Wanted
 
 if TYPE_CHECKING:
     from lenet.export import Exported, Proof, Trained
@@ -431,9 +432,9 @@ def load(
 
 
 def train(
-    model: str | Spec = zoo.DEFAULT_MODEL,
+    model: str | Spec | None = None,
     data: Source = "fashion-mnist",
-    recipe: Recipe | None = None,
+    recipe: Wanted = None,
     *,
     reading: Reading | None = None,
     out: str | Path | None = None,

@@ -6,6 +6,7 @@ The pixels are changed in `lenet.data.augmentation`, and by engines that can do 
 from __future__ import annotations
 
 import math
+import tomllib
 from dataclasses import dataclass, fields, replace
 from typing import Any, final, get_type_hints
 
@@ -121,6 +122,21 @@ class Augmentation:
             if getattr(self, item.name) != getattr(default, item.name)
         ]
         return ", ".join(said) or "none"
+
+
+def read_fields(text: str, place: str) -> dict[str, Any]:
+    """Fields written in one line, as `rotation = 10, flip = true`.
+
+    Raises:
+        RecipeError: if that is not what `text` is.
+    """
+    try:
+        fields_of_text: dict[str, Any] = tomllib.loads(f"fields = {{{text}}}")["fields"]
+    except ValueError as error:
+        raise RecipeError(
+            f'{place} {text!r}: not fields, as "rotation = 10, shift = 2": {error}'
+        ) from error
+    return fields_of_text
 
 
 @final

@@ -16,6 +16,7 @@ from lenet.recipe.values import (
     BELOW_1,
     Range,
     check,
+    check_one,
     one_of,
     typed,
 )
@@ -123,13 +124,7 @@ class Recipe:
 
     def with_changes(self, changes: dict[str, Any], place: str = "recipe") -> Recipe:
         """This recipe with some fields changed, checked again."""
-        known = [item.name for item in fields(self)]
-        unknown = sorted(set(changes) - set(known))
-        if unknown:
-            raise RecipeError(
-                f"{place}: unknown {', '.join(map(str, unknown))[:200]}; known are "
-                f"{', '.join(known)}"
-            )
+        _check_names(changes, place)
         try:
             if "augmentation" in changes:
                 augmentation = _changed(self.augmentation, changes["augmentation"])
@@ -137,6 +132,33 @@ class Recipe:
             return replace(self, **changes)
         except RecipeError as error:
             raise RecipeError(f"{place}: {error}") from error
+
+
+def check_changes(changes: dict[str, Any], place: str = "recipe") -> None:
+    """Hold fields against their types and ranges, whatever recipe they will change.
+
+    Raises:
+        RecipeError: naming the field.
+    """
+    _check_names(changes, place)
+    hints = get_type_hints(Recipe)
+    try:
+        for name, value in changes.items():
+            if name == "augmentation":
+                _changed(Augmentation(), value)
+            else:
+                check_one(name, typed(name, value, hints[name]), _RANGES)
+    except RecipeError as error:
+        raise RecipeError(f"{place}: {error}") from error
+
+
+def _check_names(changes: dict[str, Any], place: str) -> None:
+    known = [item.name for item in fields(Recipe)]
+    unknown = sorted(set(changes) - set(known))
+    if unknown:
+        raise RecipeError(
+            f"{place}: unknown {', '.join(map(str, unknown))[:200]}; known are {', '.join(known)}"
+        )
 
 
 def _changed(augmentation: Augmentation, changes: Any) -> Augmentation:

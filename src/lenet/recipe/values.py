@@ -32,9 +32,19 @@ def check(values: Any, ranges: Mapping[str, Range]) -> None:
     Raises:
         RecipeError: naming the first that is out of its range.
     """
-    for name, (fits, what) in ranges.items():
-        if not fits(getattr(values, name)):
-            raise RecipeError(f"{name} = {getattr(values, name)!r}: it must be {what}")
+    for name in ranges:
+        check_one(name, getattr(values, name), ranges)
+
+
+def check_one(name: str, value: Any, ranges: Mapping[str, Range]) -> None:
+    """Hold one value against the range of its name, if it has one.
+
+    Raises:
+        RecipeError: if it is out of it.
+    """
+    fits, what = ranges.get(name, (lambda _: True, ""))
+    if not fits(value):
+        raise RecipeError(f"{name} = {value!r}: it must be {what}")
 
 
 def typed(name: str, value: Any, kind: type[Any]) -> Any:
