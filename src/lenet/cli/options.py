@@ -225,6 +225,12 @@ RunFolder = Annotated[
         help="A run's folder, or last for the newest in runs/.", autocompletion=complete_run
     ),
 ]
+Seen = Annotated[
+    bool,
+    typer.Option(
+        "--views", help="Mean over each image moved by a pixel, and mirrored where that is right."
+    ),
+]
 Which = Annotated[
     CheckpointName | None,
     typer.Option(help="best is by validation; by default the best where there is one."),

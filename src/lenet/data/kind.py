@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet.data.pictures.convention import Convention
-
-INK, PHOTO = "ink", "photo"
+from lenet.recipe.library import INK, PHOTO
 
 LOOKED_AT = 1000
 """Images that are enough to tell, from all over the split."""

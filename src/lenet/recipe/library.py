@@ -11,7 +11,8 @@ from typing import Any, final
 from lenet.errors import RecipeError
 from lenet.recipe.recipe import Recipe, check_changes
 
-KINDS = ("ink", "photo", "table")
+INK, PHOTO, TABLE = "ink", "photo", "table"
+"""What there may be to learn; see `Subject`."""
 
 NOTE, AUTO, BEST = "note", "auto", "best"
 
@@ -35,13 +36,16 @@ class Subject:
 @final
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A named recipe: what it is for, what it costs and reached, its network, and its numbers."""
+    """A named recipe: what it is for, what it costs and reached, its network, and its numbers.
+
+    These come from the subject, and from the optimizer if another one is asked for.
+    """
 
     purpose: str
     cost: str
     result: str
     model: str
-    numbers: Callable[[Subject], dict[str, Any]]
+    numbers: Callable[[Subject, str | None], dict[str, Any]]
 
 
 @final
@@ -59,55 +63,59 @@ class Choice:
     subject: Subject | None = None
 
 
-SGD = {
-    "optimizer": "sgd", "momentum": 0.9, "nesterov": True, "schedule": "one_cycle",
-    "label_smoothing": 0.05,
-}  # fmt: skip
-"""What all modern recipes share: Nesterov's momentum, one cycle of the rate, softened targets."""
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "sgd": {"momentum": 0.9, "nesterov": True, "learning_rate": 0.05, "weight_decay": 5e-4},
+    "adamw": {"learning_rate": 0.003, "weight_decay": 0.02},
+}
+"""What goes with each, in `auto`."""
 
-INK = {"shift": 1, "scale": 0.1, "squeeze": 0.1, "shear": 0.1, "rotation": 10.0}
+HANDS = {"shift": 1, "scale": 0.1, "squeeze": 0.1, "shear": 0.1, "rotation": 10.0}
 """What becomes of characters: hands differ so."""
 
-PHOTO = {"shift": 2}
+VIEWS = {"shift": 2}
+"""What becomes of other pictures."""
 
 
-def automatic(subject: Subject) -> dict[str, Any]:
+def automatic(subject: Subject, optimizer: str | None) -> dict[str, Any]:
     """The rule of `auto`; its reasons and measurements are in docs/recipes.md."""
-    if subject.kind == "table":
-        return _table(subject.images)
+    if subject.kind == TABLE:
+        return _table(subject.images, optimizer or "adamw")
+    optimizer = optimizer or "sgd"
     batch_size = min(64 if subject.images >= 10000 else 32, subject.images)
-    steps = 1500
     return {
-        **SGD,
-        "epochs": _epochs(steps, subject.images, batch_size),
+        "optimizer": optimizer,
+        **OPTIMIZERS.get(optimizer, {}),
+        "epochs": _epochs(1500, subject.images, batch_size),
         "batch_size": batch_size,
-        "learning_rate": 0.05,
-        "weight_decay": 5e-4,
-        "augmentation": INK if subject.kind == "ink" else PHOTO,
+        "schedule": "one_cycle",
+        "label_smoothing": 0.05,
+        "augmentation": HANDS if subject.kind == INK else VIEWS,
     }
 
 
-def _table(images: int) -> dict[str, Any]:
+def _table(images: int, optimizer: str) -> dict[str, Any]:
     """Rows of numbers are not changed: nobody knows what would still be the same row."""
     batch_size = 64
     return {
+        "optimizer": optimizer,
+        **OPTIMIZERS.get(optimizer, {}),
         "epochs": max(10, _epochs(400, images, batch_size)),
         "batch_size": batch_size,
-        "optimizer": "adamw",
-        "learning_rate": 0.004,
-        "weight_decay": 0.01,
         "schedule": "cosine",
     }
 
 
-def most_accurate(subject: Subject) -> dict[str, Any]:
+def most_accurate(subject: Subject, _: str | None) -> dict[str, Any]:
     """The numbers of `best`; docs/studies/best.md has what each gives."""
     return {
-        **SGD,
         "epochs": 120,
         "batch_size": 128,
+        "momentum": 0.9,
+        "nesterov": True,
+        "schedule": "one_cycle",
         "learning_rate": 0.1,
         "weight_decay": 1e-4,
+        "label_smoothing": 0.05,
         "augmentation": {"shift": 2, "flip": subject.flips},
     }
 
@@ -123,7 +131,7 @@ RECIPES: dict[str, Row] = {
         "9 s",
         "Fashion-MNIST 0.854",
         "lenet5",
-        lambda _: {},
+        lambda *_: {},
     ),
     AUTO: Row(
         "numbers derived from the images; the default for your own data",
@@ -176,5 +184,6 @@ def choose(wanted: Recipe | str, subject: Subject, changes: dict[str, Any]) -> C
     if isinstance(wanted, Recipe):
         return Choice("", OTHERWISE, wanted)
     row = RECIPES[wanted]
-    recipe = Recipe(**row.numbers(subject)).with_changes(changes, "flags")
+    numbers = row.numbers(subject, changes.get("optimizer"))
+    recipe = Recipe().with_changes(numbers).with_changes(changes, "flags")
     return Choice(wanted, row.model, recipe, subject)
