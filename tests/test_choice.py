@@ -126,12 +126,12 @@ def test_a_folder_of_pictures_is_trained_by_auto_and_its_receipt_says_so(tmp_pat
     need_native()
     draw_folder(tmp_path / "letters", letters="АБЖ", count=12)
     words = ("train", "--data", tmp_path / "letters", "--out", tmp_path / "run", "--epochs", 2)
-    code, out, err = run_lenet(*words)
+    code, out, err = run_lenet(*words, "--quiet")
     assert (code, err) == (0, "")
     assert "recipe auto: " in out
     facts = json.loads((tmp_path / "run" / "receipt.json").read_text())["recipe"]
     assert facts["name"] == "auto"
-    assert facts["chosen_for"] == {"images": 30, "classes": 3, "kind": "photo", "flips": False}
+    assert facts["chosen_for"] == {"images": 30, "classes": 3, "kind": "ink", "flips": False}
     kept = Recipe.read(tmp_path / "run" / "recipe.toml")
     assert Recipe.from_dict(facts["numbers"]) == kept
     assert kept.epochs == 2

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import run_lenet, train_run
+from PIL import Image
 
 import lenet
 from lenet import data
@@ -21,7 +24,6 @@ def test_views_are_the_image_and_its_neighbours_and_their_mirror_images():
     assert len(seen) == Views().count == 5
     assert seen[0] == image[0, 0].tolist()
     assert seen[1] == [[0, 1, 2, 3], [0, 5, 6, 7], [0, 9, 10, 11]]
-    assert seen[4] == [[5, 6, 7, 8], [9, 10, 11, 12], [0, 0, 0, 0]][:0] + seen[4]
     assert [[5, 6, 7, 8], [9, 10, 11, 12], [0, 0, 0, 0]] in seen
     edge = [each[0, 0].tolist() for each in Views(edge=True).of_images(image)]
     assert [[5, 6, 7, 8], [9, 10, 11, 12], [9, 10, 11, 12]] in edge
@@ -39,8 +41,6 @@ def test_the_mean_is_of_probabilities_and_not_of_logits():
 def test_digits_are_never_mirrored_and_clothes_are(digits_run):
     checkpoint = digits_run.checkpoint()
     assert not Views.of(checkpoint).flips
-    from dataclasses import replace
-
     clothes = replace(checkpoint, data=replace(checkpoint.data, name="fashion-mnist"))
     assert Views.of(clothes).flips
 
@@ -57,8 +57,6 @@ def test_scores_over_views_stand_beside_those_of_the_images(digits_run, digits_m
 
 
 def test_an_answer_over_views_is_the_mean_of_its_answers(digits_model, digits_run, tmp_path):
-    from PIL import Image
-
     image = data.load("digits").test.images[7]
     seen = np.concatenate(list(Views().of_images(image[None])))
     expected = digits_model(seen).mean(axis=0)
@@ -84,7 +82,8 @@ def test_an_ensemble_answers_with_the_mean_of_its_members(digits_run, other_run)
     assert together.evaluation.misses == (mean.argmax(1) != test.labels).sum()
     code, out, err = run_lenet("evaluate", digits_run.path, other_run.path, "--ensemble")
     assert (code, err) == (0, "")
-    assert f"the ensemble of 2 runs  {together.evaluation.accuracy:10.4f}" in out
+    (line,) = (row for row in out.splitlines() if row.startswith("the ensemble of 2 runs"))
+    assert line.split()[-2] == f"{together.evaluation.accuracy:.4f}"
     assert (digits_run.path / "confusion-of-2-digits-test.png").is_file()
 
 

@@ -69,10 +69,12 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 }
 """What goes with each, in `auto`."""
 
-HANDS = {"shift": 1, "scale": 0.1, "squeeze": 0.1, "shear": 0.1, "rotation": 10.0}
+HANDS = {
+    "shift": 1, "scale": 0.1, "squeeze": 0.1, "shear": 0.1, "rotation": 10.0, "border": "edge",
+}  # fmt: skip
 """What becomes of characters: hands differ so."""
 
-VIEWS = {"shift": 2}
+VIEWS = {"shift": 2, "border": "edge"}
 """What becomes of other pictures."""
 
 
