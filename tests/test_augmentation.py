@@ -168,6 +168,7 @@ def test_a_rectangle_is_erased_in_the_share_that_is_asked_for():
 def test_colours_and_other_shapes_are_changed_alike():
     grey = images(20)
     made = changed(np.repeat(grey, 3, axis=1), rotation=20.0, elastic=20.0, shift=1)
+    assert made.flags["C_CONTIGUOUS"]
     assert (made == changed(grey, rotation=20.0, elastic=20.0, shift=1)).all()
     wide = np.random.default_rng(0).integers(0, 256, (4, 1, 12, 31), np.uint8)
     assert changed(wide, rotation=20.0, elastic=20.0, erase=1.0).shape == wide.shape

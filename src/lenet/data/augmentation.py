@@ -73,7 +73,7 @@ def augment(
     seed: int,
     epoch: int,
 ) -> NDArray[np.uint8]:
-    """`images` uint8 (n, channels, height, width) as they are in `epoch`, copied.
+    """`images` uint8 (n, channels, height, width) as they are in `epoch`, copied, line by line.
 
     `indices` int64 (n,) are their numbers in the train split, which name their streams.
     """
@@ -90,7 +90,7 @@ def augment(
         changed = _light(changed, numbers, keys)
     if numbers.erase:
         _erase(changed, numbers, keys)
-    return changed
+    return np.ascontiguousarray(changed)
 
 
 def stream_keys(seed: int, epoch: int, indices: NDArray[np.int64]) -> Words:

@@ -65,7 +65,7 @@ class Choice:
 
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "sgd": {"momentum": 0.9, "nesterov": True, "learning_rate": 0.05, "weight_decay": 5e-4},
-    "adamw": {"learning_rate": 0.003, "weight_decay": 0.02},
+    "adamw": {"learning_rate": 0.004, "weight_decay": 0.02},
 }
 """What goes with each, in `auto`."""
 
@@ -80,9 +80,9 @@ VIEWS = {"shift": 2, "border": "edge"}
 
 def automatic(subject: Subject, optimizer: str | None) -> dict[str, Any]:
     """The rule of `auto`; its reasons and measurements are in docs/recipes.md."""
+    optimizer = optimizer or "adamw"
     if subject.kind == TABLE:
-        return _table(subject.images, optimizer or "adamw")
-    optimizer = optimizer or "sgd"
+        return _table(subject.images, optimizer)
     batch_size = min(64 if subject.images >= 10000 else 32, subject.images)
     return {
         "optimizer": optimizer,
