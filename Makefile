@@ -70,7 +70,7 @@ check-native: compiler $(VENV)/.development  ## The kernels under sanitizers, wi
 WASM ?= src/lenet/show/page/lenet.wasm
 WASM_CXX ?= clang++-19
 WASM_FLAGS := --target=wasm32-wasi -std=c++20 -O2 -msimd128 -fno-rtti -fexceptions -fno-math-errno \
-  -fno-trapping-math -ffp-contract=off -DNDEBUG -DLENET_SERIAL -DLENET_ISA=baseline -Inative/wasm \
+  -fno-trapping-math -ffp-contract=off -DNDEBUG -DLENET_SERIAL -DLENET_ISA=baseline -Inative/serial \
   -Wall -Wextra -Wno-psabi
 WASM_LINK := -mexec-model=reactor -Wl,--gc-sections -Wl,--strip-all -Wl,-z,stack-size=1048576
 WASM_OBJECTS := $(addprefix build/wasm/,wasm.o engine.o network.o step.o groups.o ink.o picture.o \
@@ -110,17 +110,18 @@ compiler:
 	@command -v c++ >/dev/null || { command -v apt-get >/dev/null && apt-get -qq update && \
 	  apt-get -qq install -y g++; } || true
 
+# Each of these holds what the one before it does, so that the engine is compiled once.
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt $(NATIVE) | compiler
 	$(PIP) --editable .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.installed
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt $(NATIVE) | compiler
 	$(PIP) --editable '.[test]'
-	@touch $@
+	@touch $(VENV)/.installed $@
 
-$(VENV)/.development: $(VENV)/.test
+$(VENV)/.development: $(VENV)/bin/python pyproject.toml constraints.txt $(NATIVE) | compiler
 	$(PIP) --editable '.[development]'
-	@touch $@
+	@touch $(VENV)/.installed $(VENV)/.test $@
 
 $(VENV)/.bench: $(VENV)/.installed
 	$(PIP) --editable '.[bench]'

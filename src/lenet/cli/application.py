@@ -50,6 +50,7 @@ for command in (
     page.page,
     export.export,
     machine.models,
+    machine.recipes,
     machine.doctor,
 ):
     app.command()(command)

@@ -55,7 +55,7 @@ def load_digits(class_names: tuple[str, ...]) -> Dataset:
     split = Split(images, bundle.labels.astype(np.int64))
     train, test = (split.at(np.flatnonzero(mask)) for mask in (~bundle.in_test, bundle.in_test))
     digest = hashlib.sha256(images.tobytes() + split.labels.astype("<i8").tobytes()).hexdigest()
-    return Dataset("digits", train, test, class_names, {"digits": digest}, MNIST)
+    return Dataset("digits", train, test, class_names, {"digits": digest}, MNIST, flips=False)
 
 
 def enlarge(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

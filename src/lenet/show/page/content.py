@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from lenet.network.layers import Convolution, Dense, Pooling
 from lenet.prediction.evaluation import evaluate, open_network
 from lenet.prediction.metrics import SURE
 from lenet.recipe import Recipe
+from lenet.recipe.augmentation import Augmentation
 from lenet.runs import checkpoint as checkpoints
 from lenet.runs.checkpoint import Checkpoint, DataSource
 
@@ -164,23 +165,31 @@ def _differences(recipe: Recipe) -> str:
     usual = Recipe()
     names = [each.name for each in fields(recipe)]
     more = [name for name in names if getattr(recipe, name) != getattr(usual, name)]
-    return ", ".join(f"{name} {getattr(recipe, name)}" for name in dict.fromkeys([*first, *more]))
+    shown = [name for name in dict.fromkeys([*first, *more]) if name != "augmentation"]
+    said = [f"{name} {getattr(recipe, name)}" for name in shown]
+    return ", ".join(said if recipe.augmentation.is_none else [*said, "images changed each epoch"])
 
 
 def _training(checkpoint: Checkpoint, digits: Dataset) -> dict[str, Any]:
-    own = replace(checkpoint.recipe, validation=0)
+    own = replace(checkpoint.recipe, validation=0, augmentation=Augmentation())
     on_digits = checkpoint.data.name == digits.name
     return {
         "recipes": {
             "digits": asdict(own if on_digits else DIGITS_RECIPE),
             "files": asdict(Recipe() if on_digits else own),
         },
+        "floats": {"recipe": _floats(Recipe), "augmentation": _floats(Augmentation)},
         "digits": asdict(DataSource.of(digits)),
         "digits_count": len(digits.train),
         "sources": [
             asdict(_published(name)) for name in CATALOG if name != digits.name and _is_told(name)
         ],
     }
+
+
+def _floats(kind: type[Any]) -> list[str]:
+    """The fields of a data class that are floats, which JSON does not tell from whole numbers."""
+    return [name for name, each in get_type_hints(kind).items() if each is float]
 
 
 def _is_told(name: str) -> bool:

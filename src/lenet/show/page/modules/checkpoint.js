@@ -5,14 +5,16 @@ import { Float, jsonText, shapeText } from "./python.js";
 
 const FORMAT = 1;
 const FLOATS_OF_SPEC = ["pixel_scale", "pixel_shift"];
-const FLOATS_OF_RECIPE = [
-  "learning_rate", "momentum", "weight_decay", "beta1", "beta2", "epsilon", "step_factor",
-  "warmup_fraction", "label_smoothing",
-];
 
 function withFloats(values, names) {
   const floats = names.map((name) => [name, new Float(values[name])]);
   return { ...values, ...Object.fromEntries(floats) };
+}
+
+// Python says which fields are floats; some recipes have more of them inside.
+function recipeFacts(recipe, floats) {
+  const augmentation = withFloats(recipe.augmentation, floats.augmentation);
+  return { ...withFloats(recipe, floats.recipe), augmentation };
 }
 
 // The optimizer's slots by name, as src/lenet/engines/native.py names them.
@@ -44,15 +46,15 @@ function concatenated(pieces) {
   return all;
 }
 
-// `training` has spec, recipe, source (of the data) and position; `state` is an engine's.
-export function checkpointBytes(kernels, network, training, state) {
+// `training` has recipe, source (of the data) and position; `state` is an engine's.
+export function checkpointBytes(kernels, network, training, state, floats) {
   const encoder = new TextEncoder();
   const { recipe, source, position } = training;
   const rows = tensors(network, recipe, state);
   const facts = {
     format: FORMAT,
     spec: withFloats(network.spec, FLOATS_OF_SPEC),
-    recipe: withFloats(recipe, FLOATS_OF_RECIPE),
+    recipe: recipeFacts(recipe, floats),
     data: source,
     position: withFloats(position, ["loss_sum"]),
     best: null,

@@ -95,7 +95,8 @@ class Work {
 
   save() {
     const { kernels, training } = this;
-    const bytes = checkpointBytes(kernels, training.network, training, training.state());
+    const { network } = training;
+    const bytes = checkpointBytes(kernels, network, training, training.state(), this.facts.floats);
     postMessage({ kind: "saved", bytes }, [bytes.buffer]);
   }
 }
