@@ -53,8 +53,17 @@ class Engine(Protocol):
     detail: str
     """What the result may depend on besides: the instruction set, or PyTorch's version."""
 
-    def place(self, images: NDArray[np.uint8], labels: NDArray[np.int64] | None = None) -> Any:
-        """Bring images (and labels, for training) to the engine's memory."""
+    def place(
+        self,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.int64] | None = None,
+        targets: NDArray[np.float32] | None = None,
+    ) -> Any:
+        """Bring images (and labels, for training) to the engine's memory.
+
+        `targets` (n, classes), a probability for each class, are what is learned in place of the
+        labels, which then say only what counts as a miss; they are not smoothed.
+        """
         ...
 
     def step(

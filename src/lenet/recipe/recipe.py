@@ -14,6 +14,7 @@ from lenet.recipe.values import (
     AT_LEAST_0,
     AT_LEAST_1,
     BELOW_1,
+    FRACTION,
     Range,
     check,
     check_one,
@@ -40,6 +41,8 @@ class Recipe:
     `beta1`, `beta2` and `epsilon` serve AdamW.  `validation` is the number of train images held
     out for choosing.  `seed` fixes the initial weights, the held-out images, every order and what
     becomes of every image by `augmentation`, of which a dict changes the fields that it names.
+    Where a training has teachers, `teacher_share` of a target is what they say at `temperature`,
+    and the rest the label's.
 
     Raises:
         RecipeError: naming the field, its value and what it may be.
@@ -64,6 +67,8 @@ class Recipe:
     step_factor: float = 0.1
     warmup_fraction: float = 0.3
     label_smoothing: float = 0.0
+    teacher_share: float = 0.9
+    temperature: float = 2.0
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
@@ -188,4 +193,6 @@ _RANGES: dict[str, Range] = {
     "step_factor": ((lambda value: 0 < value <= 1), "above 0 and at most 1"),
     "warmup_fraction": ((lambda value: 0 < value < 1), "between 0 and 1"),
     "label_smoothing": BELOW_1,
+    "teacher_share": FRACTION,
+    "temperature": ABOVE_0,
 }
