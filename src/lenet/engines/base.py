@@ -57,8 +57,14 @@ class Engine(Protocol):
         """Bring images (and labels, for training) to the engine's memory."""
         ...
 
-    def step(self, placed: Any, indices: NDArray[np.int64], learning_rate: float) -> None:
-        """One update on the images at `indices`: forward, backward, optimizer."""
+    def step(
+        self, placed: Any, indices: NDArray[np.int64], learning_rate: float, epoch: int = 1
+    ) -> None:
+        """One update on the images at `indices`: forward, backward, optimizer.
+
+        Where the recipe augments, the images are as `lenet.data.augmentation.augment` makes them
+        for the recipe's seed and `epoch`.
+        """
         ...
 
     def step_metrics(self) -> StepMetrics:
@@ -66,7 +72,10 @@ class Engine(Protocol):
         ...
 
     def gradient(self, placed: Any, indices: NDArray[np.int64]) -> tuple[float, Weights]:
-        """Mean loss over the images at `indices`, and its gradient by weight; updates nothing."""
+        """Mean loss over the images at `indices`, and its gradient by weight; updates nothing.
+
+        The images are as they were placed, whatever the recipe does to them in a step.
+        """
         ...
 
     def logits(self, placed: Any) -> NDArray[np.float32]:

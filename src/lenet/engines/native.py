@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from lenet.data.augmentation import augment
 from lenet.engines.base import EngineState, StepMetrics, Weights
 from lenet.errors import EngineError
 from lenet.network import Spec
@@ -94,6 +95,8 @@ class NativeEngine:
         self._engine = self._open(recipe, weights, threads or cores())
         self.threads: int = self._engine.threads
         self.detail = instruction_set()
+        self._augmentation, self._seed = recipe.augmentation, recipe.seed
+        self._kept: list[tuple[Any, NDArray[np.uint8], NDArray[np.int64]]] = []
         self._steps: list[tuple[float, int, int]] = []
 
     def _open(self, recipe: Recipe, weights: Weights, threads: int) -> Any:
@@ -134,11 +137,9 @@ class NativeEngine:
                 f"uint8 (n, {', '.join(map(str, self._spec.input_shape))})"
             )
         try:
-            return self._native.Split(
-                np.ascontiguousarray(images),
-                NO_LABELS if labels is None else _whole_numbers(labels),
-                self._spec.classes,
-                NO_TARGETS,
+            numbers = NO_LABELS if labels is None else _whole_numbers(labels)
+            split = self._native.Split(
+                np.ascontiguousarray(images), numbers, self._spec.classes, NO_TARGETS
             )
         except REFUSALS as error:
             _refuse(
@@ -148,14 +149,32 @@ class NativeEngine:
                 f"a copy of {len(images):,} images",
                 "place fewer at a time",
             )
+        if labels is not None and not self._augmentation.is_none:
+            self._kept.append((split, images, numbers))
+        return split
 
-    def step(self, placed: Any, indices: NDArray[np.int64], learning_rate: float) -> None:
+    def step(
+        self, placed: Any, indices: NDArray[np.int64], learning_rate: float, epoch: int = 1
+    ) -> None:
         """See `Engine.step`; what is refused changes nothing, and the engine can go on."""
+        if not self._augmentation.is_none:
+            placed, indices = self._augmented(placed, indices, epoch)
         try:
             loss, misses = self._engine.step(placed, np.ascontiguousarray(indices), learning_rate)
         except REFUSALS as error:
             _refuse_batch(error, "this step cannot be taken", indices)
         self._steps.append((loss, misses, len(indices)))
+
+    def _augmented(
+        self, placed: Any, indices: NDArray[np.int64], epoch: int
+    ) -> tuple[Any, NDArray[np.int64]]:
+        """The images of a step as they are in `epoch`, placed."""
+        images, labels = next(kept[1:] for kept in self._kept if kept[0] is placed)
+        changed = augment(
+            images[indices], indices, self._augmentation, seed=self._seed, epoch=epoch
+        )
+        split = self._native.Split(changed, labels[indices], self._spec.classes, NO_TARGETS)
+        return split, np.arange(len(indices))
 
     def step_metrics(self) -> StepMetrics:
         """See `Engine.step_metrics`."""
