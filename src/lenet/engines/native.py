@@ -19,6 +19,7 @@ from lenet.recipe import Recipe
 from lenet.system.machine import cores
 
 NO_LABELS = np.zeros(0, np.int64)
+NO_TARGETS = np.zeros((0, 0), np.float32)
 
 EAGER_CURE = "use --engine eager"
 
@@ -114,6 +115,8 @@ class NativeEngine:
                 beta2=recipe.beta2,
                 epsilon=recipe.epsilon,
                 label_smoothing=recipe.label_smoothing,
+                averaging=0.0,
+                clip_norm=0.0,
             )
         except REFUSALS as error:
             what = f"{self._spec.name} with {self._spec.parameters:,} parameters"
@@ -135,7 +138,9 @@ class NativeEngine:
             )
         try:
             numbers = NO_LABELS if labels is None else _whole_numbers(labels)
-            split = self._native.Split(np.ascontiguousarray(images), numbers, self._spec.classes)
+            split = self._native.Split(
+                np.ascontiguousarray(images), numbers, self._spec.classes, NO_TARGETS
+            )
         except REFUSALS as error:
             _refuse(
                 error,
@@ -168,7 +173,7 @@ class NativeEngine:
         changed = augment(
             images[indices], indices, self._augmentation, seed=self._seed, epoch=epoch
         )
-        split = self._native.Split(changed, labels[indices], self._spec.classes)
+        split = self._native.Split(changed, labels[indices], self._spec.classes, NO_TARGETS)
         return split, np.arange(len(indices))
 
     def step_metrics(self) -> StepMetrics:
@@ -211,7 +216,7 @@ class NativeEngine:
             self._refuse_state(error, "the state cannot be copied")
 
     def _copy_state(self) -> EngineState:
-        parameters, first, second, updates = self._engine.state()
+        parameters, first, second, _, updates = self._engine.state()
         optimizer: Weights = {}
         if updates and (self._adamw or self._momentum):
             slots = {"mean": first, "square": second} if self._adamw else {"momentum": first}
@@ -225,7 +230,9 @@ class NativeEngine:
         try:
             first = self._slot(state, "mean" if self._adamw else "momentum")
             second = self._slot(state, "square") if self._adamw else np.zeros(0, np.float32)
-            self._engine.restore(self._flatten(state.weights), first, second, state.updates)
+            average = np.zeros(0, np.float32)
+            weights = self._flatten(state.weights)
+            self._engine.restore(weights, first, second, average, state.updates)
         except REFUSALS as error:
             self._refuse_state(error, "this state cannot be restored")
         self._steps = []
