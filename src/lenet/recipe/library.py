@@ -127,7 +127,7 @@ def most_accurate(subject: Subject, _: str | None) -> dict[str, Any]:
         "learning_rate": 0.1,
         "weight_decay": 1e-4,
         "label_smoothing": 0.05,
-        "augmentation": {"shift": 2, "flip": subject.flips},
+        "augmentation": {"shift": 1, "flip": subject.flips},
     }
 
 
