@@ -112,6 +112,17 @@ def train(
     label_smoothing: Annotated[
         float | None, _recipe_option("label_smoothing", "Share of the target that all classes get.")
     ] = None,
+    warmup_epochs: Annotated[
+        float | None,
+        _recipe_option("warmup_epochs", "Epochs in which the rate grows; not for one_cycle."),
+    ] = None,
+    clip_norm: Annotated[
+        float | None, _recipe_option("clip_norm", "Longest gradient of a step; 0 is any.")
+    ] = None,
+    averaging: Annotated[
+        float | None,
+        _recipe_option("averaging", "Decay of the moving average of the weights; 0 is none."),
+    ] = None,
     augmentation: Annotated[
         str | None,
         typer.Option(
