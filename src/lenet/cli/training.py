@@ -207,8 +207,9 @@ def lr_find(
         data_dir=data_dir,
         threads=threads,
     )
+    say(_range_test(found))
     draw_range_test(found, out)
-    say(_range_test(found, out))
+    say(f"picture: {out}")
 
 
 def _refuse_with_resume(given: dict[str, Any], read_otherwise: bool) -> None:
@@ -264,7 +265,7 @@ def _own_data(facts: dict[str, Any]) -> str:
     return f"{facts['name']}: {len(sizes)} classes of {each} images; {splits}; {survey['prepared']}"
 
 
-def _range_test(test: RangeTest, picture: Path) -> str:
+def _range_test(test: RangeTest) -> str:
     """The suggested learning rate, and why."""
     from lenet.training.rate_finder import MARGIN
 
@@ -274,6 +275,5 @@ def _range_test(test: RangeTest, picture: Path) -> str:
             f"the smoothed loss is lowest ({test.losses.min():.3f}) at {test.best:.2g}, after "
             f"{int(test.losses.argmin()) + 1} of {len(test.losses)} steps; the suggestion is a "
             f"{1 / MARGIN:g} of that rate",
-            f"picture: {picture}",
         ]
     )
