@@ -14,6 +14,7 @@ from lenet.recipe.values import (
     AT_LEAST_0,
     AT_LEAST_1,
     BELOW_1,
+    FRACTION,
     Range,
     check,
     check_one,
@@ -43,6 +44,8 @@ class Recipe:
     the weights with that decay.  `validation` is the number of train images held
     out for choosing.  `seed` fixes the initial weights, the held-out images, every order and what
     becomes of every image by `augmentation`, of which a dict changes the fields that it names.
+    Where a training has teachers, `teacher_share` of a target is what they say at `temperature`,
+    and the rest the label's.
 
     Raises:
         RecipeError: naming the field, its value and what it may be.
@@ -70,6 +73,8 @@ class Recipe:
     warmup_epochs: float = 0.0
     clip_norm: float = 0.0
     averaging: float = 0.0
+    teacher_share: float = 0.9
+    temperature: float = 2.0
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
@@ -202,4 +207,6 @@ _RANGES: dict[str, Range] = {
     "warmup_epochs": AT_LEAST_0,
     "clip_norm": AT_LEAST_0,
     "averaging": BELOW_1,
+    "teacher_share": FRACTION,
+    "temperature": ABOVE_0,
 }
