@@ -72,8 +72,8 @@ class Engine(Protocol):
     ) -> Any:
         """Bring images (and labels, for training) to the engine's memory.
 
-        With `targets`, probabilities (n, classes), a step's loss is the cross-entropy against
-        those, and label smoothing does nothing; misses are counted by the labels all the same.
+        `targets` (n, classes), a probability for each class, are what is learned in place of the
+        labels, which then say only what counts as a miss; they are not smoothed.
         """
         ...
 

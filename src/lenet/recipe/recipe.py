@@ -70,11 +70,11 @@ class Recipe:
     step_factor: float = 0.1
     warmup_fraction: float = 0.3
     label_smoothing: float = 0.0
-    teacher_share: float = 0.9
-    temperature: float = 2.0
     warmup_epochs: float = 0.0
     clip_norm: float = 0.0
     averaging: float = 0.0
+    teacher_share: float = 0.9
+    temperature: float = 2.0
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
@@ -204,9 +204,9 @@ _RANGES: dict[str, Range] = {
     "step_factor": ((lambda value: 0 < value <= 1), "above 0 and at most 1"),
     "warmup_fraction": ((lambda value: 0 < value < 1), "between 0 and 1"),
     "label_smoothing": BELOW_1,
-    "teacher_share": FRACTION,
-    "temperature": ABOVE_0,
     "warmup_epochs": AT_LEAST_0,
     "clip_norm": AT_LEAST_0,
     "averaging": BELOW_1,
+    "teacher_share": FRACTION,
+    "temperature": ABOVE_0,
 }
