@@ -13,7 +13,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
 USER_PAGES = [
     DOCS / f"{name}.md"
-    for name in ("learner", "engineer", "researcher", "commands", "export", "export-c")
+    for name in ("learner", "engineer", "researcher", "commands", "export", "export-c", "page")
 ]
 PROGRAMS = {"lenet": [sys.executable, "-m", "lenet"], "cmp": ["cmp"], "cc": ["cc"]}
 
