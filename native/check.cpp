@@ -71,7 +71,7 @@ const Backend& backend() { return *find_backend(LENET_NAME(LENET_ISA)); }
 std::vector<float> train(const Network& network, const Data& data, const Optimizer& optimizer,
                          int threads) {
     Engine engine(network, backend(), optimizer, data.parameters, {}, threads);
-    for (const std::size_t count : {1, 16, 37, 100}) engine.step(data.images(), count, 0.05);
+    for (const std::size_t count : {1, 16, 37, 100}) engine.step(data.images(), count, 0.05, 1);
     Engine::State state = engine.state();
     std::vector<float> all = state.parameters;
     all.insert(all.end(), state.first.begin(), state.first.end());

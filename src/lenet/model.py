@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -476,6 +476,7 @@ def train(
     threads: int | None = None,
     checkpoint_every: int = 0,
     display: Display | None = None,
+    teacher: Sequence[str | Path] = (),
     **changes: Any,
 ) -> Model:
     """Train a network, and return it with its run at `model.run`.
@@ -501,6 +502,7 @@ def train(
         checkpoint_every=checkpoint_every,
         watcher=watch_with(shown),
         progress=shown.download,
+        teacher=teacher,
         **changes,
     )
     return load(run.path, engine=engine, device=device, threads=threads)

@@ -102,6 +102,7 @@ class Placed:
     images: Tensor
     labels: Tensor | None
     pixels: NDArray[np.uint8]
+    targets: Tensor | None = None
 
 
 @dataclass(slots=True)
@@ -148,10 +149,16 @@ class EagerEngine:
             register: Any = self._named[name].register_hook  # PyTorch leaves it untyped
             register(lambda gradient, mask=on_device: gradient * mask)
 
-    def place(self, images: NDArray[np.uint8], labels: NDArray[np.int64] | None = None) -> Placed:
+    def place(
+        self,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.int64] | None = None,
+        targets: NDArray[np.float32] | None = None,
+    ) -> Placed:
         """See `Engine.place`; the pixels stay uint8, and each batch is scaled as it is used."""
         on_device = None if labels is None else torch.tensor(labels, device=self._device)
-        return Placed(torch.tensor(images, device=self._device), on_device, images)
+        wanted = None if targets is None else torch.tensor(targets, device=self._device)
+        return Placed(torch.tensor(images, device=self._device), on_device, images, wanted)
 
     def step(
         self, placed: Placed, indices: NDArray[np.int64], learning_rate: float, epoch: int = 1
@@ -184,7 +191,10 @@ class EagerEngine:
         labels = placed.labels[chosen]
         self._optimizer.zero_grad(set_to_none=True)
         logits = self._module(_pixels(placed.images[chosen] if images is None else images))
-        loss = self._loss(logits, labels)
+        if placed.targets is None:
+            loss = self._loss(logits, labels)
+        else:
+            loss = nn.functional.cross_entropy(logits, placed.targets[chosen])
         loss.backward()
         return loss.detach(), (logits.detach().argmax(1) != labels).sum()
 

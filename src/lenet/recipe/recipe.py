@@ -14,6 +14,7 @@ from lenet.recipe.values import (
     AT_LEAST_0,
     AT_LEAST_1,
     BELOW_1,
+    FRACTION,
     Range,
     check,
     check_one,
@@ -36,10 +37,15 @@ class Recipe:
     """All numbers of a training; the defaults are the note's.
 
     `learning_rate` is the schedule's peak.  `step_epochs` and `step_factor` serve the step
-    schedule, `warmup_fraction` the one-cycle schedule.  `momentum` and `nesterov` serve SGD;
-    `beta1`, `beta2` and `epsilon` serve AdamW.  `validation` is the number of train images held
+    schedule, `warmup_fraction` the one-cycle schedule; over the first `warmup_epochs` (0: none) of
+    any other the rate grows in a straight line.  `momentum` and `nesterov` serve SGD; `beta1`,
+    `beta2` and `epsilon` serve AdamW.  A gradient longer than `clip_norm` (0: any) is shortened to
+    that.  With `averaging` above 0 the network that answers is the exponential moving average of
+    the weights with that decay.  `validation` is the number of train images held
     out for choosing.  `seed` fixes the initial weights, the held-out images, every order and what
     becomes of every image by `augmentation`, of which a dict changes the fields that it names.
+    Where a training has teachers, `teacher_share` of a target is what they say at `temperature`,
+    and the rest the label's.
 
     Raises:
         RecipeError: naming the field, its value and what it may be.
@@ -64,6 +70,11 @@ class Recipe:
     step_factor: float = 0.1
     warmup_fraction: float = 0.3
     label_smoothing: float = 0.0
+    warmup_epochs: float = 0.0
+    clip_norm: float = 0.0
+    averaging: float = 0.0
+    teacher_share: float = 0.9
+    temperature: float = 2.0
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
@@ -79,6 +90,11 @@ class Recipe:
         if self.momentum > 0 and self.optimizer != "sgd":
             raise RecipeError(
                 f"momentum = {self.momentum}: optimizer {self.optimizer!r} has none; use beta1"
+            )
+        if self.warmup_epochs > 0 and self.schedule == "one_cycle":
+            raise RecipeError(
+                f"warmup_epochs = {self.warmup_epochs}: schedule 'one_cycle' grows to its peak by "
+                "itself; use warmup_fraction"
             )
 
     def to_toml(self) -> str:
@@ -188,4 +204,9 @@ _RANGES: dict[str, Range] = {
     "step_factor": ((lambda value: 0 < value <= 1), "above 0 and at most 1"),
     "warmup_fraction": ((lambda value: 0 < value < 1), "between 0 and 1"),
     "label_smoothing": BELOW_1,
+    "warmup_epochs": AT_LEAST_0,
+    "clip_norm": AT_LEAST_0,
+    "averaging": BELOW_1,
+    "teacher_share": FRACTION,
+    "temperature": ABOVE_0,
 }

@@ -7,6 +7,9 @@ import shlex
 import time
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lenet.data import Split
 from lenet.engines.base import Engine
 from lenet.errors import DivergenceError, InterruptedRunError, RunError
@@ -29,7 +32,8 @@ POINTS_PER_EPOCH = 5
 class Training:
     """One run at work: what the loop reads, and how far it has come.
 
-    `test` is empty where nobody should look at it while the network trains.
+    `test` is empty where nobody should look at it while the network trains.  `targets` (n, classes)
+    stand for the labels of `train`, where somebody teaches.
     """
 
     run: Run
@@ -40,6 +44,7 @@ class Training:
     test: Split
     watcher: Watcher = field(default_factory=Watcher)
     checkpoint_every: int = 0
+    targets: NDArray[np.float32] | None = None
     seconds: float = 0.0
     images: int = 0
 
@@ -90,7 +95,8 @@ def run_epochs(training: Training, interruption: Interruption) -> None:
 
     """
     recipe, steps = training.recipe, training.steps_per_epoch
-    placed = training.engine.place(training.train.images, training.train.labels)
+    train = training.train
+    placed = training.engine.place(train.images, train.labels, training.targets)
     points = point_steps(steps)
 
     for epoch in range(training.position.epoch, recipe.epochs + 1):
