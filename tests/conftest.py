@@ -1,6 +1,7 @@
 import importlib
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,7 +35,8 @@ def need(there, cure):
 
 def need_module(name, cure):
     """A module, or a skip."""
-    need(importlib.util.find_spec(name) is not None, f"install {name}: {cure}")
+    for part in (name.partition(".")[0], name):
+        need(importlib.util.find_spec(part) is not None, f"install {name}: {cure}")
     return importlib.import_module(name)
 
 
@@ -103,6 +105,20 @@ def service(digits_run):
 
     with serving(digits_run.path) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real headless Chromium; while it is open, an event loop runs in this thread."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    need(chromium is not None, "install a browser: apt install chromium")
+    need_module("playwright", "pip install 'lenet[development]'")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()
 
 
 def train_run(*arguments, **options):

@@ -449,7 +449,7 @@ def test_colour_trains_into_a_folder_with_a_sane_name(few, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     few.rename("my few")
     run = train_run(data="my few/", reading=Reading(channels=3), **SHORT)
-    assert re.fullmatch(r"\d{8}-\d{6}-lenet5-my-few-s0", run.name)
+    assert re.fullmatch(r"\d{8}-\d{6}-lenet5-relu-my-few-s0", run.name)
     assert run.checkpoint().spec.input_shape == (3, 28, 28)
     assert lenet.load(run.path).explain("my few/А/000.png").explanation.given.shape[0] == 3
 

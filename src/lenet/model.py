@@ -249,6 +249,26 @@ class Model:
 
         return write_report([self._need_run("a report").path], out, data_dir=data_dir)
 
+    def page(
+        self,
+        out: str | Path | None = None,
+        *,
+        beside: str | Path | None = None,
+        data_dir: str | Path | None = None,
+    ) -> Path:
+        """Write the page in which it can be watched, by default into its run's folder.
+
+        `beside` is a second run, which is shown side by side.
+
+        Raises:
+            RunError: if the network has no run.
+            UsageError: if the two do not take the same pictures to the same classes.
+        """
+        from lenet.show.page import write_page
+
+        runs = [self._need_run("a page").path, *([] if beside is None else [beside])]
+        return write_page(runs, out, data_dir=data_dir)
+
     def export(
         self,
         to: str,

@@ -207,8 +207,9 @@ def lr_find(
         data_dir=data_dir,
         threads=threads,
     )
+    say(_range_test(found))
     draw_range_test(found, out)
-    say(_range_test(found, out))
+    say(f"picture: {out}")
 
 
 def _refuse_with_resume(given: dict[str, Any], read_otherwise: bool) -> None:
@@ -222,6 +223,7 @@ def _refuse_with_resume(given: dict[str, Any], read_otherwise: bool) -> None:
 
 def _summary(run: Run) -> str:
     """The note's two lines, then where the run and its picture are."""
+    from lenet.recipe.library import NOTE
     from lenet.runs import receipt
     from lenet.show.live import describe_row
 
@@ -229,7 +231,7 @@ def _summary(run: Run) -> str:
     session = facts["sessions"][-1]
     speed = receipt.examples_per_second(facts)
     own = [_own_data(facts["data"])] if "survey" in facts["data"] else []
-    if facts.get("recipe", {}).get("name"):
+    if facts.get("recipe", {}).get("name", NOTE) not in ("", NOTE):
         own.append(_chosen(facts))
     where = f"{session['device']} ({session['engine']} engine, {session['threads']} threads)"
     return "\n".join(
@@ -264,7 +266,7 @@ def _own_data(facts: dict[str, Any]) -> str:
     return f"{facts['name']}: {len(sizes)} classes of {each} images; {splits}; {survey['prepared']}"
 
 
-def _range_test(test: RangeTest, picture: Path) -> str:
+def _range_test(test: RangeTest) -> str:
     """The suggested learning rate, and why."""
     from lenet.training.rate_finder import MARGIN
 
@@ -274,6 +276,5 @@ def _range_test(test: RangeTest, picture: Path) -> str:
             f"the smoothed loss is lowest ({test.losses.min():.3f}) at {test.best:.2g}, after "
             f"{int(test.losses.argmin()) + 1} of {len(test.losses)} steps; the suggestion is a "
             f"{1 / MARGIN:g} of that rate",
-            f"picture: {picture}",
         ]
     )

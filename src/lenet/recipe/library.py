@@ -75,6 +75,11 @@ HANDS = {
 }  # fmt: skip
 """What becomes of characters: hands differ so."""
 
+MANY_HANDS = {
+    "shift": 1, "scale": 0.1, "squeeze": 0.1, "shear": 0.1, "rotation": 10.0, "elastic": 20.0,
+}  # fmt: skip
+"""The same where there are many characters already."""
+
 SCENES = {"shift": 1, "scale": 0.1, "rotation": 3.0, "border": "edge"}
 """What becomes of other pictures: cameras stand so."""
 
@@ -118,6 +123,7 @@ def _table(images: int, optimizer: str) -> dict[str, Any]:
 
 def most_accurate(subject: Subject, _: str | None) -> dict[str, Any]:
     """The numbers of `best`; docs/studies/best.md has what each gives."""
+    augmentation = MANY_HANDS if subject.kind == INK else {"shift": 1, "flip": subject.flips}
     return {
         "epochs": 120,
         "batch_size": 128,
@@ -127,7 +133,7 @@ def most_accurate(subject: Subject, _: str | None) -> dict[str, Any]:
         "learning_rate": 0.1,
         "weight_decay": 1e-4,
         "label_smoothing": 0.05,
-        "augmentation": {"shift": 2, "flip": subject.flips},
+        "augmentation": augmentation,
     }
 
 
