@@ -165,8 +165,8 @@ nb::ndarray<nb::numpy, std::uint8_t> seen(Engine& engine, const Split& split, co
         const Unlocked unlocked;
         engine.see(split.view(&indices), indices.size(), epoch, pixels.data());
     }
-    return to_numpy(std::move(pixels), {indices.size(), split.pixels.shape(1),
-                                        split.pixels.shape(2), split.pixels.shape(3)});
+    return to_numpy(std::move(pixels),
+                    {indices.size(), split.pixels.shape(1), split.pixels.shape(2), split.pixels.shape(3)});
 }
 
 nb::tuple gradient(Engine& engine, const Split& split, const Whole& given) {
@@ -347,8 +347,7 @@ NB_MODULE(_native, module) {
             [](Engine* self, const Network& network, const std::string& isa, const Floats& parameters,
                const Floats& mask, int threads, bool adamw, float momentum, bool nesterov,
                float weight_decay, double beta1, double beta2, float epsilon, float label_smoothing,
-               double averaging, double clip_norm, const nb::object& augmentation,
-               std::uint64_t seed) {
+               double averaging, double clip_norm, const nb::object& augmentation, std::uint64_t seed) {
                 require(parameters.shape(0) == network.parameters, "wrong number of parameters");
                 require(mask.shape(0) == 0 || mask.shape(0) == network.parameters, "wrong mask");
                 require(threads >= 1 && threads <= lenet::maximum_threads,

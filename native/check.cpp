@@ -17,11 +17,14 @@ using namespace lenet;
 
 Network lenet5(Activation activation, Kind pooling) {
     const LayerRow rows[] = {
-        {.name = "C1", .kind = Kind::convolution, .activation = activation, .size = 5, .padding = 2,
+        {.name = "C1",
+         .kind = Kind::convolution,
+         .activation = activation,
+         .size = 5,
+         .padding = 2,
          .outputs = 6},
         {.name = "S2", .kind = pooling, .size = 2},
-        {.name = "C3", .kind = Kind::convolution, .activation = activation, .size = 5,
-         .outputs = 16},
+        {.name = "C3", .kind = Kind::convolution, .activation = activation, .size = 5, .outputs = 16},
         {.name = "S4", .kind = pooling, .size = 2},
         {.name = "C5", .activation = activation, .outputs = 120},
         {.name = "F6", .activation = Activation::sigmoid, .outputs = 84},
@@ -33,9 +36,17 @@ Network lenet5(Activation activation, Kind pooling) {
 // Odd on purpose: sizes that fill no vector, borders between layers, columns that pooling drops.
 Network odd(Activation activation, Kind pooling) {
     const LayerRow rows[] = {
-        {.name = "A", .kind = Kind::convolution, .activation = activation, .size = 3, .padding = 1,
+        {.name = "A",
+         .kind = Kind::convolution,
+         .activation = activation,
+         .size = 3,
+         .padding = 1,
          .outputs = 5},
-        {.name = "B", .kind = Kind::convolution, .activation = activation, .size = 5, .padding = 4,
+        {.name = "B",
+         .kind = Kind::convolution,
+         .activation = activation,
+         .size = 5,
+         .padding = 4,
          .outputs = 3},
         {.name = "C", .kind = pooling, .size = 3},
         {.name = "D", .activation = Activation::tanh, .outputs = 7},
@@ -100,8 +111,8 @@ void check_threads(const char* name, const Network& network, check::Failures& fa
     }
 }
 
-void check_gradient(const char* name, const Network& network, check::Failures& failures) {
-    const std::size_t count = 21;
+void check_gradient_of(std::size_t count, const char* name, const Network& network,
+                       check::Failures& failures) {
     const Data data(network, count);
     Engine engine(network, backend(), {}, data.parameters, {}, 2);
     std::vector<float> ours;
@@ -122,6 +133,11 @@ void check_gradient(const char* name, const Network& network, check::Failures& f
     }
 }
 
+void check_gradient(const char* name, const Network& network, check::Failures& failures) {
+    // One by one, together, and both.
+    for (const std::size_t count : {1, 3, 16, 21}) check_gradient_of(count, name, network, failures);
+}
+
 } // namespace
 
 int main() {
@@ -137,6 +153,8 @@ int main() {
     };
     check_network("lenet5", lenet5(Activation::leaky_relu, Kind::average_pooling));
     check_network("lenet5-relu", lenet5(Activation::relu, Kind::max_pooling));
+    check_network("lenet5-silu", lenet5(Activation::silu, Kind::average_pooling));
+    check_network("odd-silu", odd(Activation::silu, Kind::max_pooling));
     check_network("odd", odd(Activation::scaled_tanh, Kind::average_pooling));
     check_network("odd-max", odd(Activation::sigmoid, Kind::max_pooling));
     for (const std::string& line : failures.lines()) std::puts(line.c_str());

@@ -223,6 +223,7 @@ def _refuse_with_resume(given: dict[str, Any], read_otherwise: bool) -> None:
 
 def _summary(run: Run) -> str:
     """The note's two lines, then where the run and its picture are."""
+    from lenet.recipe.library import NOTE
     from lenet.runs import receipt
     from lenet.show.live import describe_row
 
@@ -230,7 +231,7 @@ def _summary(run: Run) -> str:
     session = facts["sessions"][-1]
     speed = receipt.examples_per_second(facts)
     own = [_own_data(facts["data"])] if "survey" in facts["data"] else []
-    if facts.get("recipe", {}).get("name"):
+    if facts.get("recipe", {}).get("name", NOTE) not in ("", NOTE):
         own.append(_chosen(facts))
     where = f"{session['device']} ({session['engine']} engine, {session['threads']} threads)"
     return "\n".join(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lenet.data.augmentation import augment
-from lenet.engines.base import EngineState, StepMetrics, Weights
+from lenet.engines.base import AVERAGE, EngineState, StepMetrics, Weights
 from lenet.errors import EngineError
 from lenet.network import Layer, Shape, Spec
 from lenet.network.initialiser import connection_masks
@@ -140,6 +140,10 @@ class EagerEngine:
         self._module = build_module(spec, weights).to(self._device)
         self._named = _parameters(self._module, spec)
         self._optimizer = _optimizer(recipe, list(self._named.values()))
+        self._averaging, self._clip_norm = recipe.averaging, recipe.clip_norm
+        self._answering = self._module
+        if self._averaging > 0:
+            self._answering = build_module(spec, weights).to(self._device).requires_grad_(False)
         self._loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
         self._augmentation, self._seed = recipe.augmentation, recipe.seed
         self._updates = 0
@@ -173,11 +177,24 @@ class EagerEngine:
             )
             images = torch.from_numpy(changed).to(self._device)
         loss, misses = self._backward(placed, indices, images)
+        if self._clip_norm > 0:
+            nn.utils.clip_grad_norm_(self._named.values(), self._clip_norm)
         self._optimizer.step()
         self._updates += 1
+        if self._averaging > 0:
+            self._average()
         self._pending.loss.append(loss)
         self._pending.misses.append(misses)
         self._pending.images.append(len(indices))
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """The moving average, whose decay grows to the recipe's: see `average` in native/."""
+        young = (1 + self._updates) / (10 + self._updates)
+        share = 1.0 - min(self._averaging, young)
+        pairs = zip(self._answering.parameters(), self._module.parameters(), strict=True)
+        for mean, parameter in pairs:
+            mean.lerp_(parameter, share)
 
     def _backward(
         self, placed: Placed, indices: NDArray[np.int64], images: Tensor | None = None
@@ -217,14 +234,14 @@ class EagerEngine:
     def logits(self, placed: Placed) -> NDArray[np.float32]:
         """See `Engine.logits`."""
         batches = torch.split(placed.images, EVALUATION_BATCH)
-        return np.concatenate([self._module(_pixels(batch)).cpu().numpy() for batch in batches])
+        return np.concatenate([self._answering(_pixels(batch)).cpu().numpy() for batch in batches])
 
     @torch.no_grad()
     def activations(self, placed: Placed) -> dict[str, NDArray[np.float32]]:
         """See `Engine.activations`."""
         x = _pixels(placed.images)
-        x = self._module.net[0](x * self._module.pixel_scale + self._module.pixel_shift)
-        modules, outputs = iter(list(self._module.net)[1:]), {}
+        x = self._answering.net[0](x * self._answering.pixel_scale + self._answering.pixel_shift)
+        modules, outputs = iter(list(self._answering.net)[1:]), {}
         for row, layer in zip(self._spec.counts(), self._spec.layers, strict=True):
             for _ in _modules(layer, row.input_shape, _is_first_dense(self._spec, layer)):
                 x = next(modules)(x)
@@ -240,6 +257,9 @@ class EagerEngine:
             for slot, key in _SLOTS.items():
                 if isinstance(slots.get(key), Tensor):
                     optimizer[f"{slot}/{name}"] = _to_numpy(slots[key])
+        if self._averaging > 0 and self._updates:
+            averages = _parameters(self._answering, self._spec).items()
+            optimizer |= {f"{AVERAGE}/{name}": _to_numpy(mean) for name, mean in averages}
         return EngineState(weights, optimizer, self._updates)
 
     def restore(self, state: EngineState) -> None:
@@ -247,6 +267,9 @@ class EagerEngine:
         self._updates = state.updates
         self._pending = _Pending()
         self._optimizer.state.clear()
+        if self._averaging > 0:
+            for name, mean in _parameters(self._answering, self._spec).items():
+                mean.data.copy_(torch.from_numpy(state.answering[name]))
         for name, parameter in self._named.items():
             parameter.data.copy_(torch.from_numpy(state.weights[name]))
             slots: dict[str, Tensor] = {}
@@ -302,6 +325,7 @@ def _activation(name: str) -> list[nn.Module]:
         "sigmoid": nn.Sigmoid(),
         "tanh": nn.Tanh(),
         "scaled_tanh": ScaledTanh(),
+        "silu": nn.SiLU(),
     }
     return [] if name == "identity" else [modules[name]]
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol, final
 from lenet.errors import SpecError
 from lenet.system.facts import build
 
-ACTIVATIONS = ("identity", "relu", "leaky_relu", "sigmoid", "tanh", "scaled_tanh")
+ACTIVATIONS = ("identity", "relu", "leaky_relu", "sigmoid", "tanh", "scaled_tanh", "silu")
 POOLINGS = ("average", "max")
 
 LEAKY_RELU_SLOPE = 0.01
