@@ -212,7 +212,7 @@ def _published(name: str) -> DataSource:
 
 def _pack_weights(checkpoint: Checkpoint) -> bytes:
     """All weights in the order of the layers, the first bytes of all floats first, and so on."""
-    weights = checkpoint.state.weights
+    weights = checkpoint.weights
     names = checkpoint.spec.weight_shapes()
     flat = np.concatenate([weights[name].ravel() for name in names]).astype("<f4")
     return flat.view(np.uint8).reshape(-1, 4).T.tobytes()
