@@ -107,7 +107,7 @@ void watch(Engine* engine, const std::uint8_t* pixels, std::size_t count, float*
 LENET_CALLED_BY_PAGE(step)
 void step(Engine* engine, const std::uint8_t* pixels, const std::int64_t* labels,
           const std::int64_t* indices, std::size_t count, double learning_rate, double* totals) {
-    const lenet::Totals found = engine->step({pixels, labels, indices}, count, learning_rate);
+    const lenet::Totals found = engine->step({pixels, labels, indices}, count, learning_rate, 1);
     totals[0] = found.loss;
     totals[1] = static_cast<double>(found.misses);
 }
