@@ -25,7 +25,7 @@ from lenet.recipe.augmentation import Augmentation
 from lenet.runs import checkpoint as checkpoints
 from lenet.runs.checkpoint import Checkpoint, DataSource
 
-MOST_EXAMPLES, MOST_BYTES = 200, 40_000
+MOST_EXAMPLES, MOST_BYTES = 200, 28_000
 """Test images in a page, and what they may take of it, compressed."""
 
 LANGUAGES = ("en", "zh")
