@@ -35,8 +35,11 @@ using Whole = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::device::cpu>; // 
 using Floats = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Doubles = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-// Name, operation, activation, size, padding, outputs: one row a layer.
-using Row = std::tuple<std::string, std::string, std::string, int, int, int>;
+// Name, operation, activation, size, padding, outputs, scale: one row a layer.
+using Row = std::tuple<std::string, std::string, std::string, int, int, int, float>;
+
+// The loss by its name, the smoothing of labels, and what a rubbish class costs.
+using LossRow = std::tuple<std::string, float, float>;
 
 // Python goes on meanwhile.  When the interpreter ends, it ends a thread that wants its lock back, and
 // that would unwind through functions that must not throw: such a thread waits here for the process
@@ -89,15 +92,24 @@ Enum number_of(const std::string& name, const char* const (&names)[count], const
 Network build_network(int channels, int rows, int columns, float scale, float shift,
                       const std::vector<Row>& table) {
     std::vector<lenet::LayerRow> layers;
-    for (const auto& [name, operation, activation, size, padding, outputs] : table)
+    for (const auto& [name, operation, activation, size, padding, outputs, squares] : table)
         layers.push_back(
             {.name = name.c_str(),
              .kind = number_of<Kind>(operation, lenet::kind_names, name),
              .activation = number_of<lenet::Activation>(activation, lenet::activation_names, name),
              .size = size,
              .padding = padding,
-             .outputs = outputs});
+             .outputs = outputs,
+             .scale = squares});
     return lenet::build_network(channels, rows, columns, layers, scale, shift);
+}
+
+lenet::Loss loss_of(const LossRow& row) {
+    const auto& [name, smoothing, rubbish] = row;
+    for (std::size_t k = 0; k < std::size(lenet::loss_names); ++k)
+        if (name == lenet::loss_names[k])
+            return {.kind = static_cast<lenet::LossKind>(k), .smoothing = smoothing, .rubbish = rubbish};
+    throw std::invalid_argument("it has no loss " + name);
 }
 
 // Images and labels that stay where they are; the labels are checked once and kept.
@@ -162,6 +174,17 @@ nb::tuple gradient(Engine& engine, const Split& split, const Whole& given) {
     return nb::make_tuple(totals.loss, totals.misses, to_numpy(std::move(result), {count}));
 }
 
+nb::ndarray<nb::numpy, float> curvature(Engine& engine, const Split& split, const Whole& given) {
+    const std::vector<std::int64_t> indices = chosen(engine, split, given);
+    std::vector<float> result;
+    {
+        const Unlocked unlocked;
+        result = engine.curvature(split.view(&indices), indices.size());
+    }
+    const std::size_t count = result.size();
+    return to_numpy(std::move(result), {count});
+}
+
 nb::ndarray<nb::numpy, float> logits(Engine& engine, const Split& split) {
     require_fit(engine.network(), split);
     const auto classes = static_cast<std::size_t>(engine.network().classes());
@@ -224,7 +247,8 @@ void restore(Engine& engine, const Floats& parameters, const Floats& first, cons
 
 // The plain kernels in float64 over some images: (loss, gradient), both means, and the logits.
 nb::tuple reference(const Network& network, const Doubles& parameters, const Split& split,
-                    double smoothing) {
+                    const LossRow& loss_row) {
+    const lenet::Loss chosen_loss = loss_of(loss_row);
     require(parameters.shape(0) == network.parameters, "wrong number of parameters");
     require_fit(network, split);
     require(split.labels.size() == split.size() && split.size() > 0, "labels are missing");
@@ -235,7 +259,7 @@ nb::tuple reference(const Network& network, const Doubles& parameters, const Spl
     for (std::size_t n = 0; n < split.size(); ++n) {
         loss += lenet::reference::run_image(network, parameters.data(),
                                             split.pixels.data() + n * size,
-                                            static_cast<int>(split.labels[n]), smoothing,
+                                            static_cast<int>(split.labels[n]), chosen_loss,
                                             total.data(), outputs);
         all_logits.insert(all_logits.end(), outputs.back().begin(), outputs.back().end());
     }
@@ -245,6 +269,21 @@ nb::tuple reference(const Network& network, const Doubles& parameters, const Spl
     return nb::make_tuple(loss / count, to_numpy(std::move(total), {parameters_count}),
                           to_numpy(std::move(all_logits),
                                    {split.size(), static_cast<std::size_t>(network.classes())}));
+}
+
+nb::ndarray<nb::numpy, double> reference_curvature(const Network& network,
+                                                   const Doubles& parameters, const Split& split) {
+    require(parameters.shape(0) == network.parameters, "wrong number of parameters");
+    require_fit(network, split);
+    require(split.size() > 0, "images are missing");
+    std::vector<double> total(network.parameters);
+    const auto size = static_cast<std::size_t>(network.pixels().size());
+    for (std::size_t n = 0; n < split.size(); ++n)
+        lenet::reference::curve_image(network, parameters.data(), split.pixels.data() + n * size,
+                                      total.data());
+    for (double& value : total) value /= static_cast<double>(split.size());
+    const std::size_t count = total.size();
+    return to_numpy(std::move(total), {count});
 }
 
 const lenet::Backend& backend_of(const std::string& name) {
@@ -281,7 +320,8 @@ NB_MODULE(_native, module) {
     module.attr("maximum_threads") = lenet::maximum_threads;
 
     nb::class_<Network>(module, "Network", "A network as the kernels see it.")
-        .def_ro("parameters", &Network::parameters);
+        .def_ro("parameters", &Network::parameters)
+        .def_ro("trained", &Network::trained);
     module.def("build_network", &build_network, "channels"_a, "rows"_a, "columns"_a,
                "pixel_scale"_a, "pixel_shift"_a, "layers"_a);
 
@@ -294,9 +334,9 @@ NB_MODULE(_native, module) {
         .def(
             "__init__",
             [](Engine* self, const Network& network, const std::string& isa,
-               const Floats& parameters, const Floats& mask, int threads, bool adamw,
+               const Floats& parameters, const Floats& mask, int threads, bool adamw, bool sdlm,
                float momentum, bool nesterov, float weight_decay, double beta1, double beta2,
-               float epsilon, float label_smoothing) {
+               float epsilon, float floor, const LossRow& loss) {
                 require(parameters.shape(0) == network.parameters, "wrong number of parameters");
                 require(mask.shape(0) == 0 || mask.shape(0) == network.parameters, "wrong mask");
                 require(threads >= 1 && threads <= lenet::maximum_threads,
@@ -308,24 +348,30 @@ NB_MODULE(_native, module) {
                                                  .beta1 = beta1,
                                                  .beta2 = beta2,
                                                  .epsilon = epsilon,
-                                                 .label_smoothing = label_smoothing};
+                                                 .loss = loss_of(loss),
+                                                 .sdlm = sdlm,
+                                                 .floor = floor};
                 new (self) Engine(network, backend_of(isa), optimizer,
                                   {parameters.data(), parameters.data() + parameters.shape(0)},
                                   {mask.data(), mask.data() + mask.shape(0)}, threads);
             },
-            "network"_a, "isa"_a, "parameters"_a, "mask"_a, "threads"_a, "adamw"_a, "momentum"_a,
-            "nesterov"_a, "weight_decay"_a, "beta1"_a, "beta2"_a, "epsilon"_a,
-            "label_smoothing"_a)
+            "network"_a, "isa"_a, "parameters"_a, "mask"_a, "threads"_a, "adamw"_a, "sdlm"_a,
+            "momentum"_a, "nesterov"_a, "weight_decay"_a, "beta1"_a, "beta2"_a, "epsilon"_a,
+            "floor"_a, "loss"_a)
         .def("step", &step, "split"_a, "indices"_a.noconvert(), "learning_rate"_a,
              "One update; returns (mean loss, misses) before it.")
         .def("gradient", &gradient, "split"_a, "indices"_a.noconvert(), "(loss, misses, gradient); no update.")
+        .def("curvature", &curvature, "split"_a, "indices"_a.noconvert(),
+             "Mean second derivatives over these images; sdlm goes by them from now on.")
         .def("logits", &logits, "split"_a)
         .def("activations", &activations, "split"_a)
         .def("restore", &restore, "parameters"_a, "first"_a, "second"_a, "updates"_a)
         .def("state", &state, "(parameters, first slot, second slot, updates), all copies.")
         .def_prop_ro("threads", &Engine::threads);
 
-    module.def("reference", &reference, "network"_a, "parameters"_a, "split"_a, "smoothing"_a,
+    module.def("reference_curvature", &reference_curvature, "network"_a, "parameters"_a, "split"_a,
+               "Mean second derivatives by the plain kernels in float64.");
+    module.def("reference", &reference, "network"_a, "parameters"_a, "split"_a, "loss"_a,
                "The plain kernels in float64: (mean loss, mean gradient, logits).");
     module.def("functions", &functions, "isa"_a, "x"_a, "(e^x, sigmoid, tanh), as the kernels do.");
     module.def("measure_peak", &measure_peak, "isa"_a, "seconds"_a,

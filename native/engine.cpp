@@ -15,6 +15,13 @@ constexpr std::size_t maximum_shards = 8;
 constexpr int dense_rows = 24; // outputs of a dense layer whose gradient is one task
 constexpr std::size_t few_images = 4; // up to here one image at a time is quicker
 
+// Which the kernels for one image with its lanes over maps and columns do not know.
+bool has_units_of_1998(const Network& network) {
+    return std::any_of(network.layers, network.layers + network.count, [](const Layer& layer) {
+        return layer.kind == Kind::subsampling || layer.kind == Kind::radial_basis;
+    });
+}
+
 std::size_t convolution_parameters(const Network& network) {
     return network.spatial < network.count ? network.layers[network.spatial].weight
                                            : network.parameters;
@@ -68,6 +75,7 @@ Engine::Engine(const Network& network, const Backend& backend, const Optimizer& 
     state_.first.resize(network.parameters);
     if (optimizer.adamw) state_.second.resize(network.parameters);
     for (int k = network.spatial; k < network.count; ++k) {
+        if (network.layers[k].kind == Kind::radial_basis) continue;
         const int outputs = network.layers[k].output.size();
         for (int first = 0; first < outputs; first += dense_rows)
             dense_tasks_.push_back({k, first, std::min(first + dense_rows, outputs)});
@@ -76,6 +84,7 @@ Engine::Engine(const Network& network, const Backend& backend, const Optimizer& 
 
 Engine::State Engine::state() {
     const std::lock_guard turn(turn_);
+    settle();
     return state_;
 }
 
@@ -86,12 +95,83 @@ void Engine::restore(State state) {
         state.updates < 0)
         throw std::invalid_argument("this state is not one of this network and optimizer");
     state_ = std::move(state);
+    behind_ = false;
     forget();
 }
 
 void Engine::forget() {
     packed_.clear();
     transformed_.clear();
+    pattern_.clear();
+    rates_.clear();
+}
+
+void* Engine::one_workspace() {
+    if (pattern_room_ == nullptr)
+        pattern_room_ = std::make_unique<Workspace>(backend_.pattern_bytes(network_));
+    return pattern_room_->data();
+}
+
+const float* Engine::pattern() {
+    if (pattern_.empty()) {
+        std::vector<float> packed(backend_.pattern_floats(network_));
+        backend_.pack_pattern(network_, state_.parameters.data(), packed.data());
+        pattern_ = std::move(packed);
+    }
+    return pattern_.data();
+}
+
+void Engine::settle() {
+    if (!behind_) return;
+    backend_.unpack_pattern(network_, pattern_.data(), state_.parameters.data());
+    behind_ = false;
+    packed_.clear();
+    transformed_.clear();
+}
+
+void Engine::make_rates(double learning_rate) {
+    std::vector<float> plain(network_.parameters), packed(backend_.pattern_floats(network_));
+    const auto rate = static_cast<float>(learning_rate);
+    for (std::size_t k = 0; k < network_.trained; ++k)
+        plain[k] = rate / (optimizer_.floor + state_.first[k]) * (mask_.empty() ? 1.0f : mask_[k]);
+    backend_.pack_pattern(network_, plain.data(), packed.data());
+    rates_ = std::move(packed);
+    rate_ = learning_rate;
+}
+
+Totals Engine::learn_pattern(const Images& images, double learning_rate) {
+    pattern();
+    if (rates_.empty() || rate_ != learning_rate) make_rates(learning_rate);
+    const auto size = static_cast<std::size_t>(network_.pixels().size());
+    const std::size_t image = images.index(0);
+    void* room = one_workspace();
+    behind_ = true;
+    ++state_.updates;
+    return backend_.learn_pattern(network_, pattern_.data(), rates_.data(), optimizer_.loss,
+                                  images.pixels + image * size,
+                                  static_cast<int>(images.labels[image]), room);
+}
+
+std::vector<float> Engine::curvature(const Images& images, std::size_t count) {
+    const std::lock_guard turn(turn_);
+    settle();
+    const float* packed = pattern();
+    std::vector<float> squares(pattern_), sums(pattern_.size()), mean(network_.parameters);
+    for (float& weight : squares) weight *= weight;
+    const auto size = static_cast<std::size_t>(network_.pixels().size());
+    void* room = one_workspace();
+    for (std::size_t n = 0; n < count; ++n)
+        backend_.curve_pattern(network_, packed, squares.data(),
+                               images.pixels + images.index(n) * size, sums.data(), room);
+    backend_.unpack_pattern(network_, sums.data(), mean.data());
+    const float share = 1.0f / static_cast<float>(count);
+    for (std::size_t k = 0; k < mean.size(); ++k)
+        mean[k] *= k < mask_.size() ? share * mask_[k] : share;
+    if (optimizer_.sdlm) {
+        state_.first = mean;
+        rates_.clear();
+    }
+    return mean;
 }
 
 Weights Engine::weights() {
@@ -146,7 +226,7 @@ Totals Engine::accumulate(const Images& images, std::size_t count) {
         const std::size_t begin = shard * groups / shards * group;
         const std::size_t end = std::min(count, (shard + 1) * groups / shards * group);
         totals[shard] = backend_.train(network_, weights, images, begin, end, count,
-                                       optimizer_.label_smoothing, batch_,
+                                       optimizer_.loss, batch_,
                                        shard_gradients_[shard].data(),
                                        workspaces_[static_cast<std::size_t>(thread)].data());
     });
@@ -169,6 +249,8 @@ Totals Engine::accumulate(const Images& images, std::size_t count) {
 
 Totals Engine::step(const Images& images, std::size_t count, double learning_rate) {
     const std::lock_guard turn(turn_);
+    if (optimizer_.sdlm && count == 1) return learn_pattern(images, learning_rate);
+    settle();
     const Totals totals = accumulate(images, count);
     const std::int64_t updates = state_.updates + 1;
     const Update update{optimizer_,
@@ -179,10 +261,10 @@ Totals Engine::step(const Images& images, std::size_t count, double learning_rat
                         state_.second.data(),
                         updates,
                         learning_rate};
-    const std::size_t blocks = (network_.parameters + update_block - 1) / update_block;
+    const std::size_t blocks = (network_.trained + update_block - 1) / update_block;
     pool_.run(static_cast<int>(blocks), [&](int number, int) {
         const std::size_t begin = static_cast<std::size_t>(number) * update_block;
-        backend_.update(update, begin, std::min(begin + update_block, network_.parameters));
+        backend_.update(update, begin, std::min(begin + update_block, network_.trained));
     });
     state_.updates = updates;
     forget();
@@ -191,6 +273,7 @@ Totals Engine::step(const Images& images, std::size_t count, double learning_rat
 
 Totals Engine::gradient(const Images& images, std::size_t count, std::vector<float>& gradient) {
     const std::lock_guard turn(turn_);
+    settle();
     const Totals totals = accumulate(images, count);
     gradient = gradient_;
     for (std::size_t k = 0; k < mask_.size(); ++k) gradient[k] *= mask_[k];
@@ -199,6 +282,16 @@ Totals Engine::gradient(const Images& images, std::size_t count, std::vector<flo
 
 void Engine::infer(const Images& images, std::size_t count, float* logits) {
     const std::lock_guard turn(turn_);
+    settle();
+    if (count <= few_images && has_units_of_1998(network_)) {
+        const auto size = static_cast<std::size_t>(network_.pixels().size());
+        const auto classes = static_cast<std::size_t>(network_.classes());
+        void* room = one_workspace();
+        for (std::size_t n = 0; n < count; ++n)
+            backend_.answer_pattern(network_, pattern(), images.pixels + images.index(n) * size,
+                                    logits + n * classes, room);
+        return;
+    }
     if (count <= few_images) {
         if (single_ == nullptr)
             single_ = std::make_unique<Workspace>(backend_.workspace_bytes(network_));
@@ -225,6 +318,7 @@ void Engine::infer(const Images& images, std::size_t count, float* logits) {
 
 void Engine::watch(const Images& images, std::size_t count, float* const* outputs) {
     const std::lock_guard turn(turn_);
+    settle();
     backend_.watch(network_, weights(), images, 0, count, outputs, workspaces_[0].data());
 }
 

@@ -43,6 +43,10 @@ public:
     // number of threads.
     Totals step(const Images& images, std::size_t count, double learning_rate);
 
+    // The mean second derivatives of Gauss and Newton over the images, without what couples them (LeCun
+    // et al. 1998, appendix C); sdlm goes by the last ones.
+    std::vector<float> curvature(const Images& images, std::size_t count);
+
     // Loss, misses and mean gradient without an update.
     Totals gradient(const Images& images, std::size_t count, std::vector<float>& gradient);
 
@@ -53,7 +57,7 @@ public:
     const Backend& backend() const { return backend_; }
     int threads() const { return pool_.threads(); }
 
-    // Parameters and the optimizer's slots: momentum and nothing, or AdamW's two moments.
+    // Parameters and the optimizer's slots: momentum or curvature and nothing, or AdamW's two moments.
     struct State {
         std::vector<float> parameters, first, second;
         std::int64_t updates = 0;
@@ -71,6 +75,11 @@ private:
     Totals accumulate(const Images& images, std::size_t count);
     Weights weights();
     void forget(); // what was made of the parameters
+    void* one_workspace();
+    const float* pattern(); // the parameters, packed
+    void settle();          // brings the parameters up to where learning by patterns has come
+    Totals learn_pattern(const Images& images, double learning_rate);
+    void make_rates(double learning_rate);
 
     Turn turn_;
     Network network_;
@@ -81,6 +90,11 @@ private:
     State state_;
     std::vector<Workspace> workspaces_;
     std::unique_ptr<Workspace> single_;
+    std::unique_ptr<Workspace> pattern_room_;
+    std::vector<float> pattern_; // the parameters packed for patterns; empty where they are not
+    std::vector<float> rates_;   // of each of them, for `rate_`; empty where they are to be made anew
+    double rate_ = 0.0;
+    bool behind_ = false; // whether the parameters have yet to be unpacked from there
     std::vector<float> packed_; // both empty where they are to be made anew
     std::vector<float> transformed_;
     std::vector<float> gradient_;

@@ -64,7 +64,11 @@ def reference(spec, weights, images, labels, smoothing=0.0):
     """Mean loss, its gradient by name and the logits, from the plain kernels in float64."""
     split = module.Split(images, np.asarray(labels, np.int64), spec.classes)
     parameters = flat(weights).astype(np.float64)
-    return module.reference(build_network(spec), parameters, split, smoothing)
+    return module.reference(build_network(spec), parameters, split, cross_entropy(smoothing))
+
+
+def cross_entropy(smoothing):
+    return ("cross_entropy", smoothing, 0.0)
 
 
 def small(activation="identity", pooling="average", size=2, padding=1, kernel=3):
@@ -98,14 +102,14 @@ def test_the_plain_gradients_are_the_finite_differences_of_the_loss(activation, 
     parameters = flat(draw(spec)).astype(np.float64)
     network = build_network(spec)
     split = module.Split(SMALL_IMAGES, SMALL_LABELS, spec.classes)
-    _, gradient, _ = module.reference(network, parameters, split, 0.1)
+    _, gradient, _ = module.reference(network, parameters, split, cross_entropy(0.1))
     step = 1e-5  # truncation and rounding both stay near 1e-10
     for place in np.random.default_rng(2).choice(len(parameters), 60, replace=False):
         ends = []
         for sign in (1, -1):
             moved = parameters.copy()
             moved[place] += sign * step
-            ends.append(module.reference(network, moved, split, 0.1)[0])
+            ends.append(module.reference(network, moved, split, cross_entropy(0.1))[0])
         slope = (ends[0] - ends[1]) / (2 * step)
         assert slope == pytest.approx(gradient[place], rel=1e-6, abs=1e-9)
 

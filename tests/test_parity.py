@@ -16,7 +16,7 @@ need_native()
 from lenet.engines.eager import EagerEngine, build_module
 from lenet.engines.native import NativeEngine, instruction_sets
 from lenet.network import Convolution, Dense, Pooling, Spec, zoo
-from lenet.network.initialiser import connection_masks, initial_weights
+from lenet.network.initialiser import initial_weights
 from lenet.recipe import Recipe
 
 TABLE = tuple((k % 6, (k + 1) % 6, (k + 2) % 6) for k in range(16))
@@ -94,7 +94,7 @@ def test_logits_loss_and_every_gradient_are_those_of_pytorch(network, isa):
     logits = logits.detach().numpy()
     np.testing.assert_allclose(engine.logits(engine.place(images)), logits, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(engine.logits(engine.place(images[:1])), logits[:1], atol=1e-5)
-    masks = connection_masks(spec)
+    masks = spec.masks()
     for (name, array), parameter in zip(gradient.items(), module.parameters(), strict=True):
         expected = parameter.grad.numpy() * masks.get(name, 1)
         largest = np.abs(expected).max()

@@ -43,7 +43,7 @@ from lenet.export.program.source import (
 from lenet.export.proof import extremes
 from lenet.export.rounding import float_reference
 from lenet.network import Convolution, Dense, Pooling, Spec, zoo
-from lenet.network.initialiser import connection_masks, initial_weights
+from lenet.network.initialiser import initial_weights
 from lenet.recipe import Recipe
 
 need_native()
@@ -287,7 +287,7 @@ def drawn(spec):
     """Weights with some life in them, and images."""
     weights = initial_weights(spec, Recipe(seed=3))
     random = np.random.default_rng(0)
-    masks = connection_masks(spec)
+    masks = spec.masks()
     for name in weights:
         weights[name] = (weights[name] * 2).astype(np.float32)
         if name in masks:

@@ -15,13 +15,16 @@ from lenet.cli.options import (
     Engine,
     EngineName,
     InitialiserName,
+    LossName,
     Model,
     OptimizerName,
+    OrderName,
     Resize,
     ResizeName,
     ScheduleName,
     Size,
     SplitSeed,
+    SquaresName,
     Threads,
     complete_run,
 )
@@ -37,7 +40,7 @@ RECIPE = "Recipe (each overrides the recipe file)"
 
 
 def _recipe_option(name: str, text: str) -> Any:
-    """A flag for a field of the recipe, whose default the help says."""
+    """A flag for a field of the recipe, whose default (but for networks of 1998) the help says."""
     default = getattr(Recipe(), name)
     shown = {True: "yes", False: "no"}[default] if isinstance(default, bool) else default
     help_text = f"{text} By default {shown}."
@@ -104,6 +107,27 @@ def train(
     label_smoothing: Annotated[
         float | None, _recipe_option("label_smoothing", "Share of the target that all classes get.")
     ] = None,
+    loss: Annotated[
+        LossName | None, _recipe_option("loss", "mse and map are for networks of distances.")
+    ] = None,
+    rubbish_cost: Annotated[
+        float | None, _recipe_option("rubbish_cost", "For map: the paper's j.")
+    ] = None,
+    squares: Annotated[
+        SquaresName | None, _recipe_option("squares", "Of distances: half, or whole.")
+    ] = None,
+    curvature_images: Annotated[
+        int | None, _recipe_option("curvature_images", "For sdlm: measured before each epoch.")
+    ] = None,
+    curvature_floor: Annotated[
+        float | None, _recipe_option("curvature_floor", "For sdlm: the paper's mu.")
+    ] = None,
+    order: Annotated[
+        OrderName | None, _recipe_option("order", "Of images: drawn each epoch, or once.")
+    ] = None,
+    distortions: Annotated[
+        int | None, _recipe_option("distortions", "Distorted copies of each image.")
+    ] = None,
     engine: Engine = EngineName.auto,
     device: Device = "auto",
     threads: Threads = None,
@@ -112,6 +136,7 @@ def train(
     flags = locals()
     from lenet.cli.options import find_run_folder
     from lenet.data import Reading
+    from lenet.network.zoo import recipe_of
     from lenet.show.live import open_display
     from lenet.show.watching import watch_with
     from lenet.training import session
@@ -133,7 +158,7 @@ def train(
             _refuse_with_resume(changes, recipe, out, reading != Reading())
             run = session.resume(find_run_folder(resume), **options)
         else:
-            base = Recipe.read(recipe) if recipe else Recipe()
+            base = Recipe.read(recipe) if recipe else recipe_of(model)
             base = base.with_changes(changes, "flags")
             run = session.train(model, data, base, out=out, reading=reading, **options)
     say(_summary(run))
@@ -157,10 +182,11 @@ def lr_find(
 ) -> None:
     """Find a learning rate: loss against a rate that grows from step to step, and a suggestion."""
     from lenet.data import Reading
+    from lenet.network.zoo import recipe_of
     from lenet.show.figures import draw_range_test
     from lenet.training import rate_finder
 
-    base = Recipe.read(recipe) if recipe else Recipe()
+    base = Recipe.read(recipe) if recipe else recipe_of(model)
     found = rate_finder.find_rate(
         model,
         data,

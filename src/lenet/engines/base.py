@@ -17,8 +17,8 @@ class EngineState:
     """Everything that a step reads and changes.
 
     `optimizer` maps `<slot>/<weight name>` to an array of the weight's shape, where the slot is
-    `momentum` for SGD with momentum, and `mean` and `square` for AdamW (its first and second
-    moments); `updates` counts the steps taken, which AdamW's bias correction needs.
+    `momentum` for SGD with momentum, `mean` and `square` for AdamW (its first and second moments),
+    and `curvature` for SDLM; `updates` counts the steps taken, which AdamW's bias correction needs.
     """
 
     weights: Weights
@@ -42,9 +42,9 @@ class StepMetrics:
 class Engine(Protocol):
     """Trains and runs one network.
 
-    Images are uint8 (n, channels, height, width), labels int64 (n,); the engine scales the pixels
-    as the spec says.  `place` brings them to where the engine computes and returns a handle that
-    only this engine can read, so that a GPU copies a split once.
+    Images are uint8 (n, channels, height, width), labels int64 (n,); the engine prepares them and
+    scales the pixels as the spec says.  `place` brings them to where the engine computes and
+    returns a handle that only this engine can read, so that a GPU copies a split once.
     """
 
     name: str
@@ -53,8 +53,17 @@ class Engine(Protocol):
     detail: str
     """What the result may depend on besides: the instruction set, or PyTorch's version."""
 
-    def place(self, images: NDArray[np.uint8], labels: NDArray[np.int64] | None = None) -> Any:
-        """Bring images (and labels, for training) to the engine's memory."""
+    def place(
+        self,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.int64] | None = None,
+        *,
+        prepared: bool = False,
+    ) -> Any:
+        """Bring images (and labels, for training) to the engine's memory.
+
+        Images that are `prepared` have been through the spec's preparation already.
+        """
         ...
 
     def step(self, placed: Any, indices: NDArray[np.int64], learning_rate: float) -> None:
@@ -67,6 +76,14 @@ class Engine(Protocol):
 
     def gradient(self, placed: Any, indices: NDArray[np.int64]) -> tuple[float, Weights]:
         """Mean loss over the images at `indices`, and its gradient by weight; updates nothing."""
+        ...
+
+    def curvature(self, placed: Any, indices: NDArray[np.int64]) -> Weights:
+        """Mean second derivatives over the images at `indices` by weight, none below 0.
+
+        Of Gauss and Newton and without what couples weights or units: LeCun et al. 1998, appendix
+        C.  SDLM goes by the last ones from then on; before the first ones they are 0.
+        """
         ...
 
     def logits(self, placed: Any) -> NDArray[np.float32]:

@@ -11,9 +11,14 @@ from typing import Any, final, get_type_hints
 from lenet.errors import RecipeError
 from lenet.system.facts import LARGEST, shown
 
-OPTIMIZERS = ("sgd", "adamw")
-SCHEDULES = ("constant", "step", "cosine", "one_cycle")
-INITIALISERS = ("xavier_uniform", "lecun_uniform", "kaiming_uniform")
+OPTIMIZERS = ("sgd", "adamw", "sdlm")
+SCHEDULES = ("constant", "step", "cosine", "one_cycle", "lecun_1998")
+INITIALISERS = (
+    "xavier_uniform", "lecun_uniform", "kaiming_uniform", "lecun_1998", "lecun_1998_rates", "lush",
+)  # fmt: skip
+LOSSES = ("cross_entropy", "mse", "map")
+ORDERS = ("shuffled", "constant")
+SQUARES = ("half", "whole")
 
 MOST_BYTES = 1 << 20
 """Of a recipe file, far above any recipe."""
@@ -26,7 +31,14 @@ class Recipe:
 
     `learning_rate` is the schedule's peak.  `step_epochs` and `step_factor` serve the step
     schedule, `warmup_fraction` the one-cycle schedule.  `momentum` and `nesterov` serve SGD;
-    `beta1`, `beta2` and `epsilon` serve AdamW.  `validation` is the number of train images held
+    `beta1`, `beta2` and `epsilon` serve AdamW.  `curvature_images` and `curvature_floor` serve SDLM
+    (LeCun et al. 1998, appendix C): the images whose second derivatives are averaged before each
+    epoch, and what is added to them (the paper's mu).  `loss` is that of the classes, or for a
+    network that ends in distances the paper's equation 8 ("mse") or 9 ("map"), where
+    `rubbish_cost` is j and `squares` says whether a distance is squared whole or halved.  An
+    `order` of images is drawn for each epoch, or once.  Of each image there are so many
+    `distortions` besides; an epoch is still as many images as there are in the train split.
+    `validation` is the number of train images held
     out for choosing.  `seed` fixes the initial weights, the held-out images and every order.
 
     Raises:
@@ -52,6 +64,13 @@ class Recipe:
     step_factor: float = 0.1
     warmup_fraction: float = 0.3
     label_smoothing: float = 0.0
+    loss: str = "cross_entropy"
+    rubbish_cost: float = 0.1
+    squares: str = "half"
+    curvature_images: int = 500
+    curvature_floor: float = 0.02
+    order: str = "shuffled"
+    distortions: int = 0
 
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(type(self)).items():
@@ -62,8 +81,19 @@ class Recipe:
         if self.nesterov and not (self.optimizer == "sgd" and self.momentum > 0):
             raise RecipeError("nesterov = true: it needs optimizer 'sgd' and momentum above 0")
         if self.momentum > 0 and self.optimizer != "sgd":
+            cure = "use beta1" if self.optimizer == "adamw" else "leave it out"
             raise RecipeError(
-                f"momentum = {self.momentum}: optimizer {self.optimizer!r} has none; use beta1"
+                f"momentum = {self.momentum}: optimizer {self.optimizer!r} has none; {cure}"
+            )
+
+        if self.label_smoothing > 0 and self.loss != "cross_entropy":
+            raise RecipeError(
+                f"label_smoothing = {self.label_smoothing}: loss {self.loss!r} has none; leave it "
+                "out, or use loss 'cross_entropy'"
+            )
+        if self.weight_decay > 0 and self.optimizer == "sdlm":
+            raise RecipeError(
+                f"weight_decay = {self.weight_decay}: optimizer 'sdlm' has none; leave it out"
             )
 
     def to_toml(self) -> str:
@@ -164,4 +194,11 @@ _RANGES: dict[str, tuple[Any, str]] = {
     "step_factor": ((lambda value: 0 < value <= 1), "above 0 and at most 1"),
     "warmup_fraction": ((lambda value: 0 < value < 1), "between 0 and 1"),
     "label_smoothing": _BELOW_1,
+    "loss": _one_of(LOSSES),
+    "rubbish_cost": _AT_LEAST_0,
+    "squares": _one_of(SQUARES),
+    "curvature_images": _AT_LEAST_1,
+    "curvature_floor": _ABOVE_0,
+    "order": _one_of(ORDERS),
+    "distortions": _AT_LEAST_0,
 }

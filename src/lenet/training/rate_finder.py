@@ -16,6 +16,7 @@ from lenet.errors import RecipeError
 from lenet.network import Spec, zoo
 from lenet.recipe import Recipe
 from lenet.system import rng
+from lenet.training.curvature import measure_curvature
 from lenet.training.epoch import Batch, LossNotFiniteError, Pass
 from lenet.training.setup import set_up
 
@@ -70,7 +71,7 @@ def find_rate(
         RecipeError: if the rates are not in order, or there are fewer than 10 steps.
         LenetError: as `data.load` and `open_engine`.
     """
-    recipe = recipe or Recipe()
+    recipe = recipe or (zoo.recipe_of(model) if isinstance(model, str) else Recipe())
     if not 0.0 < lowest < highest < math.inf:
         raise RecipeError(f"rates from {lowest} to {highest}: they must be above 0, and rise")
     if steps < 10:
@@ -78,6 +79,7 @@ def find_rate(
     dataset = data_sets.load(data, data_dir, reading=reading)
     ready = set_up(model, dataset, recipe, changes=changes, threads=threads)
     placed = ready.engine.place(dataset.train.images, dataset.train.labels)
+    measure_curvature(ready.engine, recipe, placed, len(dataset.train), 1)
     rates = np.geomspace(lowest, highest, steps)
     test, losses = Pass(ready.engine, placed, _batches(len(dataset.train), recipe, rates)), []
     try:

@@ -48,16 +48,17 @@ def train(
 
     `model` is a row of the zoo, or a `Spec` that fits the data.  `data` is a name of the catalog,
     the path of own data, which is read as `reading` says, or data at hand: a `Dataset`, or images
-    and labels as arrays.  `changes` are fields of the recipe (`epochs=3`, `learning_rate=0.5`).
-    `checkpoint_every` adds a checkpoint each so many steps of an epoch to the one at its end.
-    `watcher` sees the training, and `progress` how far a download is.
+    and labels as arrays.  Without a `recipe` a row of the zoo brings its own.  `changes` are fields
+    of the recipe (`epochs=3`, `learning_rate=0.5`).  `checkpoint_every` adds a checkpoint each so
+    many steps of an epoch to the one at its end.  `watcher` sees the training, and `progress` how
+    far a download is.
 
     Raises:
         LenetError: any branch of the tree in `lenet.errors`; before the first step if it can.
         InterruptedRunError: after Ctrl-C, SIGTERM or SIGHUP, when the checkpoint is written.
 
     """
-    recipe = (recipe or Recipe()).with_changes(changes)
+    recipe = (recipe or _recipe_of(model)).with_changes(changes)
     dataset = data_sets.load(data, data_dir, progress=progress, reading=reading)
     ready = set_up(model, dataset, recipe, engine=engine, device=device, threads=threads)
     first = ready.first_checkpoint()
@@ -124,6 +125,10 @@ def resume(
         _compare_engines(last[0], opened)
     _execute(run, opened, checkpoint, dataset, watcher or Watcher(), checkpoint_every)
     return run
+
+
+def _recipe_of(model: str | Spec) -> Recipe:
+    return zoo.recipe_of(model) if isinstance(model, str) else Recipe()
 
 
 def check_inputs(run: Run) -> None:
