@@ -276,6 +276,11 @@ inline V feeding(const Pattern& at, const float* pixel, int first) {
 
 inline V square_sum(const Pattern& at, int y, int x, int first) {
     const int size = at.layer.size;
+    if (size == 2 && at.layer.output.channels == at.layer.input.channels) {
+        const float* pixel = at.input + at.input_at(2 * y, 2 * x) + first;
+        const int right = at.input_width, down = at.layer.input.row_stride() * right;
+        return (load(pixel) + load(pixel + right)) + (load(pixel + down) + load(pixel + down + right));
+    }
     V sum = {};
     for (int v = 0; v < size; ++v)
         for (int u = 0; u < size; ++u)
@@ -408,17 +413,21 @@ template <Order order> void pattern_slope(const Pattern& at) {
 }
 
 // X neighbouring pixels of I maps of the input; the flow is zero beyond its columns.
-template <int X, int I>
+// K and M are the kernel's size and the vectors of output maps, or 0 for what is only known when it
+// runs.
+template <int X, int I, int K, int M>
 [[gnu::noinline]] void pattern_pixels_below(const Pattern& at, const float* weight, int y, int x, int i) {
-    const int size = at.layer.size, maps = at.layer.input.channels, pad = at.layer.input.border;
-    const int width = at.width, rows = at.layer.output.rows;
+    const int size = K ? K : at.layer.size, width = M ? M * lanes : at.width;
+    const int maps = at.layer.input.channels, pad = at.layer.input.border;
+    const int rows = at.layer.output.rows;
     V sum[X][I] = {};
     for (int v = 0; v < size; ++v) {
         const int from = y + pad - v;
         if (from < 0 || from >= rows) continue;
-        for (int u = 0; u < size; ++u) {
-            const float* flow = at.flow + at.flow_at(from, x + pad - u);
-            const float* tap = weight + ((v * size + u) * maps + i) * width;
+        const float* flow = at.flow + at.flow_at(from, x + pad);
+        const float* tap = weight + (v * size * maps + i) * width;
+        for (int u = 0; u < size; ++u, flow -= width, tap += maps * width) {
+#pragma GCC unroll 2
             for (int m = 0; m < width; m += lanes) {
                 V w[I];
 #pragma GCC unroll 4
@@ -452,7 +461,12 @@ void pattern_convolution_below(const Pattern& at, const float* weight) {
                 const int maps = share(in.channels - i, most_maps);
                 with_width<most_pixels>(pixels, [&]<int X>() {
                     with_width<most_maps>(
-                        maps, [&]<int I>() { pattern_pixels_below<X, I>(at, weight, y, x, i); });
+                        maps, [&]<int I>() {
+                            if (at.layer.size == 5 && at.width == 2 * lanes)
+                                pattern_pixels_below<X, I, 5, 2>(at, weight, y, x, i);
+                            else
+                                pattern_pixels_below<X, I, 0, 0>(at, weight, y, x, i);
+                        });
                 });
                 i += maps;
             }
@@ -584,7 +598,11 @@ template <Order order, typename Learn>
 void pattern_subsampling_backward(const Pattern& at, const float* weight, Learn learn) {
     const Maps& out = at.layer.output;
     const int size = at.layer.size;
-    if (at.below != nullptr) clear_below(at);
+    const bool usual = size == 2 && out.channels == at.layer.input.channels;
+    // Every pixel is written then; where squares leave some out, or maps share them, zeros come first.
+    const bool covered = usual && 2 * out.rows == at.layer.input.rows &&
+                         2 * out.columns == at.layer.input.columns;
+    if (at.below != nullptr && !covered) clear_below(at);
     for (int m = 0; m < at.width; m += lanes) {
         const V coefficient = load(weight + m);
         V scaled = {}, sum = {};
@@ -594,6 +612,17 @@ void pattern_subsampling_backward(const Pattern& at, const float* weight, Learn 
                 scaled += flow * power<order>(square_sum(at, y, x, m));
                 sum += flow;
                 if (at.below == nullptr) continue;
+                if (usual) {
+                    float* pixel = at.below + at.below_at(2 * y, 2 * x) + m;
+                    const int right = at.input_width;
+                    const int down = (at.layer.input.columns + 2 * at.below_pad) * right;
+                    const V part = flow * coefficient;
+                    store(pixel, part);
+                    store(pixel + right, part);
+                    store(pixel + down, part);
+                    store(pixel + down + right, part);
+                    continue;
+                }
                 for (int v = 0; v < size; ++v)
                     for (int u = 0; u < size; ++u)
                         feed_below(at, at.below + at.below_at(y * size + v, x * size + u), m,

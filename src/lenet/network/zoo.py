@@ -71,6 +71,7 @@ RECIPE_OF_1998 = Recipe(
     schedule="lecun_1998",
     order="constant",
     loss="map",
+    rubbish_cost=50.0,
 )
 """LeCun et al. 1998, section III-B and appendices A to C."""
 
