@@ -90,17 +90,18 @@ compiler:
 	@command -v c++ >/dev/null || { command -v apt-get >/dev/null && apt-get -qq update && \
 	  apt-get -qq install -y g++; } || true
 
+# Each of these holds what the one before it does, so that the engine is compiled once.
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt $(NATIVE) | compiler
 	$(PIP) --editable .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.installed
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt $(NATIVE) | compiler
 	$(PIP) --editable '.[test]'
-	@touch $@
+	@touch $(VENV)/.installed $@
 
-$(VENV)/.development: $(VENV)/.test
+$(VENV)/.development: $(VENV)/bin/python pyproject.toml constraints.txt $(NATIVE) | compiler
 	$(PIP) --editable '.[development]'
-	@touch $@
+	@touch $(VENV)/.installed $(VENV)/.test $@
 
 $(VENV)/.bench: $(VENV)/.installed
 	$(PIP) --editable '.[bench]'

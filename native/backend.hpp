@@ -5,8 +5,6 @@
 
 namespace lenet {
 
-constexpr std::size_t update_block = 2048;
-
 // What a shard of a batch adds up to.
 struct Totals {
     double loss = 0.0;
@@ -21,10 +19,12 @@ struct Batch {
 };
 
 // What the kernels read of a network's parameters: the parameters, and the weights of some
-// convolutions transformed, as `transform` made them.
+// convolutions transformed, as `transform` made them, or packed for one image.  Null where no kernel
+// will ask.
 struct Weights {
     const float* plain;
     const float* transformed;
+    const float* packed; // as `pack_spatial` made them
 };
 
 struct Optimizer {
@@ -36,18 +36,21 @@ struct Optimizer {
     double beta2 = 0.999;
     float epsilon = 1e-8f;
     Loss loss;
-    bool sdlm = false;   // `first` is the curvature, and a step is divided by it and `floor`
+    bool sdlm = false; // `first` is the curvature, and a step is divided by it and `floor`
     float floor = 0.02f;
+    double averaging = 0.0; // decay of the average of the parameters; 0 keeps none
+    double clip_norm = 0.0; // the largest norm of a gradient; 0 is any
 };
 
 // Everything that one update of the parameters reads and writes.
 struct Update {
     const Optimizer& optimizer;
-    const float* gradient;
     const float* mask; // null, or 0 where a connection table has no weight
+    float scale;       // of the gradient
     float* parameters;
-    float* first;  // SGD's momentum, AdamW's first moment, or the curvature
-    float* second; // AdamW's second moment
+    float* first;       // SGD's momentum, AdamW's first moment, or the curvature
+    float* second;      // AdamW's second moment
+    float* average;     // null, or the exponential moving average of the parameters
     std::int64_t count; // updates so far, this one included
     double learning_rate;
 };
@@ -56,6 +59,7 @@ struct Backend {
     const char* name;
     int lanes;
     int group; // images that are computed together; shards are multiples of it
+    int few;   // up to so many images that fill no vector are quicker one by one
 
     // Bytes of one thread's workspace; it must begin zeroed and aligned to 64.
     std::size_t (*workspace_bytes)(const Network&);
@@ -71,16 +75,31 @@ struct Backend {
     // is a multiple of `group`.  Overwrites the convolutions' part of `gradient` with the shard's
     // part of the mean gradient, and leaves in `store` what the dense layers' part needs.
     Totals (*train)(const Network&, const Weights&, const Images&, std::size_t begin, std::size_t end,
-                    std::size_t batch, const Loss& loss, const Batch& store,
-                    float* gradient, void* workspace);
+                    std::size_t batch, const Loss& loss, const Batch& store, float* gradient,
+                    void* workspace);
 
-    // Overwrites `gradient` for outputs [first, last) of a dense layer, from `count` images.
+    // The same for the one image at `position`, in a workspace of its own kind.  Its spatial weights
+    // are packed by `pack_spatial` whenever the parameters change; the room must begin zeroed.
+    std::size_t (*one_workspace_bytes)(const Network&);
+    std::size_t (*spatial_floats)(const Network&);
+    void (*pack_spatial)(const Network&, const float* parameters, float* packed);
+    Totals (*train_one)(const Network&, const Weights&, const Images&, std::size_t position,
+                        std::size_t batch, const Loss& loss, const Batch& store, float* gradient,
+                        void* workspace);
+
+    // Overwrites the gradient of outputs [first, last) of a dense layer, from `count` images; the first
+    // of them is the first in both gradients.
     void (*dense_gradient)(const Layer&, int first, int last, std::size_t count,
                            const float* features, const float* flow, std::size_t capacity,
-                           float* gradient);
+                           float* weight_gradient, float* bias_gradient);
 
-    // Updates parameters [begin, end), at most `update_block` of them.
-    void (*update)(const Update&, std::size_t begin, std::size_t end);
+    // The sum of the squares of the gradient of parameters [begin, begin + count), without what the
+    // mask takes out.
+    double (*gradient_square)(const Update&, std::size_t begin, std::size_t count,
+                              const float* gradient);
+
+    // Updates parameters [begin, begin + count); `gradient` is of these, and is overwritten.
+    void (*update)(const Update&, std::size_t begin, std::size_t count, float* gradient);
 
     // Logits (n, classes) of the images at positions [begin, end).
     void (*infer)(const Network&, const Weights&, const Images&, std::size_t begin, std::size_t end,
@@ -94,8 +113,8 @@ struct Backend {
     // `packed_floats` and is made by `pack` whenever the parameters change.
     std::size_t (*packed_floats)(const Network&);
     void (*pack)(const Network&, const float* parameters, float* packed);
-    void (*infer_one)(const Network&, const float* packed, const std::uint8_t* pixels,
-                      float* logits, void* workspace);
+    void (*infer_one)(const Network&, const float* packed, const std::uint8_t* pixels, float* logits,
+                      void* workspace);
 
     // Learning pattern by pattern.  The parameters are `pattern_floats` packed ones, which a step
     // changes where they are; so are `rates`, each weight's own and 0 for what is no weight, and
@@ -107,13 +126,12 @@ struct Backend {
     void (*answer_pattern)(const Network&, const float* packed, const std::uint8_t* pixels,
                            float* logits, void* workspace);
     Totals (*learn_pattern)(const Network&, float* packed, const float* rates, const Loss& loss,
-                            const std::uint8_t* pixels, int label, void* workspace);
+                            const Images&, std::size_t image, void* workspace);
     void (*curve_pattern)(const Network&, const float* packed, const float* squares,
                           const std::uint8_t* pixels, float* curvature, void* workspace);
 
     // e^x, sigmoid and tanh of `count` numbers, for the tests.
-    void (*functions)(const float* x, std::size_t count, float* exponential, float* sigmoid,
-                      float* tanh);
+    void (*functions)(const float* x, std::size_t count, float* exponential, float* sigmoid, float* tanh);
 
     // Multiply-adds from registers alone, as many at a time as the core can have under way; returns
     // how many single ones they were.

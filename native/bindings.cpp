@@ -33,6 +33,7 @@ using lenet::Network;
 using Pixels = nb::ndarray<const std::uint8_t, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
 using Whole = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::device::cpu>; // of any stride
 using Floats = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Rows = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Doubles = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 // Name, operation, activation, size, padding, outputs, scale: one row a layer.
@@ -61,8 +62,8 @@ private:
     PyThreadState* thread_;
 };
 
-template <typename T> nb::ndarray<nb::numpy, T> to_numpy(std::vector<T> values,
-                                                        std::vector<std::size_t> shape) {
+template <typename T>
+nb::ndarray<nb::numpy, T> to_numpy(std::vector<T> values, std::vector<std::size_t> shape) {
     auto* kept = new std::vector<T>(std::move(values));
     const nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
     return nb::ndarray<nb::numpy, T>(kept->data(), shape.size(), shape.data(), owner);
@@ -112,10 +113,13 @@ lenet::Loss loss_of(const LossRow& row) {
     throw std::invalid_argument("it has no loss " + name);
 }
 
-// Images and labels that stay where they are; the labels are checked once and kept.
+// Images, and targets or none, that stay where they are; the labels are checked once and kept.
 struct Split {
-    Split(Pixels images, const Whole& given, int labelled)
-        : pixels(std::move(images)), classes(labelled) {
+    Split(Pixels images, const Whole& given, int labelled, Rows probabilities)
+        : pixels(std::move(images)), classes(labelled), targets(std::move(probabilities)) {
+        require(targets.shape(0) == 0 || (targets.shape(0) == pixels.shape(0) &&
+                                          targets.shape(1) == static_cast<std::size_t>(classes)),
+                "there must be a target for each image, a probability for each class");
         require(given.shape(0) == 0 || given.shape(0) == pixels.shape(0),
                 "there must be a label for each image");
         labels = copy(given);
@@ -124,12 +128,14 @@ struct Split {
     }
 
     Images view(const std::vector<std::int64_t>* indices = nullptr) const {
-        return Images{pixels.data(), labels.data(), indices ? indices->data() : nullptr};
+        return Images{pixels.data(), labels.data(), indices ? indices->data() : nullptr,
+                      targets.shape(0) ? targets.data() : nullptr};
     }
     std::size_t size() const { return pixels.shape(0); }
 
     Pixels pixels;
     int classes;
+    Rows targets;
     std::vector<std::int64_t> labels;
 };
 
@@ -202,8 +208,7 @@ nb::list activations(Engine& engine, const Split& split) {
     std::vector<std::vector<float>> results;
     std::vector<float*> places;
     for (int k = 0; k < network.count; ++k)
-        results.emplace_back(split.size() *
-                             static_cast<std::size_t>(network.layers[k].output.size()));
+        results.emplace_back(split.size() * static_cast<std::size_t>(network.layers[k].output.size()));
     for (std::vector<float>& result : results) places.push_back(result.data());
     {
         const Unlocked unlocked;
@@ -212,10 +217,10 @@ nb::list activations(Engine& engine, const Split& split) {
     nb::list list;
     for (int k = 0; k < network.count; ++k) {
         const Maps& maps = network.layers[k].output;
-        list.append(to_numpy(std::move(results[static_cast<std::size_t>(k)]),
-                             {split.size(), static_cast<std::size_t>(maps.channels),
-                              static_cast<std::size_t>(maps.rows),
-                              static_cast<std::size_t>(maps.columns)}));
+        list.append(
+            to_numpy(std::move(results[static_cast<std::size_t>(k)]),
+                     {split.size(), static_cast<std::size_t>(maps.channels),
+                      static_cast<std::size_t>(maps.rows), static_cast<std::size_t>(maps.columns)}));
     }
     return list;
 }
@@ -232,15 +237,15 @@ nb::tuple state(Engine& engine) {
         state = engine.state();
     }
     return nb::make_tuple(copy(std::move(state.parameters)), copy(std::move(state.first)),
-                          copy(std::move(state.second)), state.updates);
+                          copy(std::move(state.second)), copy(std::move(state.average)), state.updates);
 }
 
 void restore(Engine& engine, const Floats& parameters, const Floats& first, const Floats& second,
-             std::int64_t updates) {
+             const Floats& average, std::int64_t updates) {
     const auto values = [](const Floats& from) {
         return std::vector<float>(from.data(), from.data() + from.shape(0));
     };
-    Engine::State state{values(parameters), values(first), values(second), updates};
+    Engine::State state{values(parameters), values(first), values(second), values(average), updates};
     const Unlocked unlocked;
     engine.restore(std::move(state));
 }
@@ -257,18 +262,17 @@ nb::tuple reference(const Network& network, const Doubles& parameters, const Spl
     double loss = 0.0;
     const auto size = static_cast<std::size_t>(network.pixels().size());
     for (std::size_t n = 0; n < split.size(); ++n) {
-        loss += lenet::reference::run_image(network, parameters.data(),
-                                            split.pixels.data() + n * size,
-                                            static_cast<int>(split.labels[n]), chosen_loss,
-                                            total.data(), outputs);
+        loss += lenet::reference::run_image(network, parameters.data(), split.pixels.data() + n * size,
+                                            static_cast<int>(split.labels[n]), chosen_loss, total.data(),
+                                            outputs);
         all_logits.insert(all_logits.end(), outputs.back().begin(), outputs.back().end());
     }
     const auto count = static_cast<double>(split.size());
     for (double& value : total) value /= count;
     const std::size_t parameters_count = total.size();
-    return nb::make_tuple(loss / count, to_numpy(std::move(total), {parameters_count}),
-                          to_numpy(std::move(all_logits),
-                                   {split.size(), static_cast<std::size_t>(network.classes())}));
+    return nb::make_tuple(
+        loss / count, to_numpy(std::move(total), {parameters_count}),
+        to_numpy(std::move(all_logits), {split.size(), static_cast<std::size_t>(network.classes())}));
 }
 
 nb::ndarray<nb::numpy, double> reference_curvature(const Network& network,
@@ -322,21 +326,22 @@ NB_MODULE(_native, module) {
     nb::class_<Network>(module, "Network", "A network as the kernels see it.")
         .def_ro("parameters", &Network::parameters)
         .def_ro("trained", &Network::trained);
-    module.def("build_network", &build_network, "channels"_a, "rows"_a, "columns"_a,
-               "pixel_scale"_a, "pixel_shift"_a, "layers"_a);
+    module.def("build_network", &build_network, "channels"_a, "rows"_a, "columns"_a, "pixel_scale"_a,
+               "pixel_shift"_a, "layers"_a);
 
-    nb::class_<Split>(module, "Split", "Images (n, c, h, w) and labels (n) or none, kept in place.")
-        .def(nb::init<Pixels, const Whole&, int>(), "images"_a.noconvert(), "labels"_a.noconvert(),
-             "classes"_a)
+    nb::class_<Split>(module, "Split",
+                      "Images (n, c, h, w), labels (n) or none, and targets (n, classes) or none.")
+        .def(nb::init<Pixels, const Whole&, int, Rows>(), "images"_a.noconvert(), "labels"_a.noconvert(),
+             "classes"_a, "targets"_a.noconvert())
         .def("__len__", &Split::size);
 
     nb::class_<Engine>(module, "Engine", "A network with parameters, optimizer and threads.")
         .def(
             "__init__",
-            [](Engine* self, const Network& network, const std::string& isa,
-               const Floats& parameters, const Floats& mask, int threads, bool adamw, bool sdlm,
-               float momentum, bool nesterov, float weight_decay, double beta1, double beta2,
-               float epsilon, float floor, const LossRow& loss) {
+            [](Engine* self, const Network& network, const std::string& isa, const Floats& parameters,
+               const Floats& mask, int threads, bool adamw, bool sdlm, float momentum, bool nesterov,
+               float weight_decay, double beta1, double beta2, float epsilon, float floor,
+               const LossRow& loss, double averaging, double clip_norm) {
                 require(parameters.shape(0) == network.parameters, "wrong number of parameters");
                 require(mask.shape(0) == 0 || mask.shape(0) == network.parameters, "wrong mask");
                 require(threads >= 1 && threads <= lenet::maximum_threads,
@@ -350,23 +355,26 @@ NB_MODULE(_native, module) {
                                                  .epsilon = epsilon,
                                                  .loss = loss_of(loss),
                                                  .sdlm = sdlm,
-                                                 .floor = floor};
+                                                 .floor = floor,
+                                                 .averaging = averaging,
+                                                 .clip_norm = clip_norm};
                 new (self) Engine(network, backend_of(isa), optimizer,
                                   {parameters.data(), parameters.data() + parameters.shape(0)},
                                   {mask.data(), mask.data() + mask.shape(0)}, threads);
             },
             "network"_a, "isa"_a, "parameters"_a, "mask"_a, "threads"_a, "adamw"_a, "sdlm"_a,
-            "momentum"_a, "nesterov"_a, "weight_decay"_a, "beta1"_a, "beta2"_a, "epsilon"_a,
-            "floor"_a, "loss"_a)
+            "momentum"_a, "nesterov"_a, "weight_decay"_a, "beta1"_a, "beta2"_a, "epsilon"_a, "floor"_a,
+            "loss"_a, "averaging"_a, "clip_norm"_a)
         .def("step", &step, "split"_a, "indices"_a.noconvert(), "learning_rate"_a,
              "One update; returns (mean loss, misses) before it.")
-        .def("gradient", &gradient, "split"_a, "indices"_a.noconvert(), "(loss, misses, gradient); no update.")
+        .def("gradient", &gradient, "split"_a, "indices"_a.noconvert(),
+             "(loss, misses, gradient); no update.")
         .def("curvature", &curvature, "split"_a, "indices"_a.noconvert(),
              "Mean second derivatives over these images; sdlm goes by them from now on.")
         .def("logits", &logits, "split"_a)
         .def("activations", &activations, "split"_a)
-        .def("restore", &restore, "parameters"_a, "first"_a, "second"_a, "updates"_a)
-        .def("state", &state, "(parameters, first slot, second slot, updates), all copies.")
+        .def("restore", &restore, "parameters"_a, "first"_a, "second"_a, "average"_a, "updates"_a)
+        .def("state", &state, "(parameters, first slot, second slot, average, updates), all copies.")
         .def_prop_ro("threads", &Engine::threads);
 
     module.def("reference_curvature", &reference_curvature, "network"_a, "parameters"_a, "split"_a,

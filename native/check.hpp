@@ -18,4 +18,7 @@ private:
 // The kernels of the instruction set that check_kernels.cpp was compiled for.
 void check_kernels(Failures& failures);
 
+// Those for one image; a part of `check_kernels`.
+void check_single(Failures& failures);
+
 } // namespace lenet::check

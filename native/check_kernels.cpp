@@ -3,12 +3,8 @@
 // The same bits on whole numbers, and close on others.  Every lane carries an image of its own.
 
 #include <algorithm>
-#include <cmath>
-#include <random>
-#include <string>
-#include <vector>
 
-#include "check.hpp"
+#include "check_values.hpp"
 #include "convolution.hpp"
 #include "dense.hpp"
 #include "minimal_gradient.hpp"
@@ -19,106 +15,6 @@ namespace {
 namespace plain = lenet::reference;
 
 using lenet::check::Failures;
-
-std::size_t at(int place) { return static_cast<std::size_t>(place); }
-
-// One image a lane, or one plain array: the same numbers in both layouts.
-struct Values {
-    std::vector<V> lanewise;
-    std::vector<std::vector<float>> images;
-
-    explicit Values(int count) : lanewise(at(count)), images(at(lanes), std::vector<float>(at(count))) {}
-
-    void set(int place, int lane, float value) {
-        lanewise[at(place)][lane] = value;
-        images[at(lane)][at(place)] = value;
-    }
-};
-
-class Numbers {
-public:
-    explicit Numbers(bool whole) : whole_(whole) {}
-
-    float next() {
-        return whole_ ? static_cast<float>(static_cast<int>(generator_() % 7) - 3)
-                      : static_cast<float>(generator_() % 20001) / 10000.0f - 1.0f;
-    }
-
-    std::vector<float> plain(int count) {
-        std::vector<float> values(at(count));
-        for (float& value : values) value = next();
-        return values;
-    }
-
-    // Zeros on the border, as every kernel may expect of its input.
-    Values maps(const Maps& maps) {
-        Values values(maps.padded_size());
-        for (int c = 0; c < maps.channels; ++c)
-            for (int y = 0; y < maps.rows; ++y)
-                for (int x = 0; x < maps.columns; ++x)
-                    for (int lane = 0; lane < lanes; ++lane)
-                        values.set(maps.at(c, y, x), lane, next());
-        return values;
-    }
-
-private:
-    bool whole_;
-    std::minstd_rand generator_{1};
-};
-
-class Comparison {
-public:
-    Comparison(std::string place, bool exact, Failures& failures)
-        : place_(std::move(place)), exact_(exact), failures_(failures) {}
-
-    void operator()(const char* what, const std::vector<V>& ours,
-                    const std::vector<std::vector<float>>& plain) const {
-        for (int lane = 0; lane < lanes; ++lane)
-            for (std::size_t k = 0; k < ours.size(); ++k)
-                if (!same(ours[k][lane], plain[at(lane)][k])) return fail(what, k, lane);
-    }
-
-    // A gradient that our kernel sums over lanes or keeps a lane.
-    template <typename T>
-    void sums(const char* what, const std::vector<float>& ours, const std::vector<T>& plain) const {
-        for (std::size_t k = 0; k < ours.size(); ++k)
-            if (!same(ours[k], static_cast<float>(plain[k]))) return fail(what, k, -1);
-    }
-
-private:
-    bool same(float ours, float plain) const {
-        if (exact_) return ours == plain;
-        // Sums of up to 784 * 16 numbers below one, in another order.
-        return std::fabs(ours - plain) <= 1e-4f * (1.0f + std::fabs(plain));
-    }
-
-    void fail(const char* what, std::size_t place, int lane) const {
-        failures_.add(place_ + ": " + what + " differs at " + std::to_string(place) + ", lane " +
-                      std::to_string(lane));
-    }
-
-    std::string place_;
-    bool exact_;
-    Failures& failures_;
-};
-
-std::vector<double> widened(const std::vector<float>& values) {
-    return {values.begin(), values.end()};
-}
-
-std::vector<float> lane_sums(const std::vector<V>& values) {
-    std::vector<float> sums;
-    for (const V& value : values) sums.push_back(sum_lanes(value));
-    return sums;
-}
-
-std::string shape(const char* kind, const Layer& layer) {
-    return std::string(kind) + " " + std::to_string(layer.input.channels) + "x" +
-           std::to_string(layer.input.rows) + "x" + std::to_string(layer.input.columns) + " to " +
-           std::to_string(layer.output.channels) + " size " + std::to_string(layer.size) +
-           " border " + std::to_string(layer.input.border) + "/" +
-           std::to_string(layer.output.border);
-}
 
 void check_convolution(const Layer& layer, bool whole, Failures& failures) {
     const Comparison compare(shape("convolution", layer), whole, failures);
@@ -147,8 +43,8 @@ void check_convolution(const Layer& layer, bool whole, Failures& failures) {
         minimal_forward(layer, 0, rows, input.lanewise.data(), transformed.data(), bias.data(),
                         inputs.data(), sums.data(), filtered.lanewise.data());
         std::vector<V> flow_rows(at(product_rows(layer)));
-        minimal_input_gradient(layer, flow.lanewise.data(), transformed.data(), inputs.data(),
-                               sums.data(), flow_rows.data(), filtered_below.lanewise.data());
+        minimal_input_gradient(layer, flow.lanewise.data(), transformed.data(), inputs.data(), sums.data(),
+                               flow_rows.data(), filtered_below.lanewise.data());
         std::vector<float> filter_gradient(transformed_floats(layer) + at(lanes));
         minimal_weight_gradient(layer, input.lanewise.data(), flow.lanewise.data(), inputs.data(),
                                 sums.data(), filter_gradient.data());
@@ -196,8 +92,8 @@ void check_pooling(const Layer& layer, bool whole, Failures& failures) {
 }
 
 template <int G> void check_dense(int inputs, int outputs, bool whole, Failures& failures) {
-    const Comparison compare("dense " + std::to_string(inputs) + " to " + std::to_string(outputs),
-                             whole, failures);
+    const Comparison compare("dense " + std::to_string(inputs) + " to " + std::to_string(outputs), whole,
+                             failures);
     Numbers numbers(whole);
     const std::vector<float> weight = numbers.plain(inputs * outputs), bias = numbers.plain(outputs);
     std::vector<V> input(at(inputs * G)), flow(at(outputs * G)), output(at(outputs * G)),
@@ -220,7 +116,7 @@ template <int G> void check_dense(int inputs, int outputs, bool whole, Failures&
     const int half = outputs / 2;
     for (const auto& [first, last] : {std::pair{0, half}, std::pair{half, outputs}})
         dense_weight_gradient(inputs, first, last, count, count, features.data(), rows.data(),
-                              weight_gradient.data(), bias_gradient.data());
+                              weight_gradient.data() + first * inputs, bias_gradient.data() + first);
 
     std::vector<float> plain_weight(at(inputs * outputs)), plain_bias(at(outputs));
     for (int g = 0; g < G; ++g) {
@@ -234,8 +130,8 @@ template <int G> void check_dense(int inputs, int outputs, bool whole, Failures&
             for (int o = 0; o < outputs; ++o) down.push_back(flow[at(o * G + g)][lane]);
             plain::dense_forward(inputs, outputs, in.data(), weight.data(), bias.data(), out.data());
             plain::dense_input_gradient(inputs, outputs, down.data(), weight.data(), under.data());
-            plain::dense_weight_gradient(inputs, outputs, in.data(), down.data(),
-                                         plain_weight.data(), plain_bias.data());
+            plain::dense_weight_gradient(inputs, outputs, in.data(), down.data(), plain_weight.data(),
+                                         plain_bias.data());
             plain_output.push_back(out);
             plain_below.push_back(under);
         }
@@ -271,17 +167,6 @@ void check_activations(Failures& failures) {
     }
 }
 
-Layer convolution(int inputs, int rows, int columns, int outputs, int size, int padding,
-                  int border) {
-    Layer layer;
-    layer.kind = Kind::convolution;
-    layer.size = size;
-    layer.input = Maps{inputs, rows, columns, padding};
-    layer.output = Maps{outputs, rows + 2 * padding - size + 1, columns + 2 * padding - size + 1,
-                        border};
-    return layer;
-}
-
 } // namespace
 
 namespace lenet::check {
@@ -291,8 +176,7 @@ void check_kernels(Failures& failures) {
         for (const int columns : {5, 6, 8, 9, 10, 14, 17, 28})
             for (const int outputs : {1, 2, 3, 6, 16})
                 for (const int inputs : {1, 3, 6})
-                    check_convolution(convolution(inputs, 7, columns, outputs, 5, 0, 0), whole,
-                                      failures);
+                    check_convolution(convolution(inputs, 7, columns, outputs, 5, 0, 0), whole, failures);
         for (const Activation immediate :
              {Activation::identity, Activation::relu, Activation::leaky_relu}) {
             Layer layer = convolution(1, 28, 28, 6, 5, 2, 0);
@@ -303,17 +187,15 @@ void check_kernels(Failures& failures) {
         for (const int side : {28, 32, 40})
             for (const int inputs : {1, 2, 3, 4})
                 if (whole || side < 40) // more is summed there than the comparison allows for
-                    check_convolution(convolution(inputs, side, side, 6, 5, side < 32 ? 2 : 0, 0),
-                                      whole, failures);
-        for (const int inputs : {5, 6, 7, 13}) // inputs in one block of the filters, and in several
-            for (const int side : {6, 14, 22})  // rows in one band, and in several
-                for (const int border : {0, 2})
-                    check_convolution(convolution(inputs, side, side, 9, 5, 0, border), whole,
+                    check_convolution(convolution(inputs, side, side, 6, 5, side < 32 ? 2 : 0, 0), whole,
                                       failures);
+        for (const int inputs : {5, 6, 7, 13}) // inputs in one block of the filters, and in several
+            for (const int side : {6, 14, 22}) // rows in one band, and in several
+                for (const int border : {0, 2})
+                    check_convolution(convolution(inputs, side, side, 9, 5, 0, border), whole, failures);
         for (const int padding : {0, 1, 2, 3, 4})
             for (const int columns : {9, 10})
-                check_convolution(convolution(3, 8, columns, 5, 5, padding, padding), whole,
-                                  failures);
+                check_convolution(convolution(3, 8, columns, 5, 5, padding, padding), whole, failures);
         for (const int size : {1, 2, 3, 4, 6, 7})
             check_convolution(convolution(2, 9, 8, 3, size, size / 2, 1), whole, failures);
         for (const Kind kind : {Kind::average_pooling, Kind::max_pooling})
@@ -333,6 +215,7 @@ void check_kernels(Failures& failures) {
             }
     }
     check_activations(failures);
+    check_single(failures);
 }
 
 } // namespace lenet::check

@@ -38,8 +38,10 @@ void dense_forward(int inputs, int outputs, const V* input, const float* weight,
     int o = 0;
     for (; o + dense_block <= outputs; o += dense_block)
         dense_rows<dense_block, G>(inputs, input, weight + o * inputs, bias + o, output + o * G);
-    for (; o < outputs; ++o)
-        dense_rows<1, G>(inputs, input, weight + o * inputs, bias + o, output + o * G);
+    if (o < outputs)
+        with_width<dense_block>(outputs - o, [&]<int C>() {
+            dense_rows<C, G>(inputs, input, weight + o * inputs, bias + o, output + o * G);
+        });
 }
 
 template <int C, int G>
@@ -66,8 +68,10 @@ void dense_input_gradient(int inputs, int outputs, const V* output_gradient, con
     for (; i + dense_block <= inputs; i += dense_block)
         dense_columns<dense_block, G>(inputs, outputs, output_gradient, weight + i,
                                       input_gradient + i * G);
-    for (; i < inputs; ++i)
-        dense_columns<1, G>(inputs, outputs, output_gradient, weight + i, input_gradient + i * G);
+    if (i < inputs)
+        with_width<dense_block>(inputs - i, [&]<int C>() {
+            dense_columns<C, G>(inputs, outputs, output_gradient, weight + i, input_gradient + i * G);
+        });
 }
 
 // ---- gradient with respect to the weights -------------------------------------------------------
@@ -129,15 +133,48 @@ inline float sum_row(std::size_t count, const float* row) {
     return total;
 }
 
-// The gradient of outputs [first, last) over `count` images, whose features are in panels and whose
-// `flow` is (outputs, capacity).
+constexpr std::size_t row_images = 2; // up to so many go row by row: sums too short for blocks
+constexpr int row_floats = 64 * panel;  // of a row at a time
+
+// Inputs [i, i + columns) of a few images, whose features are brought together first.
+inline void outer_rows(std::size_t count, std::size_t capacity, const float* features,
+                       const float* flow, int inputs, int i, int columns, int outputs,
+                       float* gradient) {
+    float x[row_images][row_floats];
+    for (std::size_t n = 0; n < count; ++n)
+        for (int k = 0; k < columns; k += panel)
+            std::memcpy(x[n] + k, features + static_cast<std::size_t>(i + k) * capacity + n * panel,
+                        panel * sizeof(float));
+    for (int o = 0; o < outputs; ++o, flow += capacity) {
+        float* to = gradient + o * inputs + i;
+        const float second = count > 1 ? flow[1] : 0.0f;
+        int k = 0;
+        for (; k + lanes <= columns; k += lanes) {
+            V sum = load(x[0] + k) * flow[0];
+            if (count > 1) sum += load(x[1] + k) * second;
+            store(to + k, sum);
+        }
+        for (; k < columns; ++k) {
+            to[k] = x[0][k] * flow[0];
+            if (count > 1) to[k] += x[1][k] * second;
+        }
+    }
+}
+
+// The gradient of outputs [first, last), whose first is the first in both gradients, over `count`
+// images, whose features are in panels and whose `flow` is (outputs, capacity).
 void dense_weight_gradient(int inputs, int first, int last, std::size_t count,
                            std::size_t capacity, const float* features, const float* flow,
                            float* weight_gradient, float* bias_gradient) {
-    for (int i = 0; i < panels_of(inputs); ++i) {
+    flow += static_cast<std::size_t>(first) * capacity;
+    last -= first;
+    for (int i = 0; count <= row_images && i < inputs; i += row_floats)
+        outer_rows(count, capacity, features, flow, inputs, i,
+                   inputs - i < row_floats ? inputs - i : row_floats, last, weight_gradient);
+    for (int i = 0; count > row_images && i < panels_of(inputs); ++i) {
         const float* from = features + static_cast<std::size_t>(i) * capacity * panel;
         const int columns = inputs - i * panel < panel ? inputs - i * panel : panel;
-        for (int o = first; o < last;) {
+        for (int o = 0; o < last;) {
             const int rows = last - o < dense_rows_block ? last - o : dense_rows_block;
             with_width<dense_rows_block>(rows, [&]<int R>() {
                 outer_block<R>(count, capacity, from, flow + static_cast<std::size_t>(o) * capacity,
@@ -146,7 +183,7 @@ void dense_weight_gradient(int inputs, int first, int last, std::size_t count,
             o += rows;
         }
     }
-    for (int o = first; o < last; ++o)
+    for (int o = 0; o < last; ++o)
         bias_gradient[o] = sum_row(count, flow + static_cast<std::size_t>(o) * capacity);
 }
 

@@ -11,9 +11,10 @@ namespace lenet {
 
 namespace {
 
-constexpr std::size_t maximum_shards = 8;
-constexpr int dense_rows = 24; // outputs of a dense layer whose gradient is one task
-constexpr std::size_t few_images = 4; // up to here one image at a time is quicker
+constexpr std::size_t maximum_shards = 32;
+constexpr std::size_t dense_rows = 12;         // outputs of a dense layer whose gradient is one task
+constexpr std::size_t update_block = 2048;     // parameters of the convolutions, likewise
+constexpr std::size_t few_images = 4;  // up to here one image at a time is quicker
 
 // Which the kernels for one image with its lanes over maps and columns do not know.
 bool has_units_of_1998(const Network& network) {
@@ -23,15 +24,14 @@ bool has_units_of_1998(const Network& network) {
 }
 
 std::size_t convolution_parameters(const Network& network) {
-    return network.spatial < network.count ? network.layers[network.spatial].weight
-                                           : network.parameters;
+    return network.spatial < network.count ? network.layers[network.spatial].weight : network.parameters;
 }
 
 } // namespace
 
 std::vector<const Backend*> usable_backends() {
     std::vector<const Backend*> usable;
-#define LENET_BACKEND(name, can_run) \
+#define LENET_BACKEND(name, can_run)                                                                       \
     if (can_run) usable.push_back(&backend_##name);
 #include "backends.inc"
 #undef LENET_BACKEND
@@ -66,20 +66,27 @@ void* Workspace::data() {
 
 Engine::Engine(const Network& network, const Backend& backend, const Optimizer& optimizer,
                std::vector<float> start, std::vector<float> mask, int threads)
-    : network_(network), backend_(backend), optimizer_(optimizer), mask_(std::move(mask)),
-      pool_(threads), gradient_(network.parameters),
-      shard_gradients_(maximum_shards, std::vector<float>(convolution_parameters(network))) {
+    : network_(network), backend_(backend), optimizer_(optimizer), mask_(std::move(mask)), pool_(threads),
+      gradient_(network.parameters) {
     for (int thread = 0; thread < pool_.threads(); ++thread)
         workspaces_.emplace_back(backend.workspace_bytes(network));
     state_.parameters = std::move(start);
     state_.first.resize(network.parameters);
     if (optimizer.adamw) state_.second.resize(network.parameters);
+    if (optimizer.averaging > 0.0) state_.average = state_.parameters;
+    const std::size_t convolutions = convolution_parameters(network);
+    std::size_t part = update_block;
     for (int k = network.spatial; k < network.count; ++k) {
         if (network.layers[k].kind == Kind::radial_basis) continue;
-        const int outputs = network.layers[k].output.size();
-        for (int first = 0; first < outputs; first += dense_rows)
-            dense_tasks_.push_back({k, first, std::min(first + dense_rows, outputs)});
+        const auto outputs = static_cast<std::size_t>(network.layers[k].output.size());
+        const auto inputs = static_cast<std::size_t>(network.layers[k].input.size());
+        part = std::max(part, dense_rows * (inputs + 1));
+        for (std::size_t first = 0; first < outputs; first += dense_rows)
+            tasks_.push_back({k, first, std::min(first + dense_rows, outputs)});
     }
+    parts_.assign(workspaces_.size(), std::vector<float>(part));
+    for (std::size_t begin = 0; begin < convolutions; begin += update_block)
+        tasks_.push_back({-1, begin, std::min(begin + update_block, convolutions)});
 }
 
 Engine::State Engine::state() {
@@ -90,20 +97,13 @@ Engine::State Engine::state() {
 
 void Engine::restore(State state) {
     const std::lock_guard turn(turn_);
-    if (state.parameters.size() != state_.parameters.size() ||
-        state.first.size() != state_.first.size() || state.second.size() != state_.second.size() ||
+    if (state.parameters.size() != state_.parameters.size() || state.first.size() != state_.first.size() ||
+        state.second.size() != state_.second.size() || state.average.size() != state_.average.size() ||
         state.updates < 0)
         throw std::invalid_argument("this state is not one of this network and optimizer");
     state_ = std::move(state);
     behind_ = false;
     forget();
-}
-
-void Engine::forget() {
-    packed_.clear();
-    transformed_.clear();
-    pattern_.clear();
-    rates_.clear();
 }
 
 void* Engine::one_workspace() {
@@ -125,8 +125,8 @@ void Engine::settle() {
     if (!behind_) return;
     backend_.unpack_pattern(network_, pattern_.data(), state_.parameters.data());
     behind_ = false;
-    packed_.clear();
-    transformed_.clear();
+    training_.forget();
+    answers_.forget();
 }
 
 void Engine::make_rates(double learning_rate) {
@@ -142,14 +142,11 @@ void Engine::make_rates(double learning_rate) {
 Totals Engine::learn_pattern(const Images& images, double learning_rate) {
     pattern();
     if (rates_.empty() || rate_ != learning_rate) make_rates(learning_rate);
-    const auto size = static_cast<std::size_t>(network_.pixels().size());
-    const std::size_t image = images.index(0);
     void* room = one_workspace();
     behind_ = true;
     ++state_.updates;
     return backend_.learn_pattern(network_, pattern_.data(), rates_.data(), optimizer_.loss,
-                                  images.pixels + image * size,
-                                  static_cast<int>(images.labels[image]), room);
+                                  images, images.index(0), room);
 }
 
 std::vector<float> Engine::curvature(const Images& images, std::size_t count) {
@@ -174,12 +171,29 @@ std::vector<float> Engine::curvature(const Images& images, std::size_t count) {
     return mean;
 }
 
-Weights Engine::weights() {
-    if (transformed_.empty()) {
-        transformed_.resize(backend_.transformed_floats(network_));
-        backend_.transform(network_, state_.parameters.data(), transformed_.data());
+void Engine::Prepared::forget() {
+    transformed.clear();
+    packed.clear();
+    spatial.clear();
+}
+
+void Engine::forget() {
+    training_.forget();
+    answers_.forget();
+    pattern_.clear();
+    rates_.clear();
+}
+
+const std::vector<float>& Engine::answering() const {
+    return state_.average.empty() ? state_.parameters : state_.average;
+}
+
+const float* Engine::transformed(const std::vector<float>& parameters, Prepared& prepared) {
+    if (prepared.transformed.empty()) {
+        prepared.transformed.resize(backend_.transformed_floats(network_));
+        backend_.transform(network_, parameters.data(), prepared.transformed.data());
     }
-    return {state_.parameters.data(), transformed_.data()};
+    return prepared.transformed.data();
 }
 
 // Room for the dense layers' side of a batch of `count`; it only ever grows.  Throws std::bad_alloc,
@@ -211,62 +225,135 @@ void Engine::make_room(std::size_t count) {
     batch_.capacity = capacity;
 }
 
-// The mean gradient into `gradient_`.  Shards are whole groups in a fixed order with a gradient each,
-// and a dense layer's row is summed by one thread, so that neither the number of threads nor their
-// order changes a byte.
-Totals Engine::accumulate(const Images& images, std::size_t count) {
+// The part of the gradient that a task is for, made in `room`, and used while it is in the nearest cache.
+void Engine::sum_gradient(const Task& task, std::size_t shards, std::size_t count, float* room,
+                          const Use& use) {
+    const std::size_t size = task.end - task.begin;
+    if (task.layer >= 0) {
+        const Layer& layer = network_.layers[task.layer];
+        const auto inputs = static_cast<std::size_t>(layer.input.size());
+        backend_.dense_gradient(layer, static_cast<int>(task.begin), static_cast<int>(task.end), count,
+                                batch_.features[task.layer], batch_.flow[task.layer],
+                                batch_.capacity, room, room + size * inputs);
+        use(layer.weight + task.begin * inputs, size * inputs, room);
+        use(layer.bias + task.begin, size, room + size * inputs);
+        return;
+    }
+    const float* first = shard_gradients_[0].data() + task.begin;
+    std::copy(first, first + size, room);
+    for (std::size_t shard = 1; shard < shards; ++shard) {
+        const float* part = shard_gradients_[shard].data() + task.begin;
+        for (std::size_t k = 0; k < size; ++k) room[k] += part[k];
+    }
+    use(task.begin, size, room);
+}
+
+// The mean gradient, part by part, and of each part what `use` makes of it.  Shards are whole groups in a fixed order with a gradient each, and a dense layer's row is summed by one thread,
+// so that neither the number of threads nor their order changes a byte.  A few images that would not
+// fill a vector are shards of their own.
+Totals Engine::accumulate(const Images& images, std::size_t count,
+                          const Use& use) {
     make_room(count);
     const auto group = static_cast<std::size_t>(backend_.group);
-    const std::size_t groups = (count + group - 1) / group;
-    const std::size_t shards = std::min(maximum_shards, groups);
-    Totals totals[maximum_shards];
-    const Weights weights = this->weights();
-    pool_.run(static_cast<int>(shards), [&](int number, int thread) {
+    const std::size_t rest = count % static_cast<std::size_t>(backend_.lanes);
+    const bool fits = rest <= static_cast<std::size_t>(backend_.few) && !has_units_of_1998(network_);
+    const std::size_t singles = fits ? rest : 0;
+    const std::size_t whole = count - singles, groups = (whole + group - 1) / group;
+    const std::size_t shards = std::min(maximum_shards, groups), all = shards + singles;
+    while (shard_gradients_.size() < all) shard_gradients_.emplace_back(convolution_parameters(network_));
+    Weights weights{state_.parameters.data(), nullptr, nullptr};
+    if (shards > 0) weights.transformed = transformed(state_.parameters, training_);
+    if (singles > 0) {
+        while (one_workspaces_.size() < workspaces_.size())
+            one_workspaces_.emplace_back(backend_.one_workspace_bytes(network_));
+        training_.spatial.resize(backend_.spatial_floats(network_));
+        backend_.pack_spatial(network_, weights.plain, training_.spatial.data());
+        weights.packed = training_.spatial.data();
+    }
+    std::vector<Totals> totals(all);
+    pool_.run(static_cast<int>(all), [&](int number, int thread) {
         const auto shard = static_cast<std::size_t>(number);
+        const auto place = static_cast<std::size_t>(thread);
+        float* gradient = shard_gradients_[shard].data();
+        if (shard >= shards) {
+            totals[shard] = backend_.train_one(network_, weights, images, whole + shard - shards, count,
+                                               optimizer_.loss, batch_, gradient,
+                                               one_workspaces_[place].data());
+            return;
+        }
         const std::size_t begin = shard * groups / shards * group;
-        const std::size_t end = std::min(count, (shard + 1) * groups / shards * group);
-        totals[shard] = backend_.train(network_, weights, images, begin, end, count,
-                                       optimizer_.loss, batch_,
-                                       shard_gradients_[shard].data(),
-                                       workspaces_[static_cast<std::size_t>(thread)].data());
+        const std::size_t end = std::min(whole, (shard + 1) * groups / shards * group);
+        totals[shard] =
+            backend_.train(network_, weights, images, begin, end, count, optimizer_.loss, batch_,
+                           gradient, workspaces_[place].data());
     });
-    pool_.run(static_cast<int>(dense_tasks_.size()), [&](int number, int) {
-        const auto [k, first, last] = dense_tasks_[static_cast<std::size_t>(number)];
-        backend_.dense_gradient(network_.layers[k], first, last, count, batch_.features[k],
-                                batch_.flow[k], batch_.capacity, gradient_.data());
+    pool_.run(static_cast<int>(tasks_.size()), [&](int number, int thread) {
+        sum_gradient(tasks_[static_cast<std::size_t>(number)], all, count,
+                     parts_[static_cast<std::size_t>(thread)].data(), use);
     });
-    std::copy(shard_gradients_[0].begin(), shard_gradients_[0].end(), gradient_.begin());
-    Totals sum = totals[0];
-    for (std::size_t shard = 1; shard < shards; ++shard) {
-        for (std::size_t k = 0; k < shard_gradients_[shard].size(); ++k)
-            gradient_[k] += shard_gradients_[shard][k];
-        sum.loss += totals[shard].loss;
-        sum.misses += totals[shard].misses;
+    Totals sum;
+    for (const Totals& part : totals) {
+        sum.loss += part.loss;
+        sum.misses += part.misses;
     }
     sum.loss /= static_cast<double>(count);
     return sum;
 }
 
-Totals Engine::step(const Images& images, std::size_t count, double learning_rate) {
-    const std::lock_guard turn(turn_);
-    if (optimizer_.sdlm && count == 1) return learn_pattern(images, learning_rate);
-    settle();
-    const Totals totals = accumulate(images, count);
-    const std::int64_t updates = state_.updates + 1;
-    const Update update{optimizer_,
-                        gradient_.data(),
-                        mask_.empty() ? nullptr : mask_.data(),
-                        state_.parameters.data(),
-                        state_.first.data(),
-                        state_.second.data(),
-                        updates,
-                        learning_rate};
+void Engine::keep(std::size_t begin, std::size_t count, const float* gradient) {
+    std::copy(gradient, gradient + count, gradient_.begin() + static_cast<std::ptrdiff_t>(begin));
+}
+
+Update Engine::next_update(double learning_rate) {
+    return {.optimizer = optimizer_,
+            .mask = mask_.empty() ? nullptr : mask_.data(),
+            .scale = 1.0f,
+            .parameters = state_.parameters.data(),
+            .first = state_.first.data(),
+            .second = state_.second.data(),
+            .average = state_.average.empty() ? nullptr : state_.average.data(),
+            .count = state_.updates + 1,
+            .learning_rate = learning_rate};
+}
+
+// Calls body(begin, count) for blocks of all parameters, on all threads.
+template <typename Body> void Engine::for_blocks(Body body) {
     const std::size_t blocks = (network_.trained + update_block - 1) / update_block;
     pool_.run(static_cast<int>(blocks), [&](int number, int) {
         const std::size_t begin = static_cast<std::size_t>(number) * update_block;
-        backend_.update(update, begin, std::min(begin + update_block, network_.trained));
+        body(begin, std::min(update_block, network_.trained - begin));
     });
-    state_.updates = updates;
+}
+
+// What the gradient is multiplied by to be no longer than it may: as torch.nn.utils.clip_grad_norm_.
+float Engine::clipping(const Update& update) {
+    std::vector<double> squares(network_.parameters / update_block + 1);
+    for_blocks([&](std::size_t begin, std::size_t count) {
+        squares[begin / update_block] =
+            backend_.gradient_square(update, begin, count, gradient_.data() + begin);
+    });
+    double sum = 0.0;
+    for (const double square : squares) sum += square;
+    return static_cast<float>(std::min(1.0, optimizer_.clip_norm / (std::sqrt(sum) + 1e-6)));
+}
+
+Totals Engine::step(const Images& images, std::size_t count, double learning_rate) {
+    const std::lock_guard turn(turn_);
+    const bool plain = optimizer_.averaging == 0.0 && optimizer_.clip_norm == 0.0;
+    if (optimizer_.sdlm && count == 1 && plain) return learn_pattern(images, learning_rate);
+    settle();
+    Update update = next_update(learning_rate);
+    Totals totals;
+    if (optimizer_.clip_norm > 0.0) { // all of it must be known first
+        totals = accumulate(images, count, [&](auto... part) { keep(part...); });
+        update.scale = clipping(update);
+        for_blocks([&](std::size_t begin, std::size_t block) {
+            backend_.update(update, begin, block, gradient_.data() + begin);
+        });
+    } else {
+        totals = accumulate(images, count, [&](auto... part) { backend_.update(update, part...); });
+    }
+    ++state_.updates;
     forget();
     return totals;
 }
@@ -274,7 +361,7 @@ Totals Engine::step(const Images& images, std::size_t count, double learning_rat
 Totals Engine::gradient(const Images& images, std::size_t count, std::vector<float>& gradient) {
     const std::lock_guard turn(turn_);
     settle();
-    const Totals totals = accumulate(images, count);
+    const Totals totals = accumulate(images, count, [&](auto... part) { keep(part...); });
     gradient = gradient_;
     for (std::size_t k = 0; k < mask_.size(); ++k) gradient[k] *= mask_[k];
     return totals;
@@ -283,7 +370,8 @@ Totals Engine::gradient(const Images& images, std::size_t count, std::vector<flo
 void Engine::infer(const Images& images, std::size_t count, float* logits) {
     const std::lock_guard turn(turn_);
     settle();
-    if (count <= few_images && has_units_of_1998(network_)) {
+    const bool of_1998 = has_units_of_1998(network_);
+    if (count <= few_images && of_1998 && state_.average.empty()) {
         const auto size = static_cast<std::size_t>(network_.pixels().size());
         const auto classes = static_cast<std::size_t>(network_.classes());
         void* room = one_workspace();
@@ -292,21 +380,21 @@ void Engine::infer(const Images& images, std::size_t count, float* logits) {
                                     logits + n * classes, room);
         return;
     }
-    if (count <= few_images) {
-        if (single_ == nullptr)
-            single_ = std::make_unique<Workspace>(backend_.workspace_bytes(network_));
-        if (packed_.empty()) {
-            packed_.resize(backend_.packed_floats(network_));
-            backend_.pack(network_, state_.parameters.data(), packed_.data());
+    if (count <= few_images && !of_1998) {
+        if (single_ == nullptr) single_ = std::make_unique<Workspace>(backend_.workspace_bytes(network_));
+        std::vector<float>& packed = answers_.packed;
+        if (packed.empty()) {
+            packed.resize(backend_.packed_floats(network_));
+            backend_.pack(network_, answering().data(), packed.data());
         }
         const auto size = static_cast<std::size_t>(network_.pixels().size());
         const auto classes = static_cast<std::size_t>(network_.classes());
         for (std::size_t n = 0; n < count; ++n)
-            backend_.infer_one(network_, packed_.data(), images.pixels + images.index(n) * size,
+            backend_.infer_one(network_, packed.data(), images.pixels + images.index(n) * size,
                                logits + n * classes, single_->data());
         return;
     }
-    const Weights weights = this->weights();
+    const Weights weights{answering().data(), transformed(answering(), answers_), nullptr};
     const std::size_t block = static_cast<std::size_t>(backend_.group) * 2;
     const std::size_t blocks = (count + block - 1) / block;
     pool_.run(static_cast<int>(blocks), [&](int number, int thread) {
@@ -319,7 +407,8 @@ void Engine::infer(const Images& images, std::size_t count, float* logits) {
 void Engine::watch(const Images& images, std::size_t count, float* const* outputs) {
     const std::lock_guard turn(turn_);
     settle();
-    backend_.watch(network_, weights(), images, 0, count, outputs, workspaces_[0].data());
+    const Weights weights{answering().data(), transformed(answering(), answers_), nullptr};
+    backend_.watch(network_, weights, images, 0, count, outputs, workspaces_[0].data());
 }
 
 } // namespace lenet

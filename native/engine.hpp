@@ -1,6 +1,7 @@
 // A network with its parameters and optimizer: steps and answers, on a pool of threads.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -57,9 +58,10 @@ public:
     const Backend& backend() const { return backend_; }
     int threads() const { return pool_.threads(); }
 
-    // Parameters and the optimizer's slots: momentum or curvature and nothing, or AdamW's two moments.
+    // Parameters and the optimizer's slots: momentum or curvature and nothing, or AdamW's two moments;
+    // and the average of the parameters, or nothing.
     struct State {
-        std::vector<float> parameters, first, second;
+        std::vector<float> parameters, first, second, average;
         std::int64_t updates = 0;
     };
     State state();
@@ -67,13 +69,32 @@ public:
     void restore(State state);
 
 private:
-    struct DenseTask {
-        int layer, first, last;
+    // Parameters [begin, end) of the convolutions, or outputs [begin, end) of a dense layer.
+    struct Task {
+        int layer; // or -1
+        std::size_t begin, end;
     };
 
+    // What is done with the gradient of parameters [begin, begin + count), which it may overwrite.
+    using Use = std::function<void(std::size_t begin, std::size_t count, float* gradient)>;
+
+    // What the kernels read of some parameters, made when it is asked for.
+    struct Prepared {
+        std::vector<float> transformed, packed, spatial; // empty where they are to be made anew
+
+        void forget();
+    };
+
+    const std::vector<float>& answering() const; // the parameters that give answers
     void make_room(std::size_t count);
-    Totals accumulate(const Images& images, std::size_t count);
-    Weights weights();
+    Totals accumulate(const Images& images, std::size_t count, const Use& use);
+    void sum_gradient(const Task& task, std::size_t shards, std::size_t count, float* room,
+                      const Use& use);
+    void keep(std::size_t begin, std::size_t count, const float* gradient);
+    const float* transformed(const std::vector<float>& parameters, Prepared& prepared);
+    Update next_update(double learning_rate);
+    template <typename Body> void for_blocks(Body body);
+    float clipping(const Update& update);
     void forget(); // what was made of the parameters
     void* one_workspace();
     const float* pattern(); // the parameters, packed
@@ -89,17 +110,18 @@ private:
     Pool pool_;
     State state_;
     std::vector<Workspace> workspaces_;
+    std::vector<Workspace> one_workspaces_; // of steps image by image
     std::unique_ptr<Workspace> single_;
     std::unique_ptr<Workspace> pattern_room_;
     std::vector<float> pattern_; // the parameters packed for patterns; empty where they are not
     std::vector<float> rates_;   // of each of them, for `rate_`; empty where they are to be made anew
     double rate_ = 0.0;
     bool behind_ = false; // whether the parameters have yet to be unpacked from there
-    std::vector<float> packed_; // both empty where they are to be made anew
-    std::vector<float> transformed_;
+    Prepared training_, answers_;
     std::vector<float> gradient_;
     std::vector<std::vector<float>> shard_gradients_; // of the convolutions
-    std::vector<DenseTask> dense_tasks_;
+    std::vector<Task> tasks_;                         // all parameters
+    std::vector<std::vector<float>> parts_;           // a thread's part of the gradient
     Batch batch_;
     std::unique_ptr<Workspace> room_; // what `batch_` points into
 };

@@ -68,9 +68,9 @@ struct Layer {
 
 // Far beyond any LeNet: what the kernels count in 32 bits stays far from overflowing.
 constexpr int maximum_layers = 32;
-constexpr int maximum_size = 64;            // of a kernel's or a square's side
-constexpr int maximum_outputs = 1 << 16;    // of a layer, and of a picture's side
-constexpr int maximum_weights = 1 << 26;    // of a layer
+constexpr int maximum_size = 64;             // of a kernel's or a square's side
+constexpr int maximum_outputs = 1 << 16;     // of a layer, and of a picture's side
+constexpr int maximum_weights = 1 << 26;     // of a layer
 constexpr int maximum_activations = 1 << 22; // of a layer and an image, borders included
 constexpr int maximum_threads = 1024;
 
@@ -119,14 +119,20 @@ Network build_network(int channels, int rows, int columns, std::span<const Layer
                       float pixel_scale = 1.0f, float pixel_shift = 0.0f);
 
 // Images of one split, chosen by index: uint8 (n, channels, rows, columns) and labels (n).
-// Without `indices` the images are taken in order.
+// Without `indices` the images are taken in order.  Where there are `targets` (n, classes), which are
+// probabilities, the loss is against those.
 struct Images {
     const std::uint8_t* pixels = nullptr;
     const std::int64_t* labels = nullptr;
     const std::int64_t* indices = nullptr;
+    const float* targets = nullptr;
 
     LENET_INLINE std::size_t index(std::size_t position) const {
         return indices == nullptr ? position : static_cast<std::size_t>(indices[position]);
+    }
+
+    LENET_INLINE const float* target(std::size_t index, int classes) const {
+        return targets == nullptr ? nullptr : targets + index * static_cast<std::size_t>(classes);
     }
 };
 

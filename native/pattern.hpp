@@ -724,11 +724,13 @@ void answer_pattern(const Network& network, const float* packed, const std::uint
 
 // One step on one image: each weight goes down its gradient at a rate of its own.
 Totals learn_pattern(const Network& network, float* packed, const float* rates, const lenet::Loss& loss,
-                     const std::uint8_t* pixels, int label, void* workspace) {
+                     const Images& images, std::size_t image, void* workspace) {
     Shelf shelf(workspace);
     const PatternRooms rooms = lay_out_pattern(network, shelf);
+    const std::uint8_t* pixels = images.pixels + image * count_of(network.pixels().size());
     const float* logits = forward_patterns(network, packed, pixels, rooms);
-    const Totals totals = score_one(loss, network.classes(), logits, label, rooms.flow[network.count - 1]);
+    const Totals totals = score_one(network.classes(), logits, images, image, 1, loss,
+                                    rooms.flow[network.count - 1]);
     backward_patterns<Order::first>(
         network, packed, rooms, network.count - 1, [=](std::size_t place, V gradient) {
             store(packed + place, load(packed + place) - load(rates + place) * gradient);

@@ -45,9 +45,7 @@ Side look(const Plane& smooth, int window) {
         side.rules = take_rules(found.ink, found.faint, side.gone);
     Plane mask(smooth.rows, smooth.columns);
     for (std::size_t i = 0; i < mask.size(); ++i) mask.values[i] = found.ink.values[i] > found.faint;
-    mask = refined(find_pieces(mask, found.ink), found.ink, found.faint);
-    trim(mask, find_pieces(mask, found.ink));
-    side.pieces = find_pieces(mask, found.ink);
+    side.pieces = trimmed(refined(find_pieces(mask, found.ink), found.ink, found.faint), found.ink);
     count_real_edges(side.pieces, found.ground, smooth);
     side.groups = find_groups(side.pieces, smooth.rows, smooth.columns, window ? least_real : 0);
     if (side.groups.size() > most_groups) side.groups.resize(most_groups);
@@ -195,9 +193,32 @@ bool is_another(const Group& group, const Group& main, int rows, int columns) {
            group.score * 20 > main.score;
 }
 
-// Both ways to see a picture; `window` as in `lift`.
+// Whether all of the edge is as light as the lightest pixel.
+bool edge_is_lightest(const Plane& plane) {
+    const auto lightest = *std::max_element(plane.values.begin(), plane.values.end());
+    const auto is_lightest = [&](int r, int c) { return plane.at(r, c) == lightest; };
+    for (int r = 0; r < plane.rows; ++r)
+        if (!is_lightest(r, 0) || !is_lightest(r, plane.columns - 1)) return false;
+    for (int c = 0; c < plane.columns; ++c)
+        if (!is_lightest(0, c) || !is_lightest(plane.rows - 1, c)) return false;
+    return true;
+}
+
+// Whether the best of a side is strokes away from the edge, and no page.
+bool is_written(const Side& side) {
+    return !side.groups.empty() && !side.groups[0].solid &&
+           !edges_touched(side.groups[0].box, side.ink.rows, side.ink.columns);
+}
+
+// Dark and light ink; `window` as in `lift`.  Strokes on a ground that is one level at the whole edge are
+// what was written: no other ink is then looked for.
 std::pair<Side, Side> look_both_ways(const Plane& smooth, int window) {
-    return {look(smooth, window), look(turned(smooth), window)};
+    const Plane other = turned(smooth);
+    const bool on_dark = edge_is_lightest(other), is_level = on_dark || edge_is_lightest(smooth);
+    Side first = look(on_dark ? other : smooth, window), second;
+    if (!is_level || !is_written(first)) second = look(on_dark ? smooth : other, window);
+    if (on_dark) std::swap(first, second);
+    return {std::move(first), std::move(second)};
 }
 
 std::int64_t best_score(const Side& side) { return side.groups.empty() ? 0 : side.groups[0].score; }

@@ -73,10 +73,11 @@ Pieces find_pieces(const Plane& mask, const Plane& ink) {
     for (int r = 0; r < rows; ++r) {
         int* at = found.label.data() + std::ptrdiff_t(r) * columns;
         const int* up = r ? at - columns : nullptr;
+        const std::uint8_t* is_ink = mask.row(r);
         for (int c = 0; c < columns; ++c) {
-            if (!mask.at(r, c)) continue;
+            if (!is_ink[c]) continue;
             int mine = c ? at[c - 1] : 0;
-            if (r)
+            if (up)
                 for (int n = std::max(c - 1, 0); n <= std::min(c + 1, columns - 1); ++n)
                     if (up[n] && up[n] != mine) mine = mine ? sets.join(mine, up[n]) : up[n];
             at[c] = mine ? mine : sets.add();
@@ -99,7 +100,7 @@ Pieces find_pieces(const Plane& mask, const Plane& ink) {
     return found;
 }
 
-Plane refined(const Pieces& rough, const Plane& ink, int faint) {
+Pieces refined(Pieces rough, const Plane& ink, int faint) {
     const std::size_t count = rough.piece.size();
     std::vector<int> weak(count), sure(count);
     std::vector<std::int64_t> fainter(count, 0), darker(count, 0);
@@ -121,20 +122,26 @@ Plane refined(const Pieces& rough, const Plane& ink, int faint) {
         const auto l = std::size_t(rough.label[i]);
         mask.values[i] = l && ink.values[i] >= weak[l];
     }
-    const Pieces finer = find_pieces(mask, ink);
+    Pieces finer = find_pieces(mask, ink);
     std::vector<std::uint8_t> has_sure(finer.piece.size(), 0);
     for (std::size_t i = 0; i < ink.size(); ++i)
         if (finer.label[i] && ink.values[i] >= sure[std::size_t(rough.label[i])])
             has_sure[std::size_t(finer.label[i])] = 1;
+    if (std::count(has_sure.begin(), has_sure.end(), 0) == 1) return finer; // but for what is none
     for (std::size_t i = 0; i < ink.size(); ++i) mask.values[i] = has_sure[std::size_t(finer.label[i])];
-    return mask;
+    return find_pieces(mask, ink);
 }
 
-void trim(Plane& mask, const Pieces& pieces) {
+Pieces trimmed(Pieces pieces, const Plane& ink) {
+    Plane mask;
     for (int l = 1; l < int(pieces.piece.size()); ++l) {
         const Piece& piece = pieces[l];
         const int window = int(2 * piece.area / std::max<std::int64_t>(piece.edge, 1)) / 3, by = window + 1;
         if (window < 2 || piece.box.side() < 16) continue;
+        if (!mask.size()) {
+            mask = Plane(ink.rows, ink.columns);
+            for (std::size_t i = 0; i < mask.size(); ++i) mask.values[i] = pieces.label[i] != 0;
+        }
         const Box& box = piece.box;
         Plane ground(box.height() + 2 * by, box.width() + 2 * by, 255);
         for (int r = box.top; r < box.bottom; ++r)
@@ -146,6 +153,7 @@ void trim(Plane& mask, const Pieces& pieces) {
             for (int c = box.left; c < box.right; ++c)
                 if (pieces.at(r, c) == l && gone.at(r - box.top + by, c - box.left + by)) mask.at(r, c) = 0;
     }
+    return mask.size() ? find_pieces(mask, ink) : pieces;
 }
 
 void count_real_edges(Pieces& pieces, const Plane& ground, const Plane& smooth) {

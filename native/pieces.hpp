@@ -34,11 +34,11 @@ struct Pieces {
 // in the order of their first pixels.
 Pieces find_pieces(const Plane& mask, const Plane& ink);
 
-// A mask of what is sure in each piece, and of what is fainter and hangs together with it.
-Plane refined(const Pieces& rough, const Plane& ink, int faint);
+// Of each piece what is sure, and what is fainter and hangs together with it.
+Pieces refined(Pieces rough, const Plane& ink, int faint);
 
-// Takes out of `mask` what is much thinner than the rest of its piece: a hair, a fold, a line of a hand.
-void trim(Plane& mask, const Pieces& pieces);
+// Without what is much thinner than the rest of its piece: a hair, a fold, a line of a hand.
+Pieces trimmed(Pieces pieces, const Plane& ink);
 
 // Counts `steps` and `real`: where a window of `closed` ended, the ink ends, and the picture does not
 // change.

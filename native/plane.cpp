@@ -5,21 +5,43 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <map>
+#include <utility>
 
 namespace lenet {
 namespace {
 
-void maximum_along_row(const std::uint8_t* in, std::uint8_t* out, int n, int window, Bytes& room) {
-    const int before = window / 2;
-    const int length = n + window;
-    room.assign(length, 0);
-    std::copy(in, in + n, room.begin() + before);
-    int size = 1;
-    std::uint8_t* r = room.data();
-    for (; size * 2 <= window; size *= 2)
-        for (int i = 0; i + size < length; ++i) r[i] = std::max(r[i], r[i + size]);
-    const int rest = window - size;
-    for (int i = 0; i < n; ++i) out[i] = std::max(r[i], r[i + rest]);
+// The highest of each value and of the one `ahead`, of all but the last `ahead`; `out` is not `in`.
+void join_ahead(const std::uint8_t* __restrict in, std::uint8_t* __restrict out, std::size_t n,
+                std::size_t ahead) {
+    for (std::size_t i = 0; i + ahead < n; ++i) out[i] = std::max(in[i], in[i + ahead]);
+}
+
+// The highest of the `window` values around each, along rows; `to` has their size.  Some rows at once,
+// each with room for a window behind it, are one long row.
+void maximum_along_rows(const Plane& in, Plane& to, int window) {
+    constexpr int most = 1 << 14; // values at once
+    const int before = window / 2, length = in.columns + window;
+    const int some = std::min(in.rows, std::max(1, most / length));
+    Bytes now(std::size_t(some) * std::size_t(length)), next(now.size());
+    for (int first = 0; first < in.rows; first += some) {
+        const int rows = std::min(some, in.rows - first);
+        const std::size_t n = std::size_t(rows) * std::size_t(length);
+        std::fill(now.begin(), now.end(), std::uint8_t(0));
+        for (int r = 0; r < rows; ++r)
+            std::copy(in.row(first + r), in.row(first + r) + in.columns,
+                      now.data() + std::ptrdiff_t(r) * length + before);
+        int size = 1;
+        for (; size * 2 <= window; size *= 2) {
+            join_ahead(now.data(), next.data(), n, std::size_t(size));
+            now.swap(next);
+        }
+        join_ahead(now.data(), next.data(), n, std::size_t(window - size));
+        for (int r = 0; r < rows; ++r) {
+            const std::uint8_t* from = next.data() + std::ptrdiff_t(r) * length;
+            std::copy(from, from + in.columns, to.row(first + r));
+        }
+    }
 }
 
 Plane padded(const Plane& in, int by) {
@@ -73,30 +95,35 @@ Weights weights_for(int in, int out) {
     return w;
 }
 
+// Those for small pictures are kept, for they take longer than the rest.
+const Weights& kept_weights_for(int in, int out) {
+    constexpr int most_kept = 64;
+    thread_local std::map<std::pair<int, int>, Weights> kept;
+    thread_local Weights last;
+    if (in > most_kept || out > most_kept) return last = weights_for(in, out);
+    const auto [place, is_new] = kept.try_emplace({in, out});
+    if (is_new) place->second = weights_for(in, out);
+    return place->second;
+}
+
 std::uint8_t clipped(int sum) { return static_cast<std::uint8_t>(std::clamp(sum >> 22, 0, 255)); }
 
 } // namespace
 
 Plane maximum(const Plane& in, int window) {
     Plane wide(in.rows, in.columns);
-    Bytes room;
-    for (int r = 0; r < in.rows; ++r) maximum_along_row(in.row(r), wide.row(r), in.columns, window, room);
-    const int before = window / 2, length = in.rows + window;
-    Plane high(length, in.columns);
-    std::copy(wide.values.begin(), wide.values.end(), high.row(before));
+    maximum_along_rows(in, wide, window);
+    // Below each other: the value `size` rows below is `size` times the columns ahead.
+    const std::size_t columns = std::size_t(in.columns);
+    Plane now(in.rows + window, in.columns), next = now;
+    std::copy(wide.values.begin(), wide.values.end(), now.row(window / 2));
     int size = 1;
-    for (; size * 2 <= window; size *= 2)
-        for (int r = 0; r + size < length; ++r) {
-            std::uint8_t* a = high.row(r);
-            const std::uint8_t* b = high.row(r + size);
-            for (int c = 0; c < in.columns; ++c) a[c] = std::max(a[c], b[c]);
-        }
-    const int rest = window - size;
-    for (int r = 0; r < in.rows; ++r) {
-        const std::uint8_t *a = high.row(r), *b = high.row(r + rest);
-        std::uint8_t* o = wide.row(r);
-        for (int c = 0; c < in.columns; ++c) o[c] = std::max(a[c], b[c]);
+    for (; size * 2 <= window; size *= 2) {
+        join_ahead(now.values.data(), next.values.data(), now.size(), std::size_t(size) * columns);
+        now.values.swap(next.values);
     }
+    join_ahead(now.values.data(), wide.values.data(), wide.size() + std::size_t(window - size) * columns,
+               std::size_t(window - size) * columns);
     return wide;
 }
 
@@ -121,19 +148,24 @@ Plane flipped(const Plane& in) {
 Plane without_lone_pixels(const Plane& in) {
     Plane out = in;
     if (in.rows < 3 || in.columns < 3) return out;
+    const int last = in.columns - 1;
     for (int r = 0; r < in.rows; ++r) {
         const std::uint8_t* at = in.row(r);
         const std::uint8_t* up = in.row(r > 0 ? r - 1 : r + 1);
         const std::uint8_t* down = in.row(r + 1 < in.rows ? r + 1 : r - 1);
+        const auto bounded = [&](int c, int left, int right) {
+            const auto high_beside = std::max(std::max(std::max(up[left], up[right]), at[left]),
+                                              std::max(std::max(down[left], down[right]), at[right]));
+            const auto low_beside = std::min(std::min(std::min(up[left], up[right]), at[left]),
+                                             std::min(std::min(down[left], down[right]), at[right]));
+            const auto high = std::max(high_beside, std::max(up[c], down[c]));
+            const auto low = std::min(low_beside, std::min(up[c], down[c]));
+            return std::max(low, std::min(at[c], high));
+        };
         std::uint8_t* o = out.row(r);
-        for (int c = 0; c < in.columns; ++c) {
-            const int left = c > 0 ? c - 1 : c + 1, right = c + 1 < in.columns ? c + 1 : c - 1;
-            const std::uint8_t high = std::max(
-                {up[left], up[c], up[right], at[left], at[right], down[left], down[c], down[right]});
-            const std::uint8_t low = std::min(
-                {up[left], up[c], up[right], at[left], at[right], down[left], down[c], down[right]});
-            o[c] = std::clamp(at[c], low, high);
-        }
+        for (int c = 1; c < last; ++c) o[c] = bounded(c, c - 1, c + 1);
+        o[0] = bounded(0, 1, 1);
+        o[last] = bounded(last, last - 1, last - 1);
     }
     return out;
 }
@@ -160,7 +192,7 @@ Plane resized(const Plane& in, int rows, int columns) {
     if (columns == in.columns)
         wide = in;
     else {
-        const Weights w = weights_for(in.columns, columns);
+        const Weights& w = kept_weights_for(in.columns, columns);
         for (int r = 0; r < in.rows; ++r)
             for (int c = 0; c < columns; ++c) {
                 const int* k = w.weight.data() + c * w.most;
@@ -172,7 +204,7 @@ Plane resized(const Plane& in, int rows, int columns) {
     }
     if (rows == in.rows) return wide;
     Plane out(rows, columns);
-    const Weights w = weights_for(in.rows, rows);
+    const Weights& w = kept_weights_for(in.rows, rows);
     std::vector<int> sums(columns);
     for (int r = 0; r < rows; ++r) {
         std::fill(sums.begin(), sums.end(), 1 << 21);
@@ -187,9 +219,12 @@ Plane resized(const Plane& in, int rows, int columns) {
 }
 
 Levels levels_of(const Plane& plane) {
-    Levels counts{};
-    for (const auto value : plane.values) ++counts[value];
-    return counts;
+    // Four counts in turn: neighbours are often alike, and one count would wait for itself.
+    std::array<Levels, 4> parts{};
+    for (std::size_t i = 0; i < plane.size(); ++i) ++parts[i % 4][plane.values[i]];
+    for (std::size_t level = 0; level < 256; ++level)
+        parts[0][level] += parts[1][level] + parts[2][level] + parts[3][level];
+    return parts[0];
 }
 
 int quantile(const Levels& counts, std::int64_t total, int part) {

@@ -1,13 +1,8 @@
 // A persistent pool of threads that share out numbered tasks.
 #pragma once
 
-#include <atomic>
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
-#include <thread>
-#include <vector>
 
 namespace lenet {
 
@@ -20,17 +15,19 @@ public:
 
     int threads() const { return threads_; }
 
-    // Runs task(number, thread) for every number below `count` and waits; the caller works too.
-    // Which thread gets which task is left to chance, so a task must not depend on it.  In a forked
+    // Runs task(number, thread) for every number below `count` and waits; the caller works too, and no
+    // more threads are woken than there are tasks.  Which thread gets which task is left to chance, so a
+    // task must not depend on it.  In a forked
     // child it first starts threads anew; throws std::system_error, before any task, if there are none.
     void run(int count, const std::function<void(int, int)>& task);
 
 private:
+    struct Seat; // where one thread waits
     struct Crew; // the threads and what they share
 
     void start();
     void stop();
-    static void work(Crew& crew, int thread);
+    static void work(Crew& crew, Seat& seat, int thread);
 
     int threads_;
     long process_; // a forked child has none of its parent's threads

@@ -51,31 +51,33 @@ std::size_t packed_floats(const Network& network) {
     return total;
 }
 
+void pack_layer(const Layer& layer, bool planar, const float* parameters, float* packed) {
+    if (layer.kind == Kind::average_pooling || layer.kind == Kind::max_pooling) return;
+    const Maps& in = layer.input;
+    const float *weight = parameters + layer.weight, *bias = parameters + layer.bias;
+    if (planar) { // the biases lie behind the weights
+        std::memcpy(packed, weight, packed_layer(layer, true) * sizeof(float));
+        return;
+    }
+    const bool dense = layer.kind == Kind::dense;
+    const int width = vectors(dense ? layer.output.size() : layer.output.channels) * lanes;
+    const int outputs = dense ? layer.output.size() : layer.output.channels;
+    const int area = dense ? in.rows * in.columns : layer.size * layer.size;
+    const int taps = in.channels * area;
+    for (int o = 0; o < outputs; ++o) {
+        for (int i = 0; i < in.channels; ++i)
+            for (int a = 0; a < area; ++a)
+                packed[(a * in.channels + i) * width + o] = weight[o * taps + i * area + a];
+        packed[taps * width + o] = bias[o];
+    }
+}
+
 void pack(const Network& network, const float* parameters, float* packed) {
     const int planar = planar_layers(network);
     std::memset(packed, 0, packed_floats(network) * sizeof(float));
     for (int k = 0; k < network.count; ++k) {
-        const Layer& layer = network.layers[k];
-        const Maps& in = layer.input;
-        const float *weight = parameters + layer.weight, *bias = parameters + layer.bias;
-        if (layer.kind == Kind::average_pooling || layer.kind == Kind::max_pooling) continue;
-        if (k < planar) { // the biases lie behind the weights
-            std::memcpy(packed, weight, packed_layer(layer, true) * sizeof(float));
-            packed += packed_layer(layer, true);
-            continue;
-        }
-        const bool dense = layer.kind == Kind::dense;
-        const int width = vectors(dense ? layer.output.size() : layer.output.channels) * lanes;
-        const int outputs = dense ? layer.output.size() : layer.output.channels;
-        const int area = dense ? in.rows * in.columns : layer.size * layer.size;
-        const int taps = in.channels * area;
-        for (int o = 0; o < outputs; ++o) {
-            for (int i = 0; i < in.channels; ++i)
-                for (int a = 0; a < area; ++a)
-                    packed[(a * in.channels + i) * width + o] = weight[o * taps + i * area + a];
-            packed[taps * width + o] = bias[o];
-        }
-        packed += packed_layer(layer, false);
+        pack_layer(network.layers[k], k < planar, parameters, packed);
+        packed += packed_layer(network.layers[k], k < planar);
     }
 }
 
@@ -88,8 +90,7 @@ inline void store_rows(const V (&sum)[C][P], int plane, int step, float* output)
 #pragma GCC unroll 16
     for (int c = 0; c < C; ++c)
 #pragma GCC unroll 4
-        for (int p = 0; p < P; ++p)
-            store(output + c * plane + p * step, activate(activation, sum[c][p]));
+        for (int p = 0; p < P; ++p) store(output + c * plane + p * step, activate(activation, sum[c][p]));
 }
 
 // C maps and P vectors of columns, `step` apart, of one row.  K is the size, or 0 for one that is
@@ -106,8 +107,7 @@ template <int C, int P, int K>
         for (int p = 0; p < P; ++p) sum[c][p] = splat(bias[c]);
     for (int i = 0; i < channels; ++i)
         for (int v = 0; v < size; ++v) {
-            const float* from = input + i * layer.input.channel_stride() +
-                                v * layer.input.row_stride();
+            const float* from = input + i * layer.input.channel_stride() + v * layer.input.row_stride();
             const float* w = weight + (i * size + v) * size;
 #pragma GCC unroll 8
             for (int u = 0; u < size; ++u) {
@@ -120,15 +120,13 @@ template <int C, int P, int K>
                     for (int p = 0; p < P; ++p) sum[c][p] += x[p] * w[c * taps + u];
             }
         }
-    with_immediate(layer.activation, [&]<Activation known>() {
-        store_rows<known>(sum, plane, step, output);
-    });
+    with_immediate(layer.activation,
+                   [&]<Activation known>() { store_rows<known>(sum, plane, step, output); });
 }
 
 // Planar, with the layer's activation where that is immediate.  The last vector of a row ends where
 // the row ends, and does again what the one before it did.
-void one_planar_convolution(const Layer& layer, const float* input, const float* weight,
-                            float* output) {
+void one_planar_convolution(const Layer& layer, const float* input, const float* weight, float* output) {
     const Maps& out = layer.output;
     const int taps = layer.input.channels * layer.size * layer.size;
     const float* bias = weight + out.channels * taps;
@@ -159,9 +157,8 @@ void one_planar_convolution(const Layer& layer, const float* input, const float*
 // P neighbouring pixels of one vector of maps.  S is the floats between pixels of the input and K the
 // size, or 0 for one that is only known when it runs.
 template <int P, int S, int K>
-[[gnu::noinline]] void one_pixels(const Layer& layer, const float* input, Places in,
-                                  const float* weight, int width, V bias, float* output,
-                                  int out_stride) {
+[[gnu::noinline]] void one_pixels(const Layer& layer, const float* input, Places in, const float* weight,
+                                  int width, V bias, float* output, int out_stride) {
     if (S > 0) in.pixel = S;
     if (S > 1) in.map = 1;
     const int size = K ? K : layer.size, maps = layer.input.channels;
@@ -196,8 +193,8 @@ void one_convolution(const Layer& layer, const float* input, bool planar, const 
             for (int x = 0; x < out.columns; --blocks) {
                 const int pixels = (out.columns - x) / blocks;
                 const auto block = [&]<int P, int S, int K>() {
-                    one_pixels<P, S, K>(layer, from + x * in.pixel, in, weight + m, width,
-                                        load(bias + m), to + x * out_stride, out_stride);
+                    one_pixels<P, S, K>(layer, from + x * in.pixel, in, weight + m, width, load(bias + m),
+                                        to + x * out_stride, out_stride);
                 };
                 with_width<one_block>(pixels, [&]<int P>() {
                     if (layer.size == 5 && in.pixel == 1)
@@ -276,23 +273,22 @@ void one_pooling(const Layer& layer, const float* input, bool planar, float* out
     if (planar) {
         for (int c = 0; c < out.channels; ++c)
             for (int y = 0; y < out.rows; ++y)
-                pool_planar_row(layer, input + in.at(c, y * layer.size, 0),
-                                output + out.at(c, y, 0));
+                pool_planar_row(layer, input + in.at(c, y * layer.size, 0), output + out.at(c, y, 0));
         return;
     }
     for (int y = 0; y < out.rows; ++y)
         for (int x = 0; x < out.columns; ++x)
             for (int c = 0; c < out.channels; c += lanes)
-                pool_one<V>(layer, input + in.at(0, y * layer.size, x * layer.size) * pixel + c,
-                            pixel, output + out.at(0, y, x) * pixel + c);
+                pool_one<V>(layer, input + in.at(0, y * layer.size, x * layer.size) * pixel + c, pixel,
+                            output + out.at(0, y, x) * pixel + c);
 }
 
 // ---- dense --------------------------------------------------------------------------------------
 
 // B vectors of outputs at once.
 template <int B>
-[[gnu::noinline]] void one_dense_block(const float* input, int taps, const float* weight,
-                            int width, float* output) {
+[[gnu::noinline]] void one_dense_block(const float* input, int taps, const float* weight, int width,
+                                       float* output) {
     V sum[B];
 #pragma GCC unroll 16
     for (int b = 0; b < B; ++b) sum[b] = load(weight + taps * width + b * lanes);
@@ -341,8 +337,7 @@ void one_activation(const Layer& layer, bool planar, float* output) {
 void one_flatten(const Maps& maps, bool planar, const float* input, float* output) {
     const Places from = places(maps, planar);
     for (int pixel = 0; pixel < maps.rows * maps.columns; ++pixel)
-        for (int c = 0; c < maps.channels; ++c)
-            *output++ = input[pixel * from.pixel + c * from.map];
+        for (int c = 0; c < maps.channels; ++c) *output++ = input[pixel * from.pixel + c * from.map];
 }
 
 void load_one(const Network& network, const std::uint8_t* pixels, float* image) {
@@ -353,16 +348,26 @@ void load_one(const Network& network, const std::uint8_t* pixels, float* image) 
             // The last vector of a row ends where the row ends.
             for (int x = 0; maps.columns >= lanes && x < maps.columns; x += lanes) {
                 const int start = x + lanes <= maps.columns ? x : maps.columns - lanes;
-                store(row + start,
-                      to_floats(pixels + start) * network.pixel_scale + network.pixel_shift);
+                store(row + start, to_floats(pixels + start) * network.pixel_scale + network.pixel_shift);
             }
             for (int x = 0; maps.columns < lanes && x < maps.columns; ++x)
                 row[x] = static_cast<float>(pixels[x]) * network.pixel_scale + network.pixel_shift;
         }
 }
 
-void infer_one(const Network& network, const float* packed, const std::uint8_t* pixels,
-               float* logits, void* workspace) {
+// A spatial layer with its activation.
+void one_spatial(const Layer& layer, bool planar_input, bool planar, const float* input,
+                 const float* packed, float* output) {
+    if (layer.kind != Kind::convolution) return one_pooling(layer, input, planar_input, output);
+    if (planar)
+        one_planar_convolution(layer, input, packed, output);
+    else
+        one_convolution(layer, input, planar_input, packed, output);
+    if (!planar || !is_immediate(layer.activation)) one_activation(layer, planar, output);
+}
+
+void infer_one(const Network& network, const float* packed, const std::uint8_t* pixels, float* logits,
+               void* workspace) {
     Shelf shelf(workspace);
     const Rooms rooms = lay_out(network, shelf);
     float* image = reinterpret_cast<float*>(rooms.image[0]);
@@ -372,27 +377,19 @@ void infer_one(const Network& network, const float* packed, const std::uint8_t* 
     bool planar = true; // the input of layer k
     for (int k = 0; k < network.count; ++k) {
         const Layer& layer = network.layers[k];
-        float* output = reinterpret_cast<float*>(k < network.spatial ? rooms.output[k][0]
-                                                                     : rooms.dense[k]);
+        float* output = reinterpret_cast<float*>(k < network.spatial ? rooms.output[k][0] : rooms.dense[k]);
         const bool stays = k < planar_count;
-        if (layer.kind == Kind::convolution) {
-            if (stays)
-                one_planar_convolution(layer, input, packed, output);
-            else
-                one_convolution(layer, input, planar, packed, output);
-        } else if (layer.kind == Kind::dense) {
+        if (k < network.spatial) {
+            one_spatial(layer, planar, stays, input, packed, output);
+        } else {
             if (k == network.spatial) {
                 float* flat = reinterpret_cast<float*>(rooms.flat);
                 one_flatten(layer.input, planar, input, flat);
                 input = flat;
             }
             one_dense(layer, input, packed, output);
-        } else {
-            one_pooling(layer, input, planar, output);
+            one_activation(layer, stays, output);
         }
-        const bool done = layer.kind == Kind::average_pooling || layer.kind == Kind::max_pooling ||
-                          (stays && is_immediate(layer.activation));
-        if (!done) one_activation(layer, stays, output);
         packed += packed_layer(layer, stays);
         planar = stays;
         input = output;

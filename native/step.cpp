@@ -9,6 +9,7 @@
 #include "pointwise.hpp"
 #include "probes.hpp"
 #include "single.hpp"
+#include "single_step.hpp"
 #include "subsampling.hpp"
 #include "tile.hpp"
 #include "update.hpp"
@@ -29,8 +30,7 @@ inline void exchange(V*& a, V*& b) {
 }
 
 const Layer* pooling_above(const Network& network, int k) {
-    const bool pooled = k + 1 < network.spatial &&
-                        network.layers[k].kind == Kind::convolution &&
+    const bool pooled = k + 1 < network.spatial && network.layers[k].kind == Kind::convolution &&
                         is_pooling(network.layers[k + 1].kind);
     return pooled ? &network.layers[k + 1] : nullptr;
 }
@@ -56,8 +56,8 @@ void transform(const Network& network, const float* parameters, float* transform
 
 // The weights of layer `k` alone.
 Weights weights_of(const Network& network, const Weights& weights, int k) {
-    return {weights.plain + network.layers[k].weight,
-            weights.transformed + transformed_before(network, k)};
+    return {weights.plain + network.layers[k].weight, weights.transformed + transformed_before(network, k),
+            nullptr};
 }
 
 enum class Purpose { training, answers };
@@ -71,15 +71,14 @@ bool is_filtered(const Layer& layer, Purpose purpose) {
 
 // A convolution and the pooling above it, some rows at a time while they are in the nearest cache.
 void forward_stage(const Layer& layer, const Layer* pooling, bool minimal, const V* input,
-                   const Weights& weights, const float* bias, const Rooms& rooms, V* output,
-                   V* pooled) {
+                   const Weights& weights, const float* bias, const Rooms& rooms, V* output, V* pooled) {
     const int rows = layer.output.rows, size = pooling ? pooling->size : 1;
     const int step = minimal && size % 2 != 0 ? 2 * size : size;
     for (int y = 0; y < rows; y += step) {
         const int end = y + step < rows ? y + step : rows;
         if (minimal)
-            minimal_forward(layer, y, end, input, weights.transformed, bias, rooms.transformed,
-                            rooms.sums, output);
+            minimal_forward(layer, y, end, input, weights.transformed, bias, rooms.transformed, rooms.sums,
+                            output);
         else
             convolution_forward(layer, y, end, input, weights.plain, bias, output);
         if (!is_immediate(layer.activation))
@@ -89,8 +88,8 @@ void forward_stage(const Layer& layer, const Layer* pooling, bool minimal, const
 }
 
 // The spatial layers for tile `t`, and its features into the group's columns.
-void forward_tile(const Network& network, const Weights& weights, Purpose purpose,
-                  const Rooms& rooms, int t) {
+void forward_tile(const Network& network, const Weights& weights, Purpose purpose, const Rooms& rooms,
+                  int t) {
     const V* input = rooms.image[t];
     for (int k = 0; k < network.spatial; ++k) {
         const Layer& layer = network.layers[k];
@@ -139,8 +138,7 @@ int tiles_of(std::size_t images) {
 }
 
 const V* forward_group(const Network& network, const Weights& weights, Purpose purpose,
-                       const Images& images, std::size_t begin, std::size_t end,
-                       const Rooms& rooms) {
+                       const Images& images, std::size_t begin, std::size_t end, const Rooms& rooms) {
     for (int t = 0; t < tiles_of(end - begin); ++t) {
         load_tile(network, images, begin + count_of(t * lanes), end, rooms, rooms.image[t]);
         forward_tile(network, weights, purpose, rooms, t);
@@ -184,8 +182,7 @@ const V* backward_dense(const Network& network, const float* parameters, const R
 // Completes the flow into the output of convolution `k` and adds to its gradient.  `above` is the
 // flow into the pooling above it, or null where the flow is already in `flow`.
 void backward_stage(const Layer& layer, const Layer* pooling, const V* input, const V* output,
-                    const V* pooled, const V* above, V* flow, const Rooms& rooms,
-                    float* filter_gradient) {
+                    const V* pooled, const V* above, V* flow, const Rooms& rooms, float* filter_gradient) {
     V *weight = rooms.gradient + layer.weight, *bias = rooms.gradient + layer.bias;
     const bool filtered = is_filtered(layer, Purpose::training);
     // Some rows at a time, while they are in the nearest cache, if the gradient fits there too.
@@ -202,13 +199,12 @@ void backward_stage(const Layer& layer, const Layer* pooling, const V* input, co
         convolution_bias_gradient(layer, y, end, flow, bias);
     }
     if (filtered)
-        minimal_weight_gradient(layer, input, flow, rooms.transformed, rooms.sums,
-                                filter_gradient);
+        minimal_weight_gradient(layer, input, flow, rooms.transformed, rooms.sums, filter_gradient);
 }
 
 // The flow into the input of convolution `k`.
-void backward_convolution(const Network& network, const Weights& weights, int k,
-                          const Rooms& rooms, const V* flow, V* below) {
+void backward_convolution(const Network& network, const Weights& weights, int k, const Rooms& rooms,
+                          const V* flow, V* below) {
     const Layer& layer = network.layers[k];
     const Weights own = weights_of(network, weights, k);
     if (is_minimal(layer))
@@ -249,8 +245,7 @@ void backward_tile(const Network& network, const Weights& weights, const Rooms& 
         else if (layer.kind == Kind::subsampling)
             subsampling_input_gradient(layer, flow, weights.plain + layer.weight, below);
         else
-            pooling_gradient(layer, Activation::identity, 0, layer.input.rows, input, output, flow,
-                             below);
+            pooling_gradient(layer, Activation::identity, 0, layer.input.rows, input, output, flow, below);
         exchange(flow, below);
     }
 }
@@ -262,8 +257,7 @@ template <typename Body> void for_convolutions(const Network& network, Body body
         const Layer& layer = network.layers[k];
         if (layer.kind != Kind::convolution && layer.kind != Kind::subsampling) continue;
         const bool filtered = is_filtered(layer, Purpose::training);
-        body(layer, k, filtered ? layer.bias : layer.weight,
-             layer.bias + count_of(layer.output.channels));
+        body(layer, k, filtered ? layer.bias : layer.weight, layer.bias + count_of(layer.output.channels));
     }
 }
 
@@ -295,9 +289,9 @@ std::size_t feature_floats(const Layer& layer, std::size_t capacity) {
     return count_of(panels_of(layer.input.size()) * panel) * capacity;
 }
 
-Totals train(const Network& network, const Weights& weights, const Images& images,
-             std::size_t begin, std::size_t end, std::size_t batch, const lenet::Loss& loss,
-             const lenet::Batch& store, float* gradient, void* workspace) {
+Totals train(const Network& network, const Weights& weights, const Images& images, std::size_t begin,
+             std::size_t end, std::size_t batch, const lenet::Loss& loss, const lenet::Batch& store,
+             float* gradient, void* workspace) {
     Shelf shelf(workspace);
     const Rooms rooms = lay_out(network, shelf);
     clear_gradient(network, rooms);
@@ -305,10 +299,9 @@ Totals train(const Network& network, const Weights& weights, const Images& image
     for (std::size_t start = begin; start < end; start += count_of(group)) {
         const std::size_t stop = start + count_of(group) < end ? start + count_of(group) : end;
         const int used = tiles_of(stop - start);
-        const V* logits = forward_group(network, weights, Purpose::training, images, start, stop,
-                                        rooms);
-        const Totals part = score_group(network, images, start, stop, batch, loss, logits,
-                                        rooms.dense_flow[0]);
+        const V* logits = forward_group(network, weights, Purpose::training, images, start, stop, rooms);
+        const Totals part =
+            score_group(network, images, start, stop, batch, loss, logits, rooms.dense_flow[0]);
         totals.loss += part.loss;
         totals.misses += part.misses;
         const V* features = backward_dense(network, weights.plain, rooms, start, used, store);
@@ -321,32 +314,31 @@ Totals train(const Network& network, const Weights& weights, const Images& image
 
 void dense_gradient(const Layer& layer, int first, int last, std::size_t count,
                     const float* features, const float* flow, std::size_t capacity,
-                    float* gradient) {
+                    float* weight_gradient, float* bias_gradient) {
     dense_weight_gradient(layer.input.size(), first, last, count, capacity, features, flow,
-                          gradient + layer.weight, gradient + layer.bias);
+                          weight_gradient, bias_gradient);
 }
 
-void infer(const Network& network, const Weights& weights, const Images& images,
-           std::size_t begin, std::size_t end, float* logits, void* workspace) {
+void infer(const Network& network, const Weights& weights, const Images& images, std::size_t begin,
+           std::size_t end, float* logits, void* workspace) {
     Shelf shelf(workspace);
     const Rooms rooms = lay_out(network, shelf);
     const std::size_t classes = count_of(network.classes());
     for (std::size_t start = begin; start < end; start += count_of(group)) {
         const std::size_t stop = start + count_of(group) < end ? start + count_of(group) : end;
-        const V* group_logits = forward_group(network, weights, Purpose::answers, images, start,
-                                              stop, rooms);
+        const V* group_logits =
+            forward_group(network, weights, Purpose::answers, images, start, stop, rooms);
         for (std::size_t n = start; n < stop; ++n)
             for (std::size_t c = 0; c < classes; ++c) {
                 const std::size_t place = n - start;
-                logits[n * classes + c] = group_logits[c * count_of(tiles) +
-                                                       place / count_of(lanes)]
-                                                      [place % count_of(lanes)];
+                logits[n * classes + c] =
+                    group_logits[c * count_of(tiles) + place / count_of(lanes)][place % count_of(lanes)];
             }
     }
 }
 
-void watch(const Network& network, const Weights& weights, const Images& images,
-           std::size_t begin, std::size_t end, float* const* outputs, void* workspace) {
+void watch(const Network& network, const Weights& weights, const Images& images, std::size_t begin,
+           std::size_t end, float* const* outputs, void* workspace) {
     Shelf shelf(workspace);
     const Rooms rooms = lay_out(network, shelf);
     for (std::size_t start = begin; start < end; start += count_of(group)) {
@@ -380,12 +372,18 @@ const Backend LENET_SYMBOL(LENET_ISA) = {
     .name = LENET_NAME(LENET_ISA),
     .lanes = lanes,
     .group = group,
+    .few = few_images,
     .workspace_bytes = workspace_bytes,
     .feature_floats = feature_floats,
     .transformed_floats = transformed_floats,
     .transform = transform,
     .train = train,
+    .one_workspace_bytes = one_workspace_bytes,
+    .spatial_floats = spatial_floats,
+    .pack_spatial = pack_spatial,
+    .train_one = train_one,
     .dense_gradient = dense_gradient,
+    .gradient_square = gradient_square,
     .update = update,
     .infer = infer,
     .watch = watch,

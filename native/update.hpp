@@ -1,4 +1,4 @@
-// The optimizers, as torch.optim.SGD and torch.optim.AdamW do them.
+// The optimizers, as torch.optim.SGD and torch.optim.AdamW do them, and the average of the parameters.
 //
 // One loop an update, which the compiler turns into vectors of its own.
 #pragma once
@@ -13,13 +13,15 @@ namespace {
 using lenet::Optimizer;
 using lenet::Update;
 
-// The gradient of parameters [begin, begin + count), without what the mask takes out.
-void take_gradient(const Update& update, std::size_t begin, std::size_t count,
-                   float* __restrict gradient) {
-    std::memcpy(gradient, update.gradient + begin, count * sizeof(float));
-    if (update.mask == nullptr) return;
-    const float* __restrict mask = update.mask + begin;
-    for (std::size_t k = 0; k < count; ++k) gradient[k] *= mask[k];
+// Takes out of the gradient of parameters [begin, begin + count) what the mask says, and scales it.
+void prepare_gradient(const Update& update, std::size_t begin, std::size_t count,
+                      float* __restrict gradient) {
+    if (update.mask != nullptr) {
+        const float* __restrict mask = update.mask + begin;
+        for (std::size_t k = 0; k < count; ++k) gradient[k] *= mask[k];
+    }
+    if (update.scale < 1.0f)
+        for (std::size_t k = 0; k < count; ++k) gradient[k] *= update.scale;
 }
 
 void sgd(const Optimizer& optimizer, float rate, bool started, std::size_t count,
@@ -69,10 +71,29 @@ void sdlm(const Optimizer& optimizer, float rate, std::size_t count,
         parameters[k] -= rate / (optimizer.floor + curvature[k]) * gradient[k];
 }
 
-void update(const Update& update, std::size_t begin, std::size_t end) {
-    float gradient[lenet::update_block];
-    const std::size_t count = end - begin;
-    take_gradient(update, begin, count, gradient);
+// The exponential moving average.  Its decay grows to what was asked for, (1 + t) / (10 + t) after t
+// updates, so that the first weights are soon forgotten: as TensorFlow's ExponentialMovingAverage does it
+// with `num_updates`.
+void average(double decay, std::int64_t updates, std::size_t count, const float* __restrict parameters,
+             float* __restrict mean) {
+    const auto steps = static_cast<double>(updates);
+    const double young = (1.0 + steps) / (10.0 + steps);
+    const auto share = static_cast<float>(1.0 - (young < decay ? young : decay));
+    for (std::size_t k = 0; k < count; ++k) mean[k] += share * (parameters[k] - mean[k]);
+}
+
+double gradient_square(const Update& update, std::size_t begin, std::size_t count,
+                       const float* gradient) {
+    double sum[8] = {}; // chains of additions, none of which waits for another
+    for (std::size_t k = 0; k < count; ++k) {
+        const float masked = update.mask == nullptr ? gradient[k] : gradient[k] * update.mask[begin + k];
+        sum[k % 8] += static_cast<double>(masked) * static_cast<double>(masked);
+    }
+    return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+}
+
+void update(const Update& update, std::size_t begin, std::size_t count, float* gradient) {
+    prepare_gradient(update, begin, count, gradient);
     if (update.optimizer.sdlm)
         sdlm(update.optimizer, static_cast<float>(update.learning_rate), count, gradient,
              update.parameters + begin, update.first + begin);
@@ -82,6 +103,9 @@ void update(const Update& update, std::size_t begin, std::size_t end) {
     else
         sgd(update.optimizer, static_cast<float>(update.learning_rate), update.count > 1, count,
             gradient, update.parameters + begin, update.first + begin);
+    if (update.average != nullptr)
+        average(update.optimizer.averaging, update.count, count, update.parameters + begin,
+                update.average + begin);
 }
 
 } // namespace

@@ -35,16 +35,19 @@ constexpr int block_channels = 4, gather_columns = 4, gather_channels = 4, taps_
 constexpr int minimal_channels = 4, minimal_gradients = 3, minimal_squares = 5;
 constexpr int minimal_outputs = 4, minimal_inputs = 6;
 constexpr int filter_outputs = 2, planar_maps = 8;
+constexpr int tap_rows = 5, tap_maps = 1, column_maps = 3;
 constexpr int tiles = 2, dense_block = 12, dense_rows_block = 6, dense_vectors = 4;
 #else
 constexpr int block_channels = 2, gather_columns = 4, gather_channels = 3, taps_channels = 2;
 constexpr int minimal_channels = 2, minimal_gradients = 2, minimal_squares = 5;
 constexpr int minimal_outputs = 2, minimal_inputs = 6;
 constexpr int filter_outputs = 3, planar_maps = 8;
+constexpr int tap_rows = 1, tap_maps = 2, column_maps = 2;
 constexpr int tiles = 2, dense_block = 5, dense_rows_block = 4, dense_vectors = 2;
 #endif
 constexpr int block_columns = 5, planar_block = 6, filter_squares = 2;
 constexpr int group = tiles * lanes; // images that go through the dense layers together
+constexpr int few_images = lanes - 1; // that fill no vector and are quicker one by one
 
 // Which lanes of two vectors interleave their lower and upper halves; the same within every four
 // lanes; and which put their halves, and every second of their quarters, beside each other.

@@ -45,7 +45,9 @@ def train(engine, recipe, split, epochs):
     losses = []
     for epoch in epochs:
         order = rng.permutation(len(split), recipe.seed, "order", epoch)
-        losses.append(Pass(engine, placed, epoch_steps(recipe, order, epoch)).to_end().mean_loss)
+        losses.append(
+            Pass(engine, placed, epoch_steps(recipe, order, epoch), epoch).to_end().mean_loss
+        )
     return losses
 
 

@@ -34,7 +34,8 @@ def need(there, cure):
 
 def need_module(name, cure):
     """A module, or a skip."""
-    need(importlib.util.find_spec(name) is not None, f"install {name}: {cure}")
+    for part in (name.partition(".")[0], name):
+        need(importlib.util.find_spec(part) is not None, f"install {name}: {cure}")
     return importlib.import_module(name)
 
 

@@ -14,7 +14,7 @@ native = need_native()
 
 from lenet.data import load
 from lenet.engines.eager import EagerEngine, build_module
-from lenet.engines.native import NativeEngine, build_network, instruction_sets
+from lenet.engines.native import NO_TARGETS, NativeEngine, build_network, instruction_sets
 from lenet.network import Convolution, Dense, Pooling, RadialBasis, Spec, Subsampling, zoo
 from lenet.network.initialiser import initial_weights
 from lenet.network.preparation import prepare
@@ -80,7 +80,7 @@ def plain(spec, weights, images):
     """By weight, from the plain kernels in float64."""
     centres = spec.layers[-1].centres().ravel() if isinstance(spec.layers[-1], RadialBasis) else []
     parameters = np.concatenate([*(weights[name].ravel() for name in weights), centres])
-    split = native.Split(images, np.zeros(0, np.int64), spec.classes)
+    split = native.Split(images, np.zeros(0, np.int64), spec.classes, NO_TARGETS)
     flat = native.reference_curvature(build_network(spec), parameters.astype(np.float64), split)
     named, start = {}, 0
     for name, shape in spec.weight_shapes().items():

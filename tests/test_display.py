@@ -7,13 +7,14 @@ import subprocess
 import sys
 import termios
 import time
+import types
 
 import pyte
 import pytest
 from conftest import start_lenet
 
 from lenet.show.chart import NOTE_SERIES, line_chart
-from lenet.show.live import GuardedDisplay, LineDisplay, describe_row, open_display
+from lenet.show.live import GuardedDisplay, LineDisplay, describe_row, in_notebook, open_display
 from lenet.show.live.terminal import Canvas
 from lenet.training.watcher import Plan
 
@@ -177,3 +178,19 @@ def test_the_notebooks_chart_has_its_curves_and_words():
     for text in ("a &lt; b", "loss (nats)", "accuracy", "train acc", "test acc", "epoch 2/10"):
         assert text in chart
     assert "nan" not in line_chart([{**ROW, "train_loss": float("nan")}], NOTE_SERIES, 10, "t")
+
+
+@pytest.mark.parametrize(
+    ("bases", "there"),
+    [(["ZMQInteractiveShell"], True), (["ZMQInteractiveShell", "Shell"], True),
+     (["TerminalInteractiveShell"], False), ([], False)],
+    ids=["Jupyter", "Colab", "a terminal", "none"],
+)  # fmt: skip
+def test_a_notebook_is_known_by_what_its_shell_is_derived_from(monkeypatch, bases, there):
+    kind = object
+    for name in bases:
+        kind = type(name, (kind,), {})
+    ipython = types.ModuleType("IPython")
+    ipython.get_ipython = lambda: kind() if bases else None
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    assert in_notebook() is there

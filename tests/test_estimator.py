@@ -5,6 +5,7 @@ import pickle
 import re
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from unittest import SkipTest
 
@@ -29,6 +30,8 @@ from lenet.estimator import LeNetClassifier, classifier
 from lenet.estimator.fitting import thread_count
 from lenet.estimator.pictures import Form, square
 from lenet.estimator.rows import collect, epoch_order
+from lenet.recipe import Recipe
+from lenet.recipe.library import AUTO, PHOTO, TABLE, Subject, choose
 
 need_native()
 ROOT = Path(__file__).parent.parent
@@ -479,11 +482,45 @@ def test_weights_that_cannot_be_are_refused(small, weights, message):
 # ---- epochs
 
 
-def test_few_rows_get_more_epochs_and_many_get_ten(small):
+def test_the_numbers_are_those_of_auto_but_for_those_that_are_given(small):
     images, labels, _ = small
-    assert LeNetClassifier().fit(images, labels).n_iter_ == 80  # 5 steps an epoch, 400 in all
-    assert LeNetClassifier(batch_size=4).fit(images, labels).n_iter_ == 10
-    assert len(quick(epochs=3).fit(images, labels).loss_curve_) == 3
+    auto = choose(AUTO, Subject(300, 10, PHOTO), {"seed": 0})
+    fitted = quick(batch_size=50, epochs=1).fit(images, labels)
+    expected = auto.recipe.with_changes({"batch_size": 50, "epochs": 1})
+    assert (fitted.recipe_, fitted.spec_.name) == (expected, auto.model)
+    table = choose(AUTO, Subject(300, 10, TABLE), {"seed": 0, "epochs": 2})
+    fitted = quick(epochs=2).fit(images[:, :11], labels)  # no square
+    assert fitted.recipe_ == table.recipe
+    assert fitted.recipe_.augmentation.is_none
+
+
+def test_a_recipe_may_be_a_name_a_file_or_fields(small, tmp_path):
+    images, labels, asked = small
+    wanted = Recipe(epochs=2, batch_size=32, learning_rate=0.1, augmentation={"shift": 1})
+    (tmp_path / "mine.toml").write_text(wanted.to_toml())
+    answers = {
+        probabilities(LeNetClassifier("lenet5", **one, random_state=0), images, labels, asked)
+        .tobytes()
+        for one in (
+            {"recipe": wanted},
+            {"recipe": asdict(wanted)},
+            {"recipe": tmp_path / "mine.toml"},
+            {"recipe": "note", "epochs": 2, "batch_size": 32, "learning_rate": 0.1,
+             "augmentation": {"shift": 1}},
+        )
+    }  # fmt: skip
+    assert len(answers) == 1
+    with pytest.raises(InputError, match="no recipe is called 'fast'; known are note, auto, best"):
+        LeNetClassifier(recipe="fast").fit(images, labels)
+
+
+def test_a_classifier_with_a_recipe_of_its_own_is_kept(small, tmp_path):
+    images, labels, asked = small
+    classifier = quick(epochs=1, recipe=Recipe(learning_rate=0.2), augmentation={"shift": 1})
+    run = classifier.fit(images, labels).save_run(tmp_path / "run")
+    again = LeNetClassifier.from_run(run)
+    assert again.fit(images, labels).recipe_ == classifier.recipe_
+    assert again.predict_proba(asked).tobytes() == classifier.predict_proba(asked).tobytes()
 
 
 def test_partial_fit_k_times_is_fit_of_k_epochs_at_a_constant_rate(small):
@@ -535,8 +572,8 @@ def test_early_stopping_stops_and_keeps_the_best_epoch(small):
     assert 5 <= classifier.n_iter_ == len(scores) == len(classifier.loss_curve_) < 100
     best = scores.index(max(scores)) + 1  # scores of later epochs may tie, with a lower loss
     assert classifier.n_iter_ - best >= 4
-    assert classifier.state_.updates <= 4 * (classifier.n_iter_ - 4)  # 4 steps an epoch
-    assert classifier.state_.updates >= 4 * best
+    assert classifier.state_.updates <= 8 * (classifier.n_iter_ - 4)  # 8 steps an epoch
+    assert classifier.state_.updates >= 8 * best
 
 
 def test_early_stopping_with_weights_is_early_stopping_with_repetitions(small):

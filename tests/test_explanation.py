@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from conftest import run_lenet
@@ -45,6 +47,13 @@ def test_a_picture_is_fitted_and_its_ink_made_light(picture):
     assert read.image.shape == (1, 28, 28)
     assert read.image[0, 14, 14] > 200
     assert read.image[0, 0].max() < 20
+
+
+def test_a_fifo_is_refused_and_not_waited_for(digits_run, tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    code, out, err = run_lenet("explain", digits_run.path, tmp_path / "pipe.png")
+    assert (code, out) == (5, "")
+    assert "pipe.png: a FIFO, not a file" in err
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from conftest import FASHION_MNIST, need, need_native
 
 from lenet.data.files import idx
 from lenet.engines import native
-from lenet.engines.native import NativeEngine, build_network, instruction_sets
+from lenet.engines.native import NO_TARGETS, NativeEngine, build_network, instruction_sets
 from lenet.errors import EngineError
 from lenet.network import Convolution, Dense, Pooling, RadialBasis, Spec, Subsampling, zoo
 from lenet.network.initialiser import initial_weights
@@ -63,7 +63,7 @@ def flat(weights):
 
 def reference(spec, weights, images, labels, smoothing=0.0):
     """Mean loss, its gradient by name and the logits, from the plain kernels in float64."""
-    split = module.Split(images, np.asarray(labels, np.int64), spec.classes)
+    split = module.Split(images, np.asarray(labels, np.int64), spec.classes, NO_TARGETS)
     parameters = flat(weights).astype(np.float64)
     return module.reference(build_network(spec), parameters, split, cross_entropy(smoothing))
 
@@ -102,7 +102,7 @@ def test_the_plain_gradients_are_the_finite_differences_of_the_loss(activation, 
     spec = small(activation, pooling)
     parameters = flat(draw(spec)).astype(np.float64)
     network = build_network(spec)
-    split = module.Split(SMALL_IMAGES, SMALL_LABELS, spec.classes)
+    split = module.Split(SMALL_IMAGES, SMALL_LABELS, spec.classes, NO_TARGETS)
     _, gradient, _ = module.reference(network, parameters, split, cross_entropy(0.1))
     step = 1e-5  # truncation and rounding both stay near 1e-10
     for place in np.random.default_rng(2).choice(len(parameters), 60, replace=False):
@@ -133,7 +133,7 @@ LOSSES = [("cross_entropy", 0.1, 0.0), ("mse", 0.0, 0.0), ("map", 0.0, 2.0)]
 
 
 def plain_of_1998(spec, parameters, loss):
-    split = module.Split(SMALL_IMAGES, SMALL_LABELS, spec.classes)
+    split = module.Split(SMALL_IMAGES, SMALL_LABELS, spec.classes, NO_TARGETS)
     centres = spec.layers[-1].centres().ravel()
     return module.reference(build_network(spec), np.append(parameters, centres), split, loss)
 

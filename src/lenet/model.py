@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from lenet.data import Convention, Reading, Source
 from lenet.engines.base import Engine
 from lenet.errors import RunError
-from lenet.network import Spec, zoo
+from lenet.network import Spec
 from lenet.prediction.evaluation import (
     check_fit,
     evaluate_network,
@@ -39,6 +39,7 @@ from lenet.prediction.inputs import (
 )
 from lenet.prediction.metrics import Evaluation, log_probabilities
 from lenet.prediction.network import Answer, Prepared, check_top, rank, rank_one
+from lenet.prediction.views import Views, mean_logits
 from lenet.recipe import Recipe
 from lenet.runs import checkpoint as checkpoints
 from lenet.runs.checkpoint import Checkpoint
@@ -46,6 +47,7 @@ from lenet.runs.run import Run, find_run
 from lenet.show.live import Display, in_notebook, open_display
 from lenet.show.watching import watch_with
 from lenet.training import session
+from lenet.training.choice import Wanted
 
 if TYPE_CHECKING:
     from lenet.export import Exported, Proof, Trained
@@ -111,7 +113,9 @@ class Model:
         """
         return np.exp(log_probabilities(self.logits(images)))
 
-    def predict(self, pictures: Picture, top: int = 1) -> Answer | list[Answer]:
+    def predict(
+        self, pictures: Picture, top: int = 1, *, views: bool = False
+    ) -> Answer | list[Answer]:
         """What pictures show: an answer for one, a list for several.
 
         A picture is a path, the bytes of a file, a picture of Pillow's, or an array of any size.
@@ -120,7 +124,9 @@ class Model:
         black and white, and that a light ground is turned around for a network of light ink; all
         else is prepared as the training data was.  `Answer.notes` say what was done.  Up to four
         images are answered one by one, for their latency, which rounds the last digits otherwise
-        than a batch does.  For files in bulk see `lenet predict`.
+        than a batch does.  With `views` each is seen several times, a little moved (and mirrored,
+        where that is right), and the mean probabilities are the answer.  For files in bulk see
+        `lenet predict`.
 
         Raises:
             FormatError: at the first picture that cannot be read.
@@ -128,9 +134,12 @@ class Model:
             UsageError: if `top` is out of range.
         """
         check_top(top, self.class_names)
+        seen = Views.of(self.checkpoint) if views else None
         if not is_several(pictures, self._shape):
+            if seen is not None:
+                return self._answer([pictures], top, seen)[0]
             return self._answer_one(pictures, top)
-        return self._answer(each_picture(pictures), top)
+        return self._answer(each_picture(pictures), top, seen)
 
     def predict_each(self, picture: Picture, top: int = 1) -> list[Answer]:
         """What every character of a line in one picture is, left to right, each with its `box`.
@@ -159,7 +168,7 @@ class Model:
         logits = engine.logits(engine.place(prepared.image[None]))[0].tolist()
         return rank_one(logits, prepared, self.class_names, top)
 
-    def _answer(self, pictures: Any, top: int) -> list[Answer]:
+    def _answer(self, pictures: Any, top: int, views: Views | None) -> list[Answer]:
         prepared = [
             prepare_any(picture, self._shape, self.convention, f"picture {index}")
             for index, picture in enumerate(pictures)
@@ -167,8 +176,8 @@ class Model:
         if not prepared:
             return []
         prepared = note_order(prepared, self.convention)
-        engine, images = self._engine, np.stack([each.image for each in prepared])
-        found = np.exp(log_probabilities(engine.logits(engine.place(images))))
+        images = np.stack([each.image for each in prepared])
+        found = np.exp(log_probabilities(mean_logits(self._engine, images, views)))
         return list(rank(found, prepared, self.class_names, top))
 
     def evaluate(
@@ -177,11 +186,14 @@ class Model:
         data: Source | None = None,
         data_dir: str | Path | None = None,
         by_position: bool = False,
+        *,
+        views: bool = False,
     ) -> Evaluation:
         """Scores on a split of the data it was trained on, or of other data with the same classes.
 
         Classes are the same if they have the same names; with `by_position`, the first class of
-        the data is the network's first whatever they are called.
+        the data is the network's first whatever they are called.  With `views` they are those of
+        the mean over several views of each image; see `predict`.
 
         Raises:
             UsageError: if there is no such split, or the data does not fit.
@@ -194,8 +206,9 @@ class Model:
             split,
             data_dir=data_dir,
             by_position=by_position,
+            views=views,
         )
-        return found.evaluation
+        return found.viewed or found.evaluation
 
     def explain(self, picture: Picture, data_dir: str | Path | None = None) -> Decision:
         """One decision, layer by layer; `picture` is any single one, or `SPLIT:INDEX` as `test:17`.
@@ -431,9 +444,9 @@ def load(
 
 
 def train(
-    model: str | Spec = zoo.DEFAULT_MODEL,
+    model: str | Spec | None = None,
     data: Source = "fashion-mnist",
-    recipe: Recipe | None = None,
+    recipe: Wanted = None,
     *,
     reading: Reading | None = None,
     out: str | Path | None = None,

@@ -49,6 +49,7 @@ for command in (
     runs.report,
     export.export,
     machine.models,
+    machine.recipes,
     machine.doctor,
 ):
     app.command()(command)

@@ -80,6 +80,10 @@ def show(
     channels: Channels = None,
     resize: Resize = ResizeName.fit,
     split_seed: SplitSeed = 0,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="Recipe or file: draw what becomes of the images in it, epoch by epoch."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Picture to write; by default NAME.png here.")
     ] = None,
@@ -90,9 +94,34 @@ def show(
 
     dataset = data.load(name, data_dir, reading=data.Reading(size, channels, resize, split_seed))
     picture = out or Path(f"{dataset.name}.png")
-    train = dataset.train
-    contact_sheet(train.images, train.labels, dataset.class_names, dataset.name, picture)
-    say(f"{_own_data(dataset)}picture: {picture}")
+    train, said = dataset.train, _own_data(dataset)
+    if recipe is None:
+        contact_sheet(train.images, train.labels, dataset.class_names, dataset.name, picture)
+    else:
+        said += f"{_draw_changes(dataset, recipe, picture)}\n"
+    say(f"{said}picture: {picture}")
+
+
+def _draw_changes(dataset: Dataset, recipe: str, picture: Path) -> str:
+    """Draw the first image of every class, and what becomes of it; say by which numbers."""
+    from lenet.data.augmentation import augment
+    from lenet.show.figures import augmentation_sheet
+    from lenet.training.choice import choose_recipe, find_recipe
+    from lenet.training.setup import check_flip
+
+    chosen = choose_recipe(find_recipe(recipe, {}), dataset, {}).recipe
+    check_flip(dataset, chosen)
+    augmentation_sheet(
+        dataset.train.images,
+        dataset.train.labels,
+        dataset.class_names,
+        f"{dataset.name}: originals, and epochs of {recipe}",
+        picture,
+        lambda images, indices, epoch: augment(
+            images, indices, chosen.augmentation, seed=chosen.seed, epoch=epoch
+        ),
+    )
+    return f"augmentation: {chosen.augmentation}"
 
 
 @app.command("export")

@@ -1,4 +1,4 @@
-"""Commands about lenet and this machine: `models`, `doctor`."""
+"""Commands about lenet and this machine: `models`, `recipes`, `doctor`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from lenet.cli.printing import say, table
 def models() -> None:
     """List the networks with their sizes."""
     say(_models())
+
+
+def recipes() -> None:
+    """List the recipes that have a name: what each is for, what it costs and reached."""
+    say(_recipes())
 
 
 def doctor(data_dir: DataDir = None) -> None:
@@ -29,6 +34,14 @@ def _models() -> str:
         rows.append([name, *(f"{count:,}" for count in counts), row.title])
     headings = ["model", "parameters", "connections", "multiply-adds", "what it is"]
     return table(headings, rows, " rrr")
+
+
+def _recipes() -> str:
+    """Every recipe of the library."""
+    from lenet.recipe.library import RECIPES
+
+    rows = [[name, row.model, row.cost, row.result, row.purpose] for name, row in RECIPES.items()]
+    return table(["recipe", "model", "cost", "result", "what it is for"], rows)
 
 
 def _doctor(data_dir: Path | None = None) -> str:

@@ -147,6 +147,12 @@ def _models() -> list[str]:
     return list(ZOO)
 
 
+def _recipes() -> list[str]:
+    from lenet.recipe.library import RECIPES
+
+    return list(RECIPES)
+
+
 def _data_sets() -> list[str]:
     from lenet.data.published.catalog import CATALOG
 
@@ -170,7 +176,18 @@ complete_study = _complete(_studies)
 complete_run = _complete(_runs)
 
 Model = Annotated[
-    str, typer.Option(help="Network; see `lenet models`.", autocompletion=_complete(_models))
+    str | None,
+    typer.Option(
+        help="Network (see `lenet models`); by default the recipe's.",
+        autocompletion=_complete(_models),
+    ),
+]
+RecipeName = Annotated[
+    str | None,
+    typer.Option(
+        help="Recipe (see `lenet recipes`) or file (TOML); by default note, for own data auto.",
+        autocompletion=_complete(_recipes),
+    ),
 ]
 Data = Annotated[
     str,
@@ -233,6 +250,12 @@ RunFolder = Annotated[
     str,
     typer.Argument(
         help="A run's folder, or last for the newest in runs/.", autocompletion=complete_run
+    ),
+]
+Seen = Annotated[
+    bool,
+    typer.Option(
+        "--views", help="Mean over each image moved by a pixel, and mirrored where that is right."
     ),
 ]
 Which = Annotated[

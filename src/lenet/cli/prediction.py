@@ -16,6 +16,7 @@ from lenet.cli.options import (
     EngineName,
     FormatName,
     RunFolder,
+    Seen,
     Which,
     find_run_folder,
 )
@@ -64,6 +65,7 @@ def predict(
         bool,
         typer.Option("--each", help="Answer for every character of a line, left to right."),
     ] = False,
+    views: Seen = False,
     checkpoint: Which = None,
     engine: Engine = EngineName.auto,
     processes: Annotated[
@@ -90,6 +92,8 @@ def predict(
     if each:
         if out is not None or form not in (None, FormatName.table):
             raise UsageError("--each prints a table: leave out --out and --format")
+        if views:
+            raise UsageError("--each takes every character as it is: leave out --views")
         say(_answers_for_each(folder, paths, top, checkpoint, engine))
         return
     kept = "what is done is kept, and the same command goes on"
@@ -101,6 +105,7 @@ def predict(
             "top": top,
             "which": checkpoint,
             "engine": engine,
+            "views": views,
             "processes": processes,
             "cluster": cluster,
             "shard_rows": shard_rows,
@@ -186,7 +191,7 @@ def _print_answers(
     return outcome
 
 
-DIRECT = ("top", "which", "engine")
+DIRECT = ("top", "which", "engine", "views")
 """What matters where answers are printed at once."""
 
 

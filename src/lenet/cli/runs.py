@@ -14,6 +14,7 @@ from lenet.cli.options import (
     Engine,
     EngineName,
     RunFolder,
+    Seen,
     SplitName,
     Threads,
     Which,
@@ -40,7 +41,12 @@ LONGEST_PART = 60
 
 
 def evaluate(
-    run: RunFolder,
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN...", help="Runs' folders; last is the newest.", autocompletion=complete_run
+        ),
+    ],
     data: Annotated[
         str | None,
         typer.Option(help="By default the run's own.", autocompletion=complete_data),
@@ -50,10 +56,14 @@ def evaluate(
         bool,
         typer.Option("--by-position", help="Compare classes by their order and not by name."),
     ] = False,
+    views: Seen = False,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Score the mean answer of several runs as well.")
+    ] = False,
     data_dir: DataDir = None,
     checkpoint: Which = None,
     picture: Annotated[
-        Path | None, typer.Option(help="Confusion picture; by default in the run's folder.")
+        Path | None, typer.Option(help="Confusion picture; by default in the first run's folder.")
     ] = None,
     engine: Engine = EngineName.auto,
     device: Device = "auto",
@@ -62,9 +72,11 @@ def evaluate(
     """Score a trained network: accuracy with its interval, per-class scores, confusion matrix."""
     from lenet.prediction import evaluation
 
-    folder = find_run_folder(run)
-    result = evaluation.evaluate_run(
-        folder,
+    if ensemble != (len(runs) > 1):
+        raise UsageError("--ensemble is the mean answer of several runs: name them, and the flag")
+    folders = [find_run_folder(run) for run in runs]
+    members, together = evaluation.evaluate_ensemble(
+        folders,
         data,
         split,
         data_dir=data_dir,
@@ -73,18 +85,40 @@ def evaluate(
         device=device,
         threads=threads,
         by_position=by_position,
+        views=views,
     )
+    result = together if ensemble else members[0]
+    if ensemble:
+        say(_members([*members, together]))
     say(_evaluation(result))
-    _draw_confusion(result, folder, picture)
+    _draw_confusion(result, folders, picture)
     evaluation.check_inputs(result)
 
 
-def _draw_confusion(result: Result, folder: Path, picture: Path | None) -> None:
+def _members(results: Sequence[Result]) -> str:
+    """A line a run, and the last one for all together."""
+    headings = ["run", "accuracy", "loss"]
+    rows = [_member_row(result) for result in results]
+    if results[0].viewed is not None:
+        headings += ["over views", "loss over views"]
+    return table(headings, rows, " " + "r" * (len(headings) - 1)) + "\n"
+
+
+def _member_row(result: Result) -> list[str]:
+    found = [result.evaluation] + ([result.viewed] if result.viewed is not None else [])
+    scores = [f"{value:.4f}" for each in found for value in (each.accuracy, each.loss)]
+    return [result.run, *scores]
+
+
+def _draw_confusion(result: Result, folders: Sequence[Path], picture: Path | None) -> None:
     """Draw it; a run's folder that nobody may write in is no reason to fail."""
     from lenet.show.figures import draw_confusion
 
-    target = picture or folder / f"confusion-{_file_name(result.data)}-{result.split}.png"
-    title = f"{folder.name}: {result.data}, {result.split} split"
+    together = f"-of-{len(folders)}" if len(folders) > 1 else ""
+    name = f"confusion{together}-{_file_name(result.data)}-{result.split}.png"
+    target = picture or folders[0] / name
+    shown = result.run if together else folders[0].name
+    title = f"{shown}: {result.data}, {result.split} split"
     try:
         draw_confusion(result.evaluation.confusion, result.class_names, title, target)
     except UsageError as error:
@@ -185,6 +219,13 @@ def _evaluation(result: Result) -> str:
         f"accuracy {scores.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}), "
         f"loss {scores.loss:.4f}, {scores.misses:,} misses"
     )
+    if result.views is not None and result.viewed is not None:
+        low, high = result.viewed.accuracy_interval
+        head += (
+            f"\nmean over {result.views.describe()}: accuracy {result.viewed.accuracy:.4f} (95 % "
+            f"interval {low:.4f} to {high:.4f}), loss {result.viewed.loss:.4f}; what follows is of "
+            "the images as they are"
+        )
     classes = _class_table(result.class_names, scores)
     few = len(result.class_names) <= WIDEST_MATRIX
     confusion = (_confusion_table if few else _confusion_list)(result.class_names, scores)

@@ -19,6 +19,7 @@ from lenet.cli.options import (
     Model,
     OptimizerName,
     OrderName,
+    RecipeName,
     Resize,
     ResizeName,
     ScheduleName,
@@ -36,26 +37,26 @@ if TYPE_CHECKING:
     from lenet.runs.run import Run
     from lenet.training.rate_finder import RangeTest
 
-RECIPE = "Recipe (each overrides the recipe file)"
+RECIPE = "Recipe (each overrides the recipe's number)"
 
 
 def _recipe_option(name: str, text: str) -> Any:
-    """A flag for a field of the recipe, whose default (but for networks of 1998) the help says."""
+    """A flag for a field of the recipe; the help says what the note has."""
     default = getattr(Recipe(), name)
     shown = {True: "yes", False: "no"}[default] if isinstance(default, bool) else default
-    help_text = f"{text} By default {shown}."
+    help_text = f"{text} The note's: {shown}."
     return typer.Option(help=help_text, rich_help_panel=RECIPE, show_default=False)
 
 
 def train(
-    model: Model = "lenet5",
+    model: Model = None,
     data: Data = "fashion-mnist",
     data_dir: DataDir = None,
     size: Size = None,
     channels: Channels = None,
     resize: Resize = ResizeName.fit,
     split_seed: SplitSeed = 0,
-    recipe: Annotated[Path | None, typer.Option(help="Recipe file (TOML).")] = None,
+    recipe: RecipeName = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; by default in runs/.")] = None,
     resume: Annotated[
         str | None,
@@ -128,6 +129,13 @@ def train(
     distortions: Annotated[
         int | None, _recipe_option("distortions", "Distorted copies of each image.")
     ] = None,
+    augmentation: Annotated[
+        str | None,
+        typer.Option(
+            help='What becomes of an image each time it is seen, as "rotation = 10, shift = 2".',
+            rich_help_panel=RECIPE,
+        ),
+    ] = None,
     engine: Engine = EngineName.auto,
     device: Device = "auto",
     threads: Threads = None,
@@ -136,13 +144,15 @@ def train(
     flags = locals()
     from lenet.cli.options import find_run_folder
     from lenet.data import Reading
-    from lenet.network.zoo import recipe_of
+    from lenet.recipe.augmentation import read_fields
     from lenet.show.live import open_display
     from lenet.show.watching import watch_with
     from lenet.training import session
 
     display, names = open_display(quiet), Recipe.__dataclass_fields__
     changes = {name: flags[name] for name in names if flags[name] is not None}
+    if augmentation is not None:
+        changes["augmentation"] = read_fields(augmentation, "--augmentation")
     options: dict[str, Any] = {
         "data_dir": data_dir,
         "engine": engine,
@@ -158,21 +168,20 @@ def train(
             _refuse_with_resume(changes, recipe, out, reading != Reading())
             run = session.resume(find_run_folder(resume), **options)
         else:
-            base = Recipe.read(recipe) if recipe else recipe_of(model)
-            base = base.with_changes(changes, "flags")
-            run = session.train(model, data, base, out=out, reading=reading, **options)
+            options |= changes
+            run = session.train(model, data, recipe, out=out, reading=reading, **options)
     say(_summary(run))
     session.check_inputs(run)
 
 
 def lr_find(
-    model: Model = "lenet5",
+    model: Model = None,
     data: Data = "fashion-mnist",
     data_dir: DataDir = None,
     size: Size = None,
     channels: Channels = None,
     resize: Resize = ResizeName.fit,
-    recipe: Annotated[Path | None, typer.Option(help="Recipe file (TOML).")] = None,
+    recipe: RecipeName = None,
     lowest: Annotated[float, typer.Option(help="The first step's learning rate.")] = 1e-3,
     highest: Annotated[float, typer.Option(help="The last step's learning rate.")] = 10.0,
     steps: Annotated[int, typer.Option(help="Steps to take.")] = 200,
@@ -182,15 +191,14 @@ def lr_find(
 ) -> None:
     """Find a learning rate: loss against a rate that grows from step to step, and a suggestion."""
     from lenet.data import Reading
-    from lenet.network.zoo import recipe_of
     from lenet.show.figures import draw_range_test
     from lenet.training import rate_finder
 
-    base = Recipe.read(recipe) if recipe else recipe_of(model)
     found = rate_finder.find_rate(
         model,
         data,
-        base.with_changes({"seed": seed}, "flags"),
+        recipe,
+        seed=seed,
         reading=Reading(size, channels, resize),
         lowest=lowest,
         highest=highest,
@@ -198,12 +206,13 @@ def lr_find(
         data_dir=data_dir,
         threads=threads,
     )
+    say(_range_test(found))
     draw_range_test(found, out)
-    say(_range_test(found, out))
+    say(f"picture: {out}")
 
 
 def _refuse_with_resume(
-    changes: dict[str, Any], recipe: Path | None, out: Path | None, read_otherwise: bool
+    changes: dict[str, Any], recipe: str | None, out: Path | None, read_otherwise: bool
 ) -> None:
     named = [f"--{name.replace('_', '-')}" for name in changes]
     named += ["--recipe"] * (recipe is not None) + ["--out"] * (out is not None)
@@ -223,6 +232,8 @@ def _summary(run: Run) -> str:
     session = facts["sessions"][-1]
     speed = receipt.examples_per_second(facts)
     own = [_own_data(facts["data"])] if "survey" in facts["data"] else []
+    if facts.get("recipe", {}).get("name"):
+        own.append(_chosen(facts))
     where = f"{session['device']} ({session['engine']} engine, {session['threads']} threads)"
     return "\n".join(
         [
@@ -232,6 +243,17 @@ def _summary(run: Run) -> str:
             f"run: {run.path}",
             *([f"picture: {run.curves_path}"] if run.curves_path.is_file() else []),
         ]
+    )
+
+
+def _chosen(facts: dict[str, Any]) -> str:
+    """The recipe of a run that was asked for by name, and its main numbers."""
+    chosen = facts["recipe"]
+    numbers = Recipe.from_dict(chosen["numbers"])
+    return (
+        f"recipe {chosen['name']}: {facts['model']}, {numbers.epochs} epochs in batches of "
+        f"{numbers.batch_size}, {numbers.optimizer} at {numbers.learning_rate:g} "
+        f"({numbers.schedule}), augmentation: {numbers.augmentation}"
     )
 
 
@@ -245,7 +267,7 @@ def _own_data(facts: dict[str, Any]) -> str:
     return f"{facts['name']}: {len(sizes)} classes of {each} images; {splits}; {survey['prepared']}"
 
 
-def _range_test(test: RangeTest, picture: Path) -> str:
+def _range_test(test: RangeTest) -> str:
     """The suggested learning rate, and why."""
     from lenet.training.rate_finder import MARGIN
 
@@ -255,6 +277,5 @@ def _range_test(test: RangeTest, picture: Path) -> str:
             f"the smoothed loss is lowest ({test.losses.min():.3f}) at {test.best:.2g}, after "
             f"{int(test.losses.argmin()) + 1} of {len(test.losses)} steps; the suggestion is a "
             f"{1 / MARGIN:g} of that rate",
-            f"picture: {picture}",
         ]
     )

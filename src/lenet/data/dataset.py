@@ -36,6 +36,7 @@ class Dataset:
     `digests` maps each file's name to the SHA-256 of its payload, or for own data each split to
     that of its images and labels; `convention` is how its pictures were made.  `validation` is
     there if the data came with one.  Own data has an `origin`, and a `survey` of what was found.
+    `flips` says whether a picture mirrored left to right still shows its class; None: who knows.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Dataset:
     validation: Split | None = None
     origin: Origin | None = None
     survey: Survey | None = None
+    flips: bool | None = None
 
 
 def training_splits(dataset: Dataset, count: int, seed: int) -> tuple[Split, Split]:

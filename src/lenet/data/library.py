@@ -113,7 +113,15 @@ def load(
     splits = [
         _read_split(entry, location.paths[start], location.paths[start + 1]) for start in (0, 2)
     ]
-    return Dataset(name, splits[0], splits[1], entry.class_names, digests, entry.convention)
+    return Dataset(
+        name,
+        splits[0],
+        splits[1],
+        entry.class_names,
+        digests,
+        entry.convention,
+        flips=entry.flips,
+    )
 
 
 def is_own(name: str | Path) -> bool:

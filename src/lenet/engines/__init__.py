@@ -1,7 +1,8 @@
 """Engines, which step and give logits: which there are, and which one a run gets.
 
 Kept here: what an engine is (`base`), the compiled one (`native`) and PyTorch's (`eager`).  It may
-know networks and recipes; it knows no data set and no run.
+know networks, recipes, and what becomes of an image that is augmented; it knows no data set and no
+run.
 """
 
 from __future__ import annotations

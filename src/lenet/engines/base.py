@@ -66,8 +66,14 @@ class Engine(Protocol):
         """
         ...
 
-    def step(self, placed: Any, indices: NDArray[np.int64], learning_rate: float) -> None:
-        """One update on the images at `indices`: forward, backward, optimizer."""
+    def step(
+        self, placed: Any, indices: NDArray[np.int64], learning_rate: float, epoch: int = 1
+    ) -> None:
+        """One update on the images at `indices`: forward, backward, optimizer.
+
+        Where the recipe augments, the images are as `lenet.data.augmentation.augment` makes them
+        for the recipe's seed and `epoch`.
+        """
         ...
 
     def step_metrics(self) -> StepMetrics:
@@ -75,7 +81,10 @@ class Engine(Protocol):
         ...
 
     def gradient(self, placed: Any, indices: NDArray[np.int64]) -> tuple[float, Weights]:
-        """Mean loss over the images at `indices`, and its gradient by weight; updates nothing."""
+        """Mean loss over the images at `indices`, and its gradient by weight; updates nothing.
+
+        The images are as they were placed, whatever the recipe does to them in a step.
+        """
         ...
 
     def curvature(self, placed: Any, indices: NDArray[np.int64]) -> Weights:

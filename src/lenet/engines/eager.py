@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.grad import conv2d_input, conv2d_weight
 
+from lenet.data.augmentation import augment
 from lenet.engines.base import EngineState, StepMetrics, Weights
 from lenet.errors import EngineError
 from lenet.network import Layer, RadialBasis, Shape, Spec
@@ -160,10 +161,11 @@ def has_mps() -> bool:
 
 @dataclass(slots=True)
 class Placed:
-    """Images and labels as tensors on the engine's device."""
+    """Images and labels as tensors on the engine's device; `pixels` are the images as they came."""
 
     images: Tensor
     labels: Tensor | None
+    pixels: NDArray[np.uint8]
 
 
 @dataclass(slots=True)
@@ -203,6 +205,7 @@ class EagerEngine:
         self._optimizer = _optimizer(recipe, list(self._named.values()))
         self._loss = _loss(recipe)
         self._layers = _by_layer(self._module, spec)
+        self._augmentation, self._seed = recipe.augmentation, recipe.seed
         self._updates = 0
         self._pending = _Pending()
         for name, mask in spec.masks().items():
@@ -221,26 +224,40 @@ class EagerEngine:
         on_device = None if labels is None else torch.tensor(labels, device=self._device)
         if not prepared:
             images = prepare(self._spec.preparation, images)
-        return Placed(torch.tensor(images, device=self._device), on_device)
+        return Placed(torch.tensor(images, device=self._device), on_device, images)
 
-    def step(self, placed: Placed, indices: NDArray[np.int64], learning_rate: float) -> None:
+    def step(
+        self, placed: Placed, indices: NDArray[np.int64], learning_rate: float, epoch: int = 1
+    ) -> None:
         """See `Engine.step`; nothing waits for the device."""
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
-        loss, misses = self._backward(placed, indices)
+        images = None
+        if not self._augmentation.is_none:
+            changed = augment(
+                placed.pixels[indices], indices, self._augmentation, seed=self._seed, epoch=epoch
+            )
+            images = torch.from_numpy(changed).to(self._device)
+        loss, misses = self._backward(placed, indices, images)
         self._optimizer.step()
         self._updates += 1
         self._pending.loss.append(loss)
         self._pending.misses.append(misses)
         self._pending.images.append(len(indices))
 
-    def _backward(self, placed: Placed, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Leave the gradients in the parameters; the loss and the misses stay on the device."""
+    def _backward(
+        self, placed: Placed, indices: NDArray[np.int64], images: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Leave the gradients in the parameters; the loss and the misses stay on the device.
+
+        `images` stand for those at `indices`, if they are given.
+        """
         assert placed.labels is not None
         chosen = torch.from_numpy(indices).to(self._device)
         labels = placed.labels[chosen]
         self._optimizer.zero_grad(set_to_none=True)
-        logits = self._module.run(_pixels(placed.images[chosen]))
+        chosen_images = placed.images[chosen] if images is None else images
+        logits = self._module.run(_pixels(chosen_images))
         loss = self._loss(logits, labels)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach(), (logits.detach().argmax(1) != labels).sum()

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from lenet.data.augmentation import augment
 from lenet.engines.base import EngineState, StepMetrics, Weights
 from lenet.errors import EngineError
 from lenet.network import RadialBasis, Spec
@@ -18,6 +19,7 @@ from lenet.recipe import Recipe
 from lenet.system.machine import cores
 
 NO_LABELS = np.zeros(0, np.int64)
+NO_TARGETS = np.zeros((0, 0), np.float32)
 
 EAGER_CURE = "use --engine eager"
 
@@ -95,6 +97,8 @@ class NativeEngine:
         self._engine = self._open(recipe, weights, threads or cores())
         self.threads: int = self._engine.threads
         self.detail = instruction_set()
+        self._augmentation, self._seed = recipe.augmentation, recipe.seed
+        self._kept: list[tuple[Any, NDArray[np.uint8], NDArray[np.int64]]] = []
         self._steps: list[tuple[float, int, int]] = []
 
     def _open(self, recipe: Recipe, weights: Weights, threads: int) -> Any:
@@ -115,6 +119,8 @@ class NativeEngine:
                 epsilon=recipe.epsilon,
                 floor=recipe.curvature_floor,
                 loss=(recipe.loss, recipe.label_smoothing, recipe.rubbish_cost),
+                averaging=0.0,
+                clip_norm=0.0,
             )
         except REFUSALS as error:
             what = f"{self._spec.name} with {self._spec.parameters:,} parameters"
@@ -144,10 +150,9 @@ class NativeEngine:
         if not prepared:
             images = prepare(self._spec.preparation, images)
         try:
-            return self._native.Split(
-                np.ascontiguousarray(images),
-                NO_LABELS if labels is None else _whole_numbers(labels),
-                self._spec.classes,
+            numbers = NO_LABELS if labels is None else _whole_numbers(labels)
+            split = self._native.Split(
+                np.ascontiguousarray(images), numbers, self._spec.classes, NO_TARGETS
             )
         except REFUSALS as error:
             _refuse(
@@ -157,14 +162,32 @@ class NativeEngine:
                 f"a copy of {len(images):,} images",
                 "place fewer at a time",
             )
+        if labels is not None and not self._augmentation.is_none:
+            self._kept.append((split, images, numbers))
+        return split
 
-    def step(self, placed: Any, indices: NDArray[np.int64], learning_rate: float) -> None:
+    def step(
+        self, placed: Any, indices: NDArray[np.int64], learning_rate: float, epoch: int = 1
+    ) -> None:
         """See `Engine.step`; what is refused changes nothing, and the engine can go on."""
+        if not self._augmentation.is_none:
+            placed, indices = self._augmented(placed, indices, epoch)
         try:
             loss, misses = self._engine.step(placed, np.ascontiguousarray(indices), learning_rate)
         except REFUSALS as error:
             _refuse_batch(error, "this step cannot be taken", indices)
         self._steps.append((loss, misses, len(indices)))
+
+    def _augmented(
+        self, placed: Any, indices: NDArray[np.int64], epoch: int
+    ) -> tuple[Any, NDArray[np.int64]]:
+        """The images of a step as they are in `epoch`, placed."""
+        images, labels = next(kept[1:] for kept in self._kept if kept[0] is placed)
+        changed = augment(
+            images[indices], indices, self._augmentation, seed=self._seed, epoch=epoch
+        )
+        split = self._native.Split(changed, labels[indices], self._spec.classes, NO_TARGETS)
+        return split, np.arange(len(indices))
 
     def step_metrics(self) -> StepMetrics:
         """See `Engine.step_metrics`."""
@@ -213,7 +236,7 @@ class NativeEngine:
             self._refuse_state(error, "the state cannot be copied")
 
     def _copy_state(self) -> EngineState:
-        parameters, first, second, updates = self._engine.state()
+        parameters, first, second, _, updates = self._engine.state()
         optimizer: Weights = {}
         if updates and (self._adamw or self._momentum or self._sdlm):
             slots = {self._first_slot: first} | ({"square": second} if self._adamw else {})
@@ -227,7 +250,9 @@ class NativeEngine:
         try:
             first = self._slot(state, self._first_slot)
             second = self._slot(state, "square") if self._adamw else np.zeros(0, np.float32)
-            self._engine.restore(self._flatten(state.weights), first, second, state.updates)
+            average = np.zeros(0, np.float32)
+            weights = self._flatten(state.weights)
+            self._engine.restore(weights, first, second, average, state.updates)
         except REFUSALS as error:
             self._refuse_state(error, "this state cannot be restored")
         self._steps = []

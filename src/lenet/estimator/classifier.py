@@ -24,19 +24,25 @@ from lenet.engines import check_engine, open_engine
 from lenet.engines.base import Engine, EngineState
 from lenet.errors import InputError, UsageError
 from lenet.estimator.fitting import Fit, answer, fit_epochs, fit_until_no_better, thread_count
-from lenet.estimator.keeping import Kept, keep, label_array, label_type, read_kept
-from lenet.estimator.pictures import Form, flatten, learn_form
+from lenet.estimator.keeping import (
+    PARAMETERS,
+    Kept,
+    keep,
+    label_array,
+    label_type,
+    plain_values,
+    read_kept,
+)
+from lenet.estimator.pictures import Form, flatten, learn_form, subject_of
 from lenet.estimator.rows import Rows, collect, hold_out
 from lenet.network import Spec, zoo
 from lenet.network.initialiser import initial_weights
 from lenet.recipe import Recipe
+from lenet.recipe.library import Choice, Subject, choose, find
 from lenet.runs.run import Run, find_run
 
 SMALLEST_SHARE = 2.0**-52
 """Of the largest weight; a smaller one is lost when they are added up."""
-
-FEWEST_EPOCHS, FEWEST_STEPS = 10, 400
-"""With `epochs=None`: so many epochs, or more where the rows are too few for so many steps."""
 
 
 @final
@@ -59,10 +65,14 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
     the row, and 0 the same as leaving it out; only the ratio of the weights counts.
 
     Args:
-        model: a row of the zoo (`lenet models`).
-        epochs: passes over the data; None means 10, or more where that is under 400 steps.
-        batch_size, optimizer ("adamw" or "sgd"), learning_rate (the schedule's peak), weight_decay,
-            schedule ("cosine", "constant", "step", "one_cycle"), label_smoothing: see `Recipe`.
+        model: a row of the zoo (`lenet models`); None is the recipe's.
+        recipe: where all numbers come from that are None below: the name of a recipe
+            (`lenet recipes`; "auto" derives them from the data), a file, a `Recipe`, or its fields
+            as a dict.
+        epochs (passes over the data), batch_size, optimizer ("adamw" or "sgd"), learning_rate (the
+            schedule's peak), weight_decay, schedule ("cosine", "constant", "step", "one_cycle"),
+            label_smoothing, augmentation (an `Augmentation`, or its fields as a dict; pictures are
+            changed each time they are seen): see `Recipe`.
         pixel_range: (low, high) that become grey levels 0 and 255; None learns them.
         early_stopping: hold out `validation_fraction` of the different rows, each class in
             proportion; stop after `n_iter_no_change` epochs in a row without a better accuracy
@@ -84,15 +94,17 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        model: str = "lenet5-relu",
+        model: str | None = None,
         *,
+        recipe: Any = "auto",
         epochs: int | None = None,
-        batch_size: int = 64,
-        optimizer: str = "adamw",
-        learning_rate: float = 0.004,
-        weight_decay: float = 0.01,
-        schedule: str = "cosine",
-        label_smoothing: float = 0.0,
+        batch_size: int | None = None,
+        optimizer: str | None = None,
+        learning_rate: float | None = None,
+        weight_decay: float | None = None,
+        schedule: str | None = None,
+        label_smoothing: float | None = None,
+        augmentation: Any = None,
         pixel_range: tuple[float, float] | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -101,6 +113,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
         random_state: Any = None,
     ) -> None:
         self.model = model
+        self.recipe = recipe
         self.epochs = epochs
         self.batch_size = batch_size
         self.optimizer = optimizer
@@ -108,6 +121,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
         self.weight_decay = weight_decay
         self.schedule = schedule
         self.label_smoothing = label_smoothing
+        self.augmentation = augmentation
         self.pixel_range = pixel_range
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -125,13 +139,13 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
         """
         features, labels, weights, form = self._read(X, y, sample_weight)
         classes, numbers = np.unique(labels, return_inverse=True)
-        spec = self._spec(form, len(classes))
+        spec = self._spec(form, features, len(classes))
         rows = collect(form.pictures(features), numbers, weights)
         seed = _draw_seed(self.random_state)
         held_out = None
         if self.early_stopping:
             rows, held_out = self._hold_out(rows, classes, seed)
-        recipe = self._recipe(seed, len(rows))
+        recipe = self._choose(seed, subject_of(form, features, len(rows), len(classes))).recipe
         engine = self._open(spec, recipe, initial_weights(spec, recipe))
         if held_out is None:
             fit = fit_epochs(engine, recipe, rows, recipe.epochs)
@@ -156,10 +170,13 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
         first = not hasattr(self, "classes_")
         known = self._known_classes(classes, first)
         features, labels, weights, form = self._read(X, y, sample_weight, reset=first)
-        spec = self._spec(form, len(known)) if first else self.spec_
+        spec = self._spec(form, features, len(known)) if first else self.spec_
         rows = collect(form.pictures(features), _number(labels, known), weights)
         seed = _draw_seed(self.random_state) if first else self.recipe_.seed
-        recipe = replace(self._recipe(seed, len(rows)), epochs=1, schedule="constant")
+        subject = subject_of(form, features, len(rows), len(known))
+        base = self.recipe if first else self.recipe_
+        recipe = self._choose(seed, subject, base).recipe
+        recipe = replace(recipe, epochs=1, schedule="constant")
         if first:
             epoch = 1
             engine = self._open(spec, recipe, initial_weights(spec, recipe))
@@ -211,7 +228,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         kept = Kept(
-            parameters={name: _plain(value) for name, value in self.get_params().items()}
+            parameters={name: plain_values(value) for name, value in self.get_params().items()}
             | {"random_state": self.recipe_.seed},
             classes=self.classes_.tolist(),
             labels=label_type(self.classes_),
@@ -301,27 +318,25 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
             raise InputError(f"n_iter_no_change = {self.n_iter_no_change}: it must be at least 1")
         return int(self.n_iter_no_change)
 
-    def _recipe(self, seed: int, rows: int) -> Recipe:
-        names = "batch_size optimizer learning_rate weight_decay schedule label_smoothing epochs"
-        given = {name: _plain(getattr(self, name)) for name in names.split()}
-        if self.epochs is None:
-            del given["epochs"]
+    def _choose(self, seed: int, subject: Subject, base: Any = None) -> Choice:
+        """The numbers of `base`, by default `recipe`, with those that were given."""
+        base = self.recipe if base is None else base
+        given = {name: _plain(getattr(self, name)) for name in PARAMETERS}
+        given = {name: value for name, value in given.items() if value is not None}
         try:
-            recipe = Recipe(seed=seed, **given)
+            if isinstance(base, dict):
+                base = Recipe.from_dict(base)
+            return choose(find(base, given | {"seed": seed}), subject, given | {"seed": seed})
         except UsageError as error:
             raise InputError(str(error)) from error
-        if self.epochs is not None:
-            return recipe
-        steps = math.ceil(rows / recipe.batch_size)
-        return replace(recipe, epochs=max(FEWEST_EPOCHS, math.ceil(FEWEST_STEPS / steps)))
 
-    def _spec(self, form: Form, classes: int) -> Spec:
+    def _spec(self, form: Form, features: NDArray[Any], classes: int) -> Spec:
         """The network, which the engine can do: asked before pictures and weights cost memory."""
         channels, height, width = form.input_shape
+        subject = subject_of(form, features, len(features), classes)
+        model = self.model or self._choose(0, subject).model
         try:
-            spec = zoo.build(
-                self.model, channels=channels, height=height, width=width, classes=classes
-            )
+            spec = zoo.build(model, channels=channels, height=height, width=width, classes=classes)
         except UsageError as error:
             raise InputError(str(error)) from error
         check_engine(spec, device="cpu")

@@ -95,7 +95,7 @@ def _train_epoch(engine: Engine, placed: Any, recipe: Recipe, rows: Rows, epoch:
     order = epoch_order(rows.weights, recipe.seed, epoch)
     measure_curvature(engine, recipe, placed, len(rows.split), epoch)
     try:
-        return Pass(engine, placed, epoch_steps(recipe, order, epoch)).to_end().mean_loss
+        return Pass(engine, placed, epoch_steps(recipe, order, epoch), epoch).to_end().mean_loss
     except LossNotFiniteError as error:
         raise _diverged(f"the loss is {error.loss}", recipe, epoch, error.step) from error
 

@@ -19,6 +19,7 @@ from lenet.errors import InputError, RunError
 from lenet.estimator.pictures import Form
 from lenet.network import Spec, zoo
 from lenet.recipe import Recipe
+from lenet.recipe.augmentation import Augmentation
 from lenet.runs.checkpoint import Checkpoint, DataSource, Position
 from lenet.runs.receipt import describe_session, first_receipt
 from lenet.runs.run import RECEIPT, Run, create_run
@@ -31,7 +32,7 @@ DATA = "scikit-learn"
 
 PARAMETERS = (
     "batch_size", "optimizer", "learning_rate", "weight_decay", "schedule", "label_smoothing",
-    "epochs",
+    "augmentation", "epochs",
 )  # fmt: skip
 """What a recipe and a classifier both have, by the same name."""
 
@@ -52,6 +53,15 @@ class Kept:
     epochs: int
     loss_curve: tuple[float, ...]
     validation_scores: tuple[float, ...]
+
+
+def plain_values(value: Any) -> Any:
+    """A parameter as a file can keep it; a `Recipe` and an `Augmentation` become their fields."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Recipe | Augmentation):
+        return asdict(value)
+    return str(value) if isinstance(value, Path) else value
 
 
 def label_type(classes: NDArray[Any]) -> str:
@@ -134,7 +144,7 @@ def _as_classifier(run: Run, checkpoint: Checkpoint, numbers: bool) -> Kept:
     names = list(checkpoint.data.class_names)
     scores = [row["validation_accuracy"] for row in rows if "validation_accuracy" in row]
     given = {name: getattr(recipe, name) for name in PARAMETERS}
-    given |= {"random_state": recipe.seed, "pixel_range": (0.0, 255.0)}
+    given |= {"recipe": recipe, "random_state": recipe.seed, "pixel_range": (0.0, 255.0)}
     if spec.name in zoo.ZOO:
         given["model"] = spec.name
     classes = np.arange(len(names)) if numbers else np.array(names)

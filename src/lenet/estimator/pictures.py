@@ -9,8 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lenet.data.kind import LOOKED_AT, kind_of
+from lenet.data.pictures.convention import AS_GIVEN
 from lenet.errors import InputError
 from lenet.network import Shape
+from lenet.recipe.library import TABLE, Subject
+
+PICTURE_SIDE = 8
+"""Rows that make a square of a smaller side are numbers, and no picture."""
 
 SMALLEST_SIDE = 24
 """The layers need 12; but filters of 5x5 see too much at once of so few pixels, and learn less."""
@@ -64,6 +70,15 @@ class Form:
         if self.factor == 1:
             return squares
         return squares.repeat(self.factor, axis=2).repeat(self.factor, axis=3)
+
+
+def subject_of(form: Form, features: NDArray[Any], images: int, classes: int) -> Subject:
+    """What a recipe may depend on, of `features` (n, features) that become so many images."""
+    whole = features.shape[1] == math.prod(form.shape)
+    if not whole or min(form.shape[1:]) < PICTURE_SIDE:
+        return Subject(images, classes, TABLE)
+    chosen = features[:: -(-len(features) // LOOKED_AT)]
+    return Subject(images, classes, kind_of(form.pictures(chosen), AS_GIVEN))
 
 
 def learn_form(

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import shlex
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lenet import data as data_sets
 from lenet.data import Dataset, Split
@@ -15,6 +19,7 @@ from lenet.engines.base import Engine
 from lenet.errors import DataError, PartialError, UsageError
 from lenet.prediction import metrics
 from lenet.prediction.metrics import Evaluation
+from lenet.prediction.views import Views, mean_logits, mean_of
 from lenet.runs.checkpoint import Checkpoint
 from lenet.runs.run import open_run
 
@@ -37,8 +42,8 @@ def open_network(
     )
 
 
-def evaluate(engine: Engine, split: Split) -> Evaluation:
-    """Score every image of `split` once.
+def evaluate(engine: Engine, split: Split, views: Views | None = None) -> Evaluation:
+    """Score every image of `split` once, or by the mean over its `views`.
 
     Raises:
         DataError: if the split is empty.
@@ -46,14 +51,15 @@ def evaluate(engine: Engine, split: Split) -> Evaluation:
     """
     if not len(split):
         raise DataError("no images to evaluate on: this split is empty")
-    return metrics.score(engine.logits(engine.place(split.images)), split.labels)
+    return metrics.score(mean_logits(engine, split.images, views), split.labels)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """A run's scores on a split.
 
-    `source` is the path of own data, and `left_out` counts files in it that cannot be used.
+    `viewed` are those over several `views` of each image, where they were asked for.  `source` is
+    the path of own data, and `left_out` counts files in it that cannot be used.
     """
 
     run: str
@@ -63,6 +69,8 @@ class Result:
     evaluation: Evaluation
     source: str = ""
     left_out: int = 0
+    views: Views | None = None
+    viewed: Evaluation | None = None
 
 
 def evaluate_run(
@@ -76,11 +84,13 @@ def evaluate_run(
     device: str = "auto",
     threads: int | None = None,
     by_position: bool = False,
+    views: bool = False,
 ) -> Result:
     """Score a run on a split of its own data set, or of another with the same classes.
 
     Classes are the same if they have the same names; with `by_position`, the first class of the
-    data is the network's first whatever they are called.
+    data is the network's first whatever they are called.  With `views` it is scored once more, by
+    the mean over several views of each image.
 
     Raises:
         UsageError: if there is no such split, or the data does not fit the network.
@@ -97,6 +107,7 @@ def evaluate_run(
         data_dir=data_dir,
         run=str(path),
         by_position=by_position,
+        views=views,
     )
 
 
@@ -109,6 +120,7 @@ def evaluate_network(
     data_dir: str | Path | None = None,
     run: str = "",
     by_position: bool = False,
+    views: bool = False,
 ) -> Result:
     """The same for a network that is open already.
 
@@ -118,15 +130,95 @@ def evaluate_network(
     """
     dataset = load_data(checkpoint, data, data_dir, by_position=by_position)
     check_fit(checkpoint, dataset, by_position=by_position)
+    chosen = choose_split(dataset, split, checkpoint)
+    seen = Views.of(checkpoint) if views else None
+    answers = [mean_logits(network, chosen.images, None)] if len(chosen) else []
+    viewed = [] if seen is None else [mean_logits(network, chosen.images, seen)]
+    return _scored(run, dataset, split, chosen, answers, seen, viewed)
+
+
+def evaluate_ensemble(
+    paths: Sequence[Path],
+    data: data_sets.Source | None = None,
+    split: str = "test",
+    *,
+    data_dir: str | Path | None = None,
+    which: str | None = None,
+    engine: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    by_position: bool = False,
+    views: bool = False,
+) -> tuple[list[Result], Result]:
+    """Score several runs on the same split, each alone, and the mean of their probabilities.
+
+    The data are by default the first run's own.
+
+    Raises:
+        UsageError: as `evaluate_run`, or if the runs do not know the same classes.
+        LenetError: as `evaluate_run`.
+    """
+    checkpoints = [open_run(path).checkpoint(which) for path in paths]
+    first = checkpoints[0]
+    dataset = load_data(first, data, data_dir, by_position=by_position)
+    chosen = choose_split(dataset, split, first)
+    alone, answers, seen_answers = [], [], []
+    for path, checkpoint in zip(paths, checkpoints, strict=True):
+        _check_member(first, checkpoint, paths[0], path)
+        check_fit(checkpoint, dataset, by_position=by_position)
+        network = open_network(checkpoint, engine=engine, device=device, threads=threads)
+        seen = Views.of(checkpoint) if views else None
+        answers.append(mean_logits(network, chosen.images, None))
+        if seen is not None:
+            seen_answers.append(mean_logits(network, chosen.images, seen))
+        alone.append(_scored(str(path), dataset, split, chosen, answers, seen, seen_answers))
+    name = f"the ensemble of {len(paths)} runs"
+    together, over_views = [mean_of(answers)], [mean_of(seen_answers)] if views else []
+    return alone, _scored(name, dataset, split, chosen, together, alone[0].views, over_views)
+
+
+def _scored(
+    run: str,
+    dataset: Dataset,
+    split: str,
+    chosen: Split,
+    answers: list[NDArray[np.float32]],
+    views: Views | None,
+    viewed: list[NDArray[np.float32]],
+) -> Result:
+    """The scores of the newest answers."""
+    if not len(chosen):
+        raise DataError("no images to evaluate on: this split is empty")
     return Result(
         run=run,
         data=dataset.name,
         split=split,
         class_names=dataset.class_names,
-        evaluation=evaluate(network, choose_split(dataset, split, checkpoint)),
+        evaluation=metrics.score(answers[-1], chosen.labels),
         source="" if dataset.origin is None else dataset.origin.path,
         left_out=0 if dataset.survey is None else len(dataset.survey.left_out),
+        views=views,
+        viewed=None if views is None else metrics.score(viewed[-1], chosen.labels),
     )
+
+
+def _check_member(first: Checkpoint, other: Checkpoint, first_path: Path, path: Path) -> None:
+    """Refuse a network that answers about something else.
+
+    Raises:
+        UsageError: if its images or its classes are not those of the first.
+    """
+    ours, theirs = first.data.class_names, other.data.class_names
+    if ours != theirs:
+        raise UsageError(
+            f"{path}: its classes ({listed(theirs)}) are not those of {first_path} "
+            f"({listed(ours)}): name runs of the same classes"
+        )
+    if first.spec.input_shape != other.spec.input_shape:
+        raise UsageError(
+            f"{path}: it takes images {other.spec.input_shape}, and {first_path} "
+            f"{first.spec.input_shape}: name runs of the same size"
+        )
 
 
 def load_data(

@@ -20,6 +20,7 @@ from lenet.engines.base import Engine, Weights
 from lenet.errors import UsageError
 from lenet.network import Spec
 from lenet.prediction.metrics import log_probabilities
+from lenet.prediction.views import Views, mean_logits
 from lenet.recipe import Recipe
 from lenet.runs.checkpoint import Checkpoint
 
@@ -65,7 +66,10 @@ class Answer:
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
-    """Can be pickled and sent to where the images are; `digest` is of everything in it."""
+    """Can be pickled and sent to where the images are; `digest` is of everything in it.
+
+    `views` are what an answer is the mean of; None where an image is seen as it is.
+    """
 
     spec: Spec
     recipe: Recipe
@@ -74,9 +78,10 @@ class Network:
     convention: Convention
     engine: str
     digest: str
+    views: Views | None = None
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, engine: str = "auto") -> Network:
+    def of(cls, checkpoint: Checkpoint, engine: str = "auto", *, views: bool = False) -> Network:
         """The network of `checkpoint`, to run on one thread of a CPU.
 
         Raises:
@@ -86,12 +91,15 @@ class Network:
         weights = checkpoint.state.weights
         # Asked for here, so that all processes take the same one, and what is missing is said once.
         name = open_engine(spec, recipe, weights, engine=engine, device="cpu", threads=1).name
+        seen = Views.of(checkpoint) if views else None
         facts = [spec.to_dict(), data.class_names, asdict(data.convention), name]
+        if seen is not None:
+            facts.append(asdict(seen))
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
         for key in sorted(weights):
             digest.update(key.encode() + np.ascontiguousarray(weights[key]).tobytes())
         return cls(
-            spec, recipe, weights, data.class_names, data.convention, name, digest.hexdigest()
+            spec, recipe, weights, data.class_names, data.convention, name, digest.hexdigest(), seen
         )
 
     def __hash__(self) -> int:
@@ -122,7 +130,7 @@ def probabilities(network: Network, images: NDArray[np.uint8]) -> NDArray[np.flo
         part = images[start : start + BATCH]
         batch = np.zeros((BATCH, *images.shape[1:]), np.uint8)
         batch[: len(part)] = part
-        rows.append(engine.logits(engine.place(batch))[: len(part)])
+        rows.append(mean_logits(engine, batch, network.views)[: len(part)])
     logits = np.concatenate(rows) if rows else np.zeros((0, network.spec.classes), np.float32)
     return np.exp(log_probabilities(logits))
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, final, get_type_hints
 
 from lenet.errors import RecipeError
-from lenet.system.facts import LARGEST, shown
+from lenet.recipe.augmentation import Augmentation
+from lenet.recipe.values import (
+    ABOVE_0,
+    AT_LEAST_0,
+    AT_LEAST_1,
+    BELOW_1,
+    Range,
+    check,
+    check_one,
+    one_of,
+    typed,
+)
+from lenet.system.facts import shown
 
 OPTIMIZERS = ("sgd", "adamw", "sdlm")
 SCHEDULES = ("constant", "step", "cosine", "one_cycle", "lecun_1998")
@@ -38,8 +49,9 @@ class Recipe:
     `rubbish_cost` is j and `squares` says whether a distance is squared whole or halved.  An
     `order` of images is drawn for each epoch, or once.  Of each image there are so many
     `distortions` besides; an epoch is still as many images as there are in the train split.
-    `validation` is the number of train images held
-    out for choosing.  `seed` fixes the initial weights, the held-out images and every order.
+    `validation` is the number of train images held out for choosing.  `seed` fixes the initial
+    weights, the held-out images, every order and what becomes of every image by `augmentation`, of
+    which a dict changes the fields that it names.
 
     Raises:
         RecipeError: naming the field, its value and what it may be.
@@ -71,13 +83,16 @@ class Recipe:
     curvature_floor: float = 0.02
     order: str = "shuffled"
     distortions: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(type(self)).items():
-            object.__setattr__(self, name, _typed(name, getattr(self, name), kind))
-        for name, (fits, what) in _RANGES.items():
-            if not fits(getattr(self, name)):
-                raise RecipeError(f"{name} = {getattr(self, name)!r}: it must be {what}")
+            value = getattr(self, name)
+            if kind is Augmentation:
+                object.__setattr__(self, name, _changed(Augmentation(), value))
+            else:
+                object.__setattr__(self, name, typed(name, value, kind))
+        check(self, _RANGES)
         if self.nesterov and not (self.optimizer == "sgd" and self.momentum > 0):
             raise RecipeError("nesterov = true: it needs optimizer 'sgd' and momentum above 0")
         if self.momentum > 0 and self.optimizer != "sgd":
@@ -91,13 +106,18 @@ class Recipe:
                 f"label_smoothing = {self.label_smoothing}: loss {self.loss!r} has none; leave it "
                 "out, or use loss 'cross_entropy'"
             )
+        if self.distortions > 0 and not self.augmentation.is_none:
+            raise RecipeError(
+                f"distortions = {self.distortions}: images are changed by augmentation already; "
+                "leave one of them out"
+            )
         if self.weight_decay > 0 and self.optimizer == "sdlm":
             raise RecipeError(
                 f"weight_decay = {self.weight_decay}: optimizer 'sdlm' has none; leave it out"
             )
 
     def to_toml(self) -> str:
-        """The recipe as TOML text, one line a field, in the order of the class."""
+        """The recipe as TOML text, one line a field, in the order of the class; tables last."""
         import tomli_w
 
         return tomli_w.dumps(asdict(self))
@@ -139,66 +159,75 @@ class Recipe:
 
     def with_changes(self, changes: dict[str, Any], place: str = "recipe") -> Recipe:
         """This recipe with some fields changed, checked again."""
-        known = [item.name for item in fields(self)]
-        unknown = sorted(set(changes) - set(known))
-        if unknown:
-            raise RecipeError(
-                f"{place}: unknown {', '.join(map(str, unknown))[:200]}; known are "
-                f"{', '.join(known)}"
-            )
+        _check_names(changes, place)
         try:
+            if "augmentation" in changes:
+                augmentation = _changed(self.augmentation, changes["augmentation"])
+                changes = {**changes, "augmentation": augmentation}
             return replace(self, **changes)
         except RecipeError as error:
             raise RecipeError(f"{place}: {error}") from error
 
 
-def _typed(name: str, value: Any, kind: type[Any]) -> Any:
-    """`value` as `kind`; an int may stand for a float, and NumPy's numbers are numbers."""
-    if getattr(value, "ndim", None) == 0:
-        value = value.item()
-    if kind is float and type(value) is int and -LARGEST <= value <= LARGEST:
-        return float(value)
-    if kind is str and isinstance(value, str):
-        return str(value)
-    if type(value) is not kind or (kind is int and not -LARGEST <= value <= LARGEST):
-        words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-        raise RecipeError(f"{name} = {shown(value)}: it must be {words[kind]}")
-    return value
+def check_changes(changes: dict[str, Any], place: str = "recipe") -> None:
+    """Hold fields against their types and ranges, whatever recipe they will change.
+
+    Raises:
+        RecipeError: naming the field.
+    """
+    _check_names(changes, place)
+    hints = get_type_hints(Recipe)
+    try:
+        for name, value in changes.items():
+            if name == "augmentation":
+                _changed(Augmentation(), value)
+            else:
+                check_one(name, typed(name, value, hints[name]), _RANGES)
+    except RecipeError as error:
+        raise RecipeError(f"{place}: {error}") from error
 
 
-def _one_of(names: tuple[str, ...]) -> tuple[Any, str]:
-    return (lambda value: value in names), f"one of {', '.join(names)}"
+def _check_names(changes: dict[str, Any], place: str) -> None:
+    known = [item.name for item in fields(Recipe)]
+    unknown = sorted(set(changes) - set(known))
+    if unknown:
+        raise RecipeError(
+            f"{place}: unknown {', '.join(map(str, unknown))[:200]}; known are {', '.join(known)}"
+        )
 
 
-# Comparisons with NaN are false, so every range below refuses it.
-_AT_LEAST_0 = (lambda value: 0 <= value < math.inf), "at least 0"
-_AT_LEAST_1 = (lambda value: value >= 1), "at least 1"
-_BELOW_1 = (lambda value: 0 <= value < 1), "at least 0 and below 1"
-_ABOVE_0 = (lambda value: 0 < value < math.inf), "above 0 and finite"
+def _changed(augmentation: Augmentation, changes: Any) -> Augmentation:
+    """`augmentation` with what a file, a flag or a caller changes of it."""
+    if isinstance(changes, Augmentation):
+        return changes
+    if not isinstance(changes, dict):
+        raise RecipeError(f"augmentation = {shown(changes)}: it must be a table of its fields")
+    return augmentation.with_changes(changes)
 
-_RANGES: dict[str, tuple[Any, str]] = {
-    "epochs": _AT_LEAST_1,
-    "batch_size": _AT_LEAST_1,
+
+_RANGES: dict[str, Range] = {
+    "epochs": AT_LEAST_1,
+    "batch_size": AT_LEAST_1,
     "seed": ((lambda value: 0 <= value < 2**63), "between 0 and 2^63 - 1"),
-    "validation": _AT_LEAST_0,
-    "initialiser": _one_of(INITIALISERS),
-    "optimizer": _one_of(OPTIMIZERS),
-    "learning_rate": _ABOVE_0,
-    "momentum": _BELOW_1,
-    "weight_decay": _AT_LEAST_0,
-    "beta1": _BELOW_1,
-    "beta2": _BELOW_1,
-    "epsilon": _ABOVE_0,
-    "schedule": _one_of(SCHEDULES),
-    "step_epochs": _AT_LEAST_1,
+    "validation": AT_LEAST_0,
+    "initialiser": one_of(INITIALISERS),
+    "optimizer": one_of(OPTIMIZERS),
+    "learning_rate": ABOVE_0,
+    "momentum": BELOW_1,
+    "weight_decay": AT_LEAST_0,
+    "beta1": BELOW_1,
+    "beta2": BELOW_1,
+    "epsilon": ABOVE_0,
+    "schedule": one_of(SCHEDULES),
+    "step_epochs": AT_LEAST_1,
     "step_factor": ((lambda value: 0 < value <= 1), "above 0 and at most 1"),
     "warmup_fraction": ((lambda value: 0 < value < 1), "between 0 and 1"),
-    "label_smoothing": _BELOW_1,
-    "loss": _one_of(LOSSES),
-    "rubbish_cost": _AT_LEAST_0,
-    "squares": _one_of(SQUARES),
-    "curvature_images": _AT_LEAST_1,
-    "curvature_floor": _ABOVE_0,
-    "order": _one_of(ORDERS),
-    "distortions": _AT_LEAST_0,
+    "label_smoothing": BELOW_1,
+    "loss": one_of(LOSSES),
+    "rubbish_cost": AT_LEAST_0,
+    "squares": one_of(SQUARES),
+    "curvature_images": AT_LEAST_1,
+    "curvature_floor": ABOVE_0,
+    "order": one_of(ORDERS),
+    "distortions": AT_LEAST_0,
 }

@@ -13,14 +13,20 @@ from typing import Any
 
 from lenet.data import Survey
 from lenet.engines.base import Engine
+from lenet.recipe.library import Choice
 from lenet.runs.checkpoint import Checkpoint, Position
 from lenet.runs.run import Run
 from lenet.system import machine
 from lenet.system.files import write_whole
 
 
-def first_receipt(first: Checkpoint, survey: Survey | None = None) -> dict[str, Any]:
-    """The part that holds for every session of the run; `survey` is that of own data."""
+def first_receipt(
+    first: Checkpoint, survey: Survey | None = None, choice: Choice | None = None
+) -> dict[str, Any]:
+    """The part that holds for every session of the run.
+
+    `survey` is that of own data; `choice` says where the numbers of the recipe came from.
+    """
     data = {"name": first.data.name, "sha256": first.data.digests}
     if survey is not None and first.data.origin is not None:
         data |= {
@@ -28,13 +34,23 @@ def first_receipt(first: Checkpoint, survey: Survey | None = None) -> dict[str, 
             **asdict(first.data.origin),
             "survey": survey.facts(),
         }
+    numbers = {} if choice is None else {"recipe": _chosen(choice)}
     return {
         "model": first.spec.name,
+        **numbers,
         "data": data,
         "seed": first.recipe.seed,
         "parameters": first.spec.parameters,
         "sessions": [],
     }
+
+
+def _chosen(choice: Choice) -> dict[str, Any]:
+    """The numbers, and what they were derived from, if they were."""
+    facts: dict[str, Any] = {"name": choice.name, "numbers": asdict(choice.recipe)}
+    if choice.subject is not None:
+        facts["chosen_for"] = asdict(choice.subject)
+    return facts
 
 
 def begin_session(run: Run, engine: Engine, position: Position) -> None:

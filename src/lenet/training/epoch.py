@@ -42,13 +42,20 @@ class LossNotFiniteError(Exception):
 class Pass:
     """The steps in `batches`, taken one by one as they are asked for, and what they came to.
 
-    `sums` covers the steps up to the last `account`, after those that it began with.
+    `epoch` says which one it is, for images that look otherwise in each.  `sums` covers the steps
+    up to the last `account`, after those that it began with.
     """
 
     def __init__(
-        self, engine: Engine, placed: Any, batches: Iterable[Batch], sums: Sums | None = None
+        self,
+        engine: Engine,
+        placed: Any,
+        batches: Iterable[Batch],
+        epoch: int,
+        sums: Sums | None = None,
     ) -> None:
         self._engine, self._placed, self._batches = engine, placed, batches
+        self._epoch = epoch
         self._first = 1
         self.sums = sums or Sums()
 
@@ -57,7 +64,7 @@ class Pass:
         for number, (step, indices, rate) in enumerate(self._batches):
             if number == 0:
                 self._first = step
-            self._engine.step(self._placed, indices, rate)
+            self._engine.step(self._placed, indices, rate, self._epoch)
             yield step, rate
 
     def account(self) -> StepMetrics:

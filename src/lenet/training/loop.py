@@ -100,7 +100,7 @@ def run_epochs(training: Training, interruption: Interruption) -> None:
         if training.position.step == 0:
             measure_curvature(training.engine, recipe, placed, len(order), epoch)
         batches = epoch_steps(recipe, order, epoch, training.position.step + 1)
-        done = Pass(training.engine, placed, batches, _sums(training.position))
+        done = Pass(training.engine, placed, batches, epoch, _sums(training.position))
         for step, rate in done:
             training.watcher.step(epoch, step)
             save = interruption.number is not None or _is_due(training, step)

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from lenet import data as data_sets
 from lenet.data import Reading
 from lenet.errors import RecipeError
-from lenet.network import Spec, zoo
+from lenet.network import Spec
 from lenet.recipe import Recipe
 from lenet.system import rng
+from lenet.training.choice import Wanted, choose_recipe, find_recipe
 from lenet.training.curvature import measure_curvature
 from lenet.training.epoch import Batch, LossNotFiniteError, Pass
 from lenet.training.setup import set_up
@@ -51,19 +52,22 @@ class RangeTest:
 
 
 def find_rate(
-    model: str | Spec = zoo.DEFAULT_MODEL,
+    model: str | Spec | None = None,
     data: str | Path = "fashion-mnist",
-    recipe: Recipe | None = None,
+    recipe: Wanted = None,
     *,
     reading: Reading | None = None,
     lowest: float = 1e-3,
     highest: float = 10.0,
     steps: int = 200,
     changes: Mapping[str, str] | None = None,
+    seed: int | None = None,
     data_dir: str | Path | None = None,
     threads: int | None = None,
 ) -> RangeTest:
     """Train with a rate that grows from `lowest` to `highest` in equal factors.
+
+    The recipe is chosen as `lenet.train` chooses it; `seed` is instead of its own.
 
     Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3.
 
@@ -71,17 +75,20 @@ def find_rate(
         RecipeError: if the rates are not in order, or there are fewer than 10 steps.
         LenetError: as `data.load` and `open_engine`.
     """
-    recipe = recipe or (zoo.recipe_of(model) if isinstance(model, str) else Recipe())
     if not 0.0 < lowest < highest < math.inf:
         raise RecipeError(f"rates from {lowest} to {highest}: they must be above 0, and rise")
     if steps < 10:
         raise RecipeError(f"steps = {steps}: fewer than 10 say nothing")
+    given = {} if seed is None else {"seed": seed}
+    found = find_recipe(recipe, given, model)
     dataset = data_sets.load(data, data_dir, reading=reading)
-    ready = set_up(model, dataset, recipe, changes=changes, threads=threads)
+    choice = choose_recipe(found, dataset, given)
+    ready = set_up(model or choice.model, dataset, choice.recipe, changes=changes, threads=threads)
     placed = ready.engine.place(dataset.train.images, dataset.train.labels)
-    measure_curvature(ready.engine, recipe, placed, len(dataset.train), 1)
+    measure_curvature(ready.engine, choice.recipe, placed, len(dataset.train), 1)
     rates = np.geomspace(lowest, highest, steps)
-    test, losses = Pass(ready.engine, placed, _batches(len(dataset.train), recipe, rates)), []
+    batches = _batches(len(dataset.train), choice.recipe, rates)
+    test, losses = Pass(ready.engine, placed, batches, epoch=1), []
     try:
         for _ in test:
             losses.append(float(test.account().loss[-1]))

@@ -17,21 +17,21 @@ from lenet.data.progress import Progress
 from lenet.engines import open_engine
 from lenet.engines.base import Engine
 from lenet.errors import InterruptedRunError, LenetError, PartialError, RunError
-from lenet.network import Spec, zoo
-from lenet.recipe import Recipe
+from lenet.network import Spec
 from lenet.runs import receipt
 from lenet.runs.checkpoint import Checkpoint
 from lenet.runs.run import Run, create_run, create_unused, default_folder, open_run
 from lenet.system.signals import Interruption, describe
+from lenet.training.choice import Wanted, choose_recipe, find_recipe
 from lenet.training.loop import Training, recorded_points, run_epochs
 from lenet.training.setup import hold_out_images, set_up
 from lenet.training.watcher import Watcher
 
 
 def train(
-    model: str | Spec = zoo.DEFAULT_MODEL,
+    model: str | Spec | None = None,
     data: data_sets.Source = "fashion-mnist",
-    recipe: Recipe | None = None,
+    recipe: Wanted = None,
     *,
     reading: Reading | None = None,
     out: str | Path | None = None,
@@ -46,27 +46,37 @@ def train(
 ) -> Run:
     """Train a network on a data set, and return the run's folder.
 
-    `model` is a row of the zoo, or a `Spec` that fits the data.  `data` is a name of the catalog,
-    the path of own data, which is read as `reading` says, or data at hand: a `Dataset`, or images
-    and labels as arrays.  Without a `recipe` a row of the zoo brings its own.  `changes` are fields
-    of the recipe (`epochs=3`, `learning_rate=0.5`).  `checkpoint_every` adds a checkpoint each so
-    many steps of an epoch to the one at its end.  `watcher` sees the training, and `progress` how
-    far a download is.
+    `model` is a row of the zoo, or a `Spec` that fits the data; by default the recipe's.  `data` is
+    a name of the catalog, the path of own data, which is read as `reading` says, or data at hand: a
+    `Dataset`, or images and labels as arrays.  `recipe` is one, the name of one (`lenet recipes`)
+    or a file; by default that of the network, if it has one of its own (those of 1998 do), else
+    "note" for data of the catalog and "auto" for any other.  `changes` are fields of the recipe
+    (`epochs=3`, `learning_rate=0.5`).
+    `checkpoint_every` adds a checkpoint each so many steps of an epoch to the one at its end.
+    `watcher` sees the training, and `progress` how far a download is.
 
     Raises:
         LenetError: any branch of the tree in `lenet.errors`; before the first step if it can.
         InterruptedRunError: after Ctrl-C, SIGTERM or SIGHUP, when the checkpoint is written.
 
     """
-    recipe = (recipe or _recipe_of(model)).with_changes(changes)
+    found = find_recipe(recipe, changes, model)
     dataset = data_sets.load(data, data_dir, progress=progress, reading=reading)
-    ready = set_up(model, dataset, recipe, engine=engine, device=device, threads=threads)
+    choice = choose_recipe(found, dataset, changes)
+    ready = set_up(
+        model or choice.model,
+        dataset,
+        choice.recipe,
+        engine=engine,
+        device=device,
+        threads=threads,
+    )
     first = ready.first_checkpoint()
-    facts = receipt.first_receipt(first, dataset.survey)
+    facts = receipt.first_receipt(first, dataset.survey, choice)
     if out:
         run = create_run(Path(out), first, facts)
     else:
-        name = default_folder(ready.spec.name, dataset.name, recipe.seed, datetime.now())
+        name = default_folder(ready.spec.name, dataset.name, ready.recipe.seed, datetime.now())
         run = create_unused(name, first, facts)
     if dataset.survey is not None:
         run.write_left_out(dataset.survey.left_out)
@@ -125,10 +135,6 @@ def resume(
         _compare_engines(last[0], opened)
     _execute(run, opened, checkpoint, dataset, watcher or Watcher(), checkpoint_every)
     return run
-
-
-def _recipe_of(model: str | Spec) -> Recipe:
-    return zoo.recipe_of(model) if isinstance(model, str) else Recipe()
 
 
 def check_inputs(run: Run) -> None:

@@ -47,10 +47,12 @@ def set_up(
 
     Raises:
         UsageError: if there is no such network, or it cannot read the data.
-        RecipeError: if too few images are left to train on.
+        RecipeError: if too few images are left to train on, or the recipe mirrors images of a data
+            set where that makes another class.
         EngineError: as `open_engine`.
     """
     hold_out_images(dataset, recipe)
+    check_flip(dataset, recipe)
     spec = _fitting(model, dataset, changes, recipe)
     check_loss(spec, recipe)
     check_engine(spec, engine=engine, device=device)
@@ -90,6 +92,19 @@ def check_loss(spec: Spec, recipe: Recipe) -> None:
         raise RecipeError(
             f"loss = {recipe.loss!r}: {spec.name} ends in no distances; use loss 'cross_entropy', "
             "or a network that ends in radial_basis, such as lenet5-1998"
+        )
+
+
+def check_flip(dataset: Dataset, recipe: Recipe) -> None:
+    """Refuse to mirror pictures that then show something else.
+
+    Raises:
+        RecipeError: if it is known of the data set that they do.
+    """
+    if recipe.augmentation.flip and dataset.flips is False:
+        raise RecipeError(
+            f"augmentation: flip = true: mirrored, a picture of {dataset.name} does not show its "
+            "class any more; leave flip out"
         )
 
 

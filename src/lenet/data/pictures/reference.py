@@ -7,7 +7,7 @@ so that every machine gives the same bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -114,7 +114,31 @@ def _smoothed(grey: Pixels) -> Pixels:
 
 
 def _look_for_both(smooth: Pixels, window: int | None) -> tuple[Side, Side]:
-    return _look(smooth, window), _look(255 - smooth, window)
+    """Dark and light ink.
+
+    Strokes on a ground that is one level at the whole edge are what was written: no other ink is
+    then looked for.
+    """
+    other = 255 - smooth
+    on_dark = _edge_is_lightest(other)
+    is_level = on_dark or _edge_is_lightest(smooth)
+    first = _look(other if on_dark else smooth, window)
+    if is_level and _is_written(first):
+        second = replace(first, groups=[])
+    else:
+        second = _look(smooth if on_dark else other, window)
+    return (second, first) if on_dark else (first, second)
+
+
+def _edge_is_lightest(smooth: Pixels) -> bool:
+    edge = np.concatenate([smooth[0], smooth[-1], smooth[:, 0], smooth[:, -1]])
+    return bool((edge == smooth.max()).all())
+
+
+def _is_written(side: Side) -> bool:
+    """Whether the best of a side is strokes away from the edge, and no page."""
+    best = side.groups[0] if side.groups else None
+    return best is not None and not best.solid and not edges_touched(best.box, side.ink.shape)
 
 
 def _look(smooth: Pixels, window: int | None) -> Side:

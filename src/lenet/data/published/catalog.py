@@ -45,7 +45,8 @@ class Entry:
 
     `files` are train images, train labels, test images, test labels.  `mirrors` are folders on the
     web.  `transposed` says that rows and columns are swapped in the files; `first_label` is the
-    label of the first class; `convention` is how its pictures were made.
+    label of the first class; `convention` is how its pictures were made; `flips` says that a
+    picture mirrored left to right still shows its class, as no character does.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Entry:
     transposed: bool = False
     first_label: int = 0
     convention: Convention = AS_GIVEN
+    flips: bool = False
 
     @property
     def is_bundled(self) -> bool:
@@ -145,6 +147,7 @@ _ROWS = (
         licence="MIT",
         class_names=FASHION,
         convention=CLOTHES,
+        flips=True,
         files=_hashed(_FASHION_SHA256),
         mirrors=(
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",

@@ -33,7 +33,7 @@ def load_digits(class_names: tuple[str, ...]) -> Dataset:
         split = Split(images, bundled["labels"].astype(np.int64))
     train, test = stratified_split(split, TEST_IMAGES, rng.permutation(len(split), "digits"))
     digest = hashlib.sha256(images.tobytes() + split.labels.astype("<i8").tobytes()).hexdigest()
-    return Dataset("digits", train, test, class_names, {"digits": digest}, MNIST)
+    return Dataset("digits", train, test, class_names, {"digits": digest}, MNIST, flips=False)
 
 
 def enlarge(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

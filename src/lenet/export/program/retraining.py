@@ -37,7 +37,7 @@ def retrain(spec: Spec, weights: Weights, steps: Steps, bits: int, train: Split)
     placed = engine.place(train.images, train.labels)
     for epoch in range(1, RECIPE.epochs + 1):
         order = rng.permutation(len(train), RECIPE.seed, "retraining", epoch)
-        done = Pass(engine, placed, epoch_steps(RECIPE, order, epoch))
+        done = Pass(engine, placed, epoch_steps(RECIPE, order, epoch), epoch)
         for _ in done:
             state = engine.state()
             exact = {name: exact[name] + state.weights[name] - on_grid[name] for name in exact}

@@ -105,6 +105,7 @@ def predict(
     top: int = 1,
     which: str | None = None,
     engine: str = "auto",
+    views: bool = False,
     processes: int | None = None,
     cluster: str | None = None,
     shard_rows: int | None = None,
@@ -115,7 +116,7 @@ def predict(
 
     A name that ends in .csv, .jsonl or .parquet is one file; its shards are in a hidden folder
     beside it until all are done.  What an earlier call with the same inputs, network and format has
-    done is not done again.
+    done is not done again.  With `views` an answer is the mean over several views of an image.
 
     Raises:
         UsageError: if there is nothing to do, or `out` cannot be written, is one of the inputs, or
@@ -123,7 +124,7 @@ def predict(
         LenetError: as `open_run`, `Run.checkpoint`, `open_engine` and `run_tasks`.
     """
     checkpoint = open_run(run).checkpoint(which)
-    network = Network.of(checkpoint, engine)
+    network = Network.of(checkpoint, engine, views=views)
     check_top(top, network.class_names)
     target = choose_target(out, kind)
     session = _Session(target, network, top, progress or PredictionProgress(quiet=True))
@@ -162,6 +163,7 @@ def answer_few(
     top: int = 1,
     which: str | None = None,
     engine: str = "auto",
+    views: bool = False,
 ) -> Few | None:
     """Answer the inputs at once where they are few, with nothing on disk.
 
@@ -173,7 +175,7 @@ def answer_few(
         PartialError: if the process died again and again.
         LenetError: as `predict`.
     """
-    network = Network.of(open_run(run).checkpoint(which), engine)
+    network = Network.of(open_run(run).checkpoint(which), engine, views=views)
     check_top(top, network.class_names)
     pieces = inputs.few(MOST_FEW)
     if pieces is None:

@@ -10,10 +10,11 @@ from lenet.show.figures.decision import draw_decision
 from lenet.show.figures.figure import open_figure
 from lenet.show.figures.preparation import draw_preparation
 from lenet.show.figures.rates import draw_range_test
-from lenet.show.figures.sheet import contact_sheet
+from lenet.show.figures.sheet import augmentation_sheet, contact_sheet
 
 __all__ = [
     "CurvesWatcher",
+    "augmentation_sheet",
     "contact_sheet",
     "draw_confusion",
     "draw_curves",

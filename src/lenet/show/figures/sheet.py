@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,8 @@ from lenet.show.figures.figure import open_figure, show_image
 
 MOST_ROWS = 16
 """Classes below each other in a contact sheet, before another block begins."""
+
+Change = Callable[[NDArray[np.uint8], NDArray[np.int64], int], NDArray[np.uint8]]
 
 GAP = 2
 """Pixels around each image of a contact sheet."""
@@ -30,15 +32,49 @@ def contact_sheet(
     Images are uint8 (n, channels, height, width), labels int64 (n,).  More classes than
     `MOST_ROWS` stand in several blocks, side by side.
     """
+    shown = [images[labels == label][:examples] for label in range(len(class_names))]
+    _draw_rows(shown, class_names, title, path, examples)
+
+
+def augmentation_sheet(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    class_names: Sequence[str],
+    title: str,
+    path: Path,
+    change: Change,
+    epochs: int = 9,
+) -> None:
+    """The first image of every class, and what `change` makes of it in each of `epochs`.
+
+    `change` takes images, their numbers and the epoch; see `contact_sheet` for the rest.
+    """
+    shown = []
+    for label in range(len(class_names)):
+        first = np.flatnonzero(labels == label)[:1]
+        later = [change(images[first], first, epoch) for epoch in range(1, epochs + 1)]
+        shown.append(np.concatenate([images[first], *later]))
+    _draw_rows(shown, class_names, title, path, 1 + epochs)
+
+
+def _draw_rows(
+    shown: Sequence[NDArray[np.uint8]],
+    class_names: Sequence[str],
+    title: str,
+    path: Path,
+    columns: int,
+) -> None:
+    """`shown[label]` (up to `columns`, channels, height, width) a row, in blocks side by side."""
     blocks = -(-len(class_names) // MOST_ROWS)
     rows = -(-len(class_names) // blocks)
-    with open_figure(path, blocks * (0.62 * examples + 1.6), 0.62 * rows + 0.6) as figure:
+    height = shown[0].shape[2]
+    with open_figure(path, blocks * (0.62 * columns + 1.6), 0.62 * rows + 0.6) as figure:
         figure.suptitle(title)
         for block, axes in enumerate(figure.subplots(1, blocks, squeeze=False)[0]):
             names = class_names[block * rows : (block + 1) * rows]
-            shown = [images[labels == block * rows + row][:examples] for row in range(len(names))]
-            show_image(axes, _tile(shown, rows, examples))
-            middles = (np.arange(len(names)) + 0.5) * (images.shape[2] + 2 * GAP)
+            part = shown[block * rows : (block + 1) * rows]
+            show_image(axes, _tile(part, rows, columns))
+            middles = (np.arange(len(names)) + 0.5) * (height + 2 * GAP)
             axes.set_yticks(middles, names)
             axes.set(xticks=[], frame_on=False)
             axes.tick_params(length=0)

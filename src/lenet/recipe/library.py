@@ -1,0 +1,191 @@
+"""Recipes by name: what each is for, and its numbers, which may depend on what is to be learnt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from lenet.errors import RecipeError
+from lenet.recipe.recipe import Recipe, check_changes
+
+INK, PHOTO, TABLE = "ink", "photo", "table"
+"""What there may be to learn; see `Subject`."""
+
+NOTE, AUTO, BEST = "note", "auto", "best"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is to be learnt, as far as a recipe may depend on it.
+
+    `images` are those to train on.  `kind` is "ink" (characters and drawings: strokes on a plain
+    ground), "photo" (pictures of any other sort) or "table" (rows of numbers that are no picture).
+    `flips` says whether a mirrored picture still shows its class.
+    """
+
+    images: int
+    classes: int
+    kind: str
+    flips: bool = False
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A named recipe: what it is for, what it costs and reached, its network, and its numbers.
+
+    These come from the subject, and from the optimizer if another one is asked for.
+    """
+
+    purpose: str
+    cost: str
+    result: str
+    model: str
+    numbers: Callable[[Subject, str | None], dict[str, Any]]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The recipe that a training gets, the network that goes with it, and where it came from.
+
+    `name` is that of a row of `RECIPES`, or empty where the numbers were given; `subject` is what
+    they were derived from, if they were.
+    """
+
+    name: str
+    model: str
+    recipe: Recipe
+    subject: Subject | None = None
+
+
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "sgd": {"momentum": 0.9, "nesterov": True, "learning_rate": 0.05, "weight_decay": 5e-4},
+    "adamw": {"learning_rate": 0.004, "weight_decay": 0.02},
+}
+"""What goes with each, in `auto`."""
+
+HANDS = {
+    "shift": 1, "scale": 0.1, "squeeze": 0.1, "shear": 0.1, "rotation": 10.0, "border": "edge",
+}  # fmt: skip
+"""What becomes of characters: hands differ so."""
+
+VIEWS = {"shift": 2, "border": "edge"}
+"""What becomes of other pictures."""
+
+
+def automatic(subject: Subject, optimizer: str | None) -> dict[str, Any]:
+    """The rule of `auto`; its reasons and measurements are in docs/recipes.md."""
+    optimizer = optimizer or "adamw"
+    if subject.kind == TABLE:
+        return _table(subject.images, optimizer)
+    batch_size = min(64 if subject.images >= 10000 else 32, subject.images)
+    return {
+        "optimizer": optimizer,
+        **OPTIMIZERS.get(optimizer, {}),
+        "epochs": _epochs(1500, subject.images, batch_size),
+        "batch_size": batch_size,
+        "schedule": "one_cycle",
+        "label_smoothing": 0.05,
+        "augmentation": HANDS if subject.kind == INK else VIEWS,
+    }
+
+
+def _table(images: int, optimizer: str) -> dict[str, Any]:
+    """Rows of numbers are not changed: nobody knows what would still be the same row."""
+    batch_size = 64
+    return {
+        "optimizer": optimizer,
+        **OPTIMIZERS.get(optimizer, {}),
+        "epochs": max(10, _epochs(400, images, batch_size)),
+        "batch_size": batch_size,
+        "schedule": "cosine",
+    }
+
+
+def most_accurate(subject: Subject, _: str | None) -> dict[str, Any]:
+    """The numbers of `best`; docs/studies/best.md has what each gives."""
+    return {
+        "epochs": 120,
+        "batch_size": 128,
+        "momentum": 0.9,
+        "nesterov": True,
+        "schedule": "one_cycle",
+        "learning_rate": 0.1,
+        "weight_decay": 1e-4,
+        "label_smoothing": 0.05,
+        "augmentation": {"shift": 2, "flip": subject.flips},
+    }
+
+
+def _epochs(steps: int, images: int, batch_size: int) -> int:
+    """Passes that come nearest to so many steps."""
+    return max(1, round(steps / math.ceil(images / batch_size)))
+
+
+RECIPES: dict[str, Row] = {
+    NOTE: Row(
+        "the note's: plain SGD at a rate of 0.9, ten epochs; the default for data sets by name",
+        "9 s",
+        "Fashion-MNIST 0.854",
+        "lenet5",
+        lambda *_: {},
+    ),
+    AUTO: Row(
+        "numbers derived from the images; the default for your own data",
+        "3 to 30 s",
+        "digits 0.99",
+        "lenet5-relu",
+        automatic,
+    ),
+    BEST: Row(
+        "the most accurate for 61,706 parameters",
+        "10 min",
+        "Fashion-MNIST 0.93",
+        "lenet5-relu",
+        most_accurate,
+    ),
+}
+
+OTHERWISE = "lenet5"
+"""The network of a recipe that says nothing of one."""
+
+
+def find(wanted: Recipe | str | Path, changes: dict[str, Any]) -> Recipe | str:
+    """The recipe that is `wanted`, read if it is a file, or the name of one in `RECIPES`.
+
+    The `changes` are looked at already, before anybody waits for data.
+
+    Raises:
+        RecipeError: if there is no such recipe, or it cannot be read, or a change cannot work.
+    """
+    if isinstance(wanted, str) and wanted in RECIPES:
+        check_changes(changes, "flags")
+        return wanted
+    if isinstance(wanted, Recipe):
+        return wanted.with_changes(changes)
+    path = Path(wanted)
+    if not path.exists() and path.suffix != ".toml":
+        raise RecipeError(
+            f"no recipe is called {str(wanted)!r}; known are {', '.join(RECIPES)}; and no such "
+            "file is here"
+        )
+    return Recipe.read(path).with_changes(changes, "flags")
+
+
+def choose(wanted: Recipe | str, subject: Subject, changes: dict[str, Any]) -> Choice:
+    """What `find` found, for a subject.
+
+    Raises:
+        RecipeError: if a change cannot work with the other numbers.
+    """
+    if isinstance(wanted, Recipe):
+        return Choice("", OTHERWISE, wanted)
+    row = RECIPES[wanted]
+    numbers = row.numbers(subject, changes.get("optimizer"))
+    recipe = Recipe().with_changes(numbers).with_changes(changes, "flags")
+    return Choice(wanted, row.model, recipe, subject)

@@ -1,0 +1,58 @@
+"""Which recipe a training gets, and which network, where nobody said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lenet.data import CATALOG, Dataset
+from lenet.data.kind import kind_of
+from lenet.network import Spec, zoo
+from lenet.recipe import Recipe
+from lenet.recipe.library import AUTO, NOTE, Choice, Subject, choose, find
+
+Wanted = Recipe | str | Path | None
+"""A recipe, the name of one, a file, or whatever suits the data."""
+
+
+def find_recipe(
+    wanted: Wanted, changes: dict[str, Any], model: str | Spec | None = None
+) -> Recipe | str | None:
+    """What is known before the data are: see `lenet.recipe.library.find`.
+
+    Where nothing is wanted, a network of the zoo brings its own recipe, if it has one.
+
+    Raises:
+        RecipeError: as that.
+        UsageError: if the zoo has no such network.
+    """
+    if wanted is None and isinstance(model, str) and zoo.recipe_of(model) != Recipe():
+        return find(zoo.recipe_of(model), changes)
+    if wanted is None:
+        find(AUTO, changes)
+        return None
+    return find(wanted, changes)
+
+
+def choose_recipe(found: Recipe | str | None, dataset: Dataset, changes: dict[str, Any]) -> Choice:
+    """The numbers of a training; None means "note" for data of the catalog, "auto" for any other.
+
+    Raises:
+        RecipeError: if a change cannot work with the other numbers.
+    """
+    if found is None:
+        found = NOTE if is_published(dataset) else AUTO
+    return choose(found, subject_of(dataset, changes), changes)
+
+
+def subject_of(dataset: Dataset, changes: dict[str, Any]) -> Subject:
+    """What there is to be learnt, after `changes` have held some images out."""
+    held_out = int(changes.get("validation") or 0)
+    kind = kind_of(dataset.train.images, dataset.convention)
+    count = max(1, len(dataset.train) - held_out)
+    return Subject(count, len(dataset.class_names), kind, bool(dataset.flips))
+
+
+def is_published(dataset: Dataset) -> bool:
+    """Whether it is a data set of the catalog, as it was published."""
+    return dataset.name in CATALOG and dataset.survey is None
