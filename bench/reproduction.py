@@ -2,7 +2,7 @@
 
 `run` trains one row of `ROWS` and adds a line of JSON for each seed to a file, so that what was
 done stays when it is stopped; `table` prints what the lines say; `draw` makes the figures of
-docs/1998.md.
+docs/1998.md; `speed` takes the same steps with both engines.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lenet
+from bench import timing
 from bench.reproduction_figures import draw_all
 from lenet.data import Dataset, load
 from lenet.data.dataset import stratified_choice
@@ -158,6 +159,39 @@ def table(flags: argparse.Namespace) -> None:
         print(f"| {row} | {said} | {len(chosen)} | {test} | {train} | {rejects} | {ROWS[row][3]} |")
 
 
+def patterns_per_second(engine: str, patterns: int) -> Callable[[], float]:
+    """A measurement of steps on one image each, on one thread, as a training takes them."""
+    from lenet.engines import open_engine
+    from lenet.network import zoo
+    from lenet.network.initialiser import initial_weights
+    from lenet.recipe.schedule import epoch_steps
+    from lenet.training.epoch import Pass
+
+    spec, recipe = zoo.build("lenet5-1998"), zoo.recipe_of("lenet5-1998")
+    opened = open_engine(
+        spec, recipe, initial_weights(spec, recipe), engine=engine, device="cpu", threads=1
+    )
+    train = load("mnist").train
+    placed = opened.place(train.images[:10_000], train.labels[:10_000])
+    opened.curvature(placed, np.arange(500))
+
+    def measure() -> float:
+        started = time.perf_counter()
+        Pass(opened, placed, epoch_steps(recipe, np.arange(patterns), 1), epoch=1).to_end()
+        return patterns / (time.perf_counter() - started)
+
+    return measure
+
+
+def speed(flags: argparse.Namespace) -> None:
+    subjects = {
+        "native": patterns_per_second("native", 10_000),
+        "PyTorch": patterns_per_second("eager", 500),
+    }
+    for name, sample in timing.alternate(subjects, flags.rounds, lambda _: None).items():
+        print(f"{name}: {sample.as_row()}")
+
+
 def draw(flags: argparse.Namespace) -> None:
     for path in draw_all(lines(flags.out), load("mnist"), flags.images):
         print(path)
@@ -177,6 +211,9 @@ def main() -> None:
     drawing.add_argument("--out", type=Path, default=LINES)
     drawing.add_argument("--images", type=Path, default=IMAGES)
     drawing.set_defaults(command=draw)
+    timed = commands.add_parser("speed")
+    timed.add_argument("--rounds", type=int, default=5)
+    timed.set_defaults(command=speed)
     printing = commands.add_parser("table")
     printing.add_argument("--out", type=Path, default=LINES)
     printing.set_defaults(command=table)
