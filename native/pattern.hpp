@@ -211,8 +211,35 @@ template <int P, int M, int K>
         for (int m = 0; m < M; ++m) store(output + p * width + m * lanes, sum[p][m]);
 }
 
+// P neighbouring pixels of one vector of maps, of the only input map, by taps of 5x5: a pixel of the
+// input is loaded once for all of these that see it.
+template <int P>
+[[gnu::noinline]] void pattern_pixels_of_one(const Pattern& at, const float* input, const float* weight,
+                                             const float* bias, float* output) {
+    constexpr int size = 5;
+    const int row = at.layer.input.row_stride() * at.input_width, width = at.width;
+    V sum[P];
+#pragma GCC unroll 16
+    for (int p = 0; p < P; ++p) sum[p] = load(bias);
+    for (int v = 0; v < size; ++v, input += row, weight += size * width) {
+        V tap[size];
+#pragma GCC unroll 5
+        for (int u = 0; u < size; ++u) tap[u] = load(weight + u * width);
+#pragma GCC unroll 16
+        for (int k = 0; k < P + size - 1; ++k) {
+            const V x = splat(input[k * at.input_width]);
+#pragma GCC unroll 5
+            for (int u = 0; u < size; ++u)
+                if (k >= u && k - u < P) sum[k - u] += tap[u] * x;
+        }
+    }
+#pragma GCC unroll 16
+    for (int p = 0; p < P; ++p) store(output + p * width, sum[p]);
+}
+
 template <int M> void pattern_maps(const Pattern& at, const float* weight, int first) {
-    constexpr int most = M == 1 ? 10 : 5;
+    const bool of_one = M == 1 && at.layer.size == 5 && at.layer.input.channels == 1;
+    constexpr int most = M == 1 ? 9 : 5;
     const Maps& out = at.layer.output;
     const float* bias = weight + weight_rows(at.layer, at.input_width) * at.width + first;
     const int pad = at.layer.input.border;
@@ -223,7 +250,9 @@ template <int M> void pattern_maps(const Pattern& at, const float* weight, int f
             const float* from = at.input + at.input_at(y - pad, x - pad);
             float* to = at.output + at.output_at(y, x) + first;
             with_width<most>(pixels, [&]<int P>() {
-                if (at.layer.size == 5)
+                if (of_one)
+                    pattern_pixels_of_one<P>(at, from, weight + first, bias, to);
+                else if (at.layer.size == 5)
                     pattern_pixels<P, M, 5>(at, from, weight + first, bias, to);
                 else
                     pattern_pixels<P, M, 0>(at, from, weight + first, bias, to);
@@ -444,10 +473,11 @@ template <int X, int I, int K, int M>
     constexpr int room = (X * I + lanes - 1) / lanes * lanes;
     float sums[room];
     V all[room] = {};
+#pragma GCC unroll 12
     for (int k = 0; k < X * I; ++k) all[k] = sum[k / I][k % I];
     for (int k = 0; k < X * I; k += lanes) store(sums + k, lane_sums<lanes>(all + k));
     for (int p = 0; p < X; ++p)
-        for (int j = 0; j < I; ++j) at.below[at.below_at(y, x + p) + i + j] = sums[p * I + j];
+        std::memcpy(at.below + at.below_at(y, x + p) + i, sums + p * I, I * sizeof(float));
 }
 
 void pattern_convolution_below(const Pattern& at, const float* weight) {
@@ -474,6 +504,29 @@ void pattern_convolution_below(const Pattern& at, const float* weight) {
         }
 }
 
+// What X neighbouring pixels add to R rows of U taps each, for M vectors of output maps: a pixel of the
+// input is loaded once for all of these that see it.
+template <Order order, int R, int U, int M, int X>
+inline void pattern_pixels_taps(const float* from, int row, int stride, const float* flow, int width,
+                                V (&sum)[R][U][M]) {
+    V f[X][M];
+#pragma GCC unroll 2
+    for (int x = 0; x < X; ++x)
+#pragma GCC unroll 2
+        for (int m = 0; m < M; ++m) f[x][m] = load(flow + x * width + m * lanes);
+#pragma GCC unroll 2
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 6
+        for (int k = 0; k < U + X - 1; ++k) {
+            const V value = splat(power<order>(from[r * row + k * stride]));
+#pragma GCC unroll 2
+            for (int x = 0; x < X; ++x)
+#pragma GCC unroll 2
+                for (int m = 0; m < M; ++m)
+                    if (k >= x && k - x < U) sum[r][k - x][m] += f[x][m] * value;
+        }
+}
+
 // R rows of U taps each, for M vectors of output maps, of one input map.
 template <Order order, int R, int U, int M, typename Learn>
 inline void pattern_taps(const Pattern& at, int i, int v, int u, int first, Learn learn) {
@@ -484,19 +537,10 @@ inline void pattern_taps(const Pattern& at, int i, int v, int u, int first, Lear
     for (int y = 0; y < out.rows; ++y) {
         const float* from = at.input + at.input_at(y + v - pad, u - pad) + i;
         const float* flow = at.flow + at.flow_at(y, 0) + first;
-        for (int x = 0; x < out.columns; ++x, from += stride, flow += width) {
-            V f[M];
-#pragma GCC unroll 2
-            for (int m = 0; m < M; ++m) f[m] = load(flow + m * lanes);
-#pragma GCC unroll 2
-            for (int r = 0; r < R; ++r)
-#pragma GCC unroll 5
-                for (int t = 0; t < U; ++t) {
-                    const V value = splat(power<order>(from[r * row + t * stride]));
-#pragma GCC unroll 2
-                    for (int m = 0; m < M; ++m) sum[r][t][m] += f[m] * value;
-                }
-        }
+        int x = 0;
+        for (; x + 2 <= out.columns; x += 2, from += 2 * stride, flow += 2 * width)
+            pattern_pixels_taps<order, R, U, M, 2>(from, row, stride, flow, width, sum);
+        if (x < out.columns) pattern_pixels_taps<order, R, U, M, 1>(from, row, stride, flow, width, sum);
     }
     for (int r = 0; r < R; ++r)
         for (int t = 0; t < U; ++t)

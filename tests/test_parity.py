@@ -15,7 +15,7 @@ need_native()
 
 from lenet.engines.eager import EagerEngine, build_module
 from lenet.engines.native import NativeEngine, instruction_sets
-from lenet.network import Convolution, Dense, Pooling, Spec, zoo
+from lenet.network import Convolution, Dense, Pooling, RadialBasis, Spec, zoo
 from lenet.network.initialiser import initial_weights
 from lenet.recipe import Recipe
 
@@ -134,13 +134,16 @@ def follow(spec, recipe, steps, batch):
 def test_one_step_ends_at_the_weights_of_pytorch(network, recipe):
     weights, loss = follow(NETWORKS[network], RECIPES[recipe], 1, 64)
     # AdamW's first step divides a gradient by its own size, so one near zero may end anywhere
-    # within the learning rate.
-    assert weights < (1e-6 if recipe != "adamw" else 2e-3)
-    assert loss < 2e-6
+    # within the learning rate.  Distances and their gradients are some 30 times as large as logits.
+    scale = 30 if isinstance(NETWORKS[network].layers[-1], RadialBasis) else 1
+    assert weights < (scale * 1e-6 if recipe != "adamw" else 2e-3)
+    assert loss < scale * 2e-6
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("network", NETWORKS)
+# Distances are so much larger than logits that these rates are wild with some of the networks that
+# end in them; tests/test_curvature.py follows those with their own optimizer.
+@pytest.mark.parametrize("network", sorted(NETWORKS.keys() - {"lenet5-1998", "lenet4"}))
 def test_ten_steps_stay_with_pytorch(network, recipe):
     weights, loss = follow(NETWORKS[network], RECIPES[recipe], 10, 37)
     # Where two pixels of a maximum are within a rounding, the engines may choose different ones.
