@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import need, need_native, run_lenet, train_run
+from conftest import EXPORTED, need, need_native, run_lenet, train_run
 
 import lenet
 from lenet import data
@@ -160,7 +160,7 @@ def test_weights_of_4_bits_are_trained_on_and_lose_half_a_point_at_most(model, t
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("name", zoo.ZOO)
+@pytest.mark.parametrize("name", EXPORTED)
 def test_all_70000_images_have_the_scores_of_the_reference(tmp_path, fashion_mnist, name):
     rate = {"learning_rate": 0.1} if name == "lenet5-relu" else {}
     model = lenet.load(train_run(name, out=tmp_path / "run", epochs=2, **rate).path)
@@ -256,7 +256,7 @@ def spec_of(*layers, channels=1, side=12, **pixels):
 
 
 SPECS = {
-    **{name: zoo.build(name) for name in zoo.ZOO},
+    **{name: zoo.build(name) for name in EXPORTED},
     "32x32 in colour": zoo.build("lenet5", channels=3, height=32, width=32, classes=7),
     "a table of connections, scaled": spec_of(
         Convolution("C1", 3, kernel=3, padding=1, activation="scaled_tanh"),
