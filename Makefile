@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 NATIVE := $(wildcard native/*)
 
-.PHONY: help train test check check-native check-gpu map bench format lint types imports soak data compiler clean
+.PHONY: help train test check check-native check-gpu wasm map bench format lint types imports soak data compiler clean
 
 help:  ## List the tasks
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -62,6 +62,26 @@ check-native: compiler $(VENV)/.development  ## The kernels under sanitizers, wi
 	    -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja "$$@" >/dev/null && \
 	  $(BIN)/cmake --build build/check-$$build && \
 	  $(BIN)/ctest --test-dir build/check-$$build --output-on-failure || exit 1; done
+
+# The kernels for the page, by a pinned compiler: the same bytes wherever it is installed (Debian 12:
+# apt install clang-19 lld-19 libc++-19-dev-wasm32 libclang-rt-19-dev-wasm32 wasi-libc).  Exceptions are
+# compiled and end in native/wasm.cpp; vectors have the four lanes of the set `baseline`, and nothing is
+# contracted, since there is no fused multiply-add.
+WASM ?= src/lenet/show/page/lenet.wasm
+WASM_CXX ?= clang++-19
+WASM_FLAGS := --target=wasm32-wasi -std=c++20 -O2 -msimd128 -fno-rtti -fexceptions -fno-math-errno \
+  -fno-trapping-math -ffp-contract=off -DNDEBUG -DLENET_SERIAL -DLENET_ISA=baseline -Inative/serial \
+  -Wall -Wextra -Wno-psabi
+WASM_LINK := -mexec-model=reactor -Wl,--gc-sections -Wl,--strip-all -Wl,-z,stack-size=1048576
+WASM_OBJECTS := $(addprefix build/wasm/,wasm.o engine.o network.o step.o groups.o ink.o picture.o \
+  pieces.o plane.o)
+
+wasm: $(WASM_OBJECTS)  ## Compile the kernels for the page
+	$(WASM_CXX) $(WASM_FLAGS) $(WASM_LINK) $(WASM_OBJECTS) -o $(WASM)
+
+build/wasm/%.o: native/%.cpp $(NATIVE) Makefile
+	@mkdir -p build/wasm
+	$(WASM_CXX) $(WASM_FLAGS) -c $< -o $@
 
 # PyTorch is taken from the machine: the one that fits its GPU.
 check-gpu: compiler  ## The PyTorch engine on a GPU, beside the CPU and the native engine

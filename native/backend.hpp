@@ -78,7 +78,10 @@ struct Backend {
                     std::size_t batch, const Loss& loss, const Batch& store, float* gradient,
                     void* workspace);
 
-    // The same for the one image at `position`, in a workspace of its own kind.  Its spatial weights
+    // Pixels of the first `count` images, as a step sees them.
+    void (*see)(const Network&, const Images&, std::size_t count, std::uint8_t* to, void* workspace);
+
+    // As `train` for the one image at `position`, in a workspace of its own kind.  Its spatial weights
     // are packed by `pack_spatial` whenever the parameters change; the room must begin zeroed.
     std::size_t (*one_workspace_bytes)(const Network&);
     std::size_t (*spatial_floats)(const Network&);

@@ -161,11 +161,24 @@ std::vector<std::int64_t> chosen(const Engine& engine, const Split& split, const
 }
 
 std::pair<double, std::int64_t> step(Engine& engine, const Split& split, const Whole& given,
-                                     double learning_rate) {
+                                     double learning_rate, std::int64_t epoch) {
     const std::vector<std::int64_t> indices = chosen(engine, split, given);
     const Unlocked unlocked;
-    const lenet::Totals totals = engine.step(split.view(&indices), indices.size(), learning_rate);
+    const lenet::Totals totals = engine.step(split.view(&indices), indices.size(), learning_rate, epoch);
     return {totals.loss, totals.misses};
+}
+
+nb::ndarray<nb::numpy, std::uint8_t> seen(Engine& engine, const Split& split, const Whole& given,
+                                          std::int64_t epoch) {
+    const std::vector<std::int64_t> indices = chosen(engine, split, given);
+    const Maps& maps = engine.network().pixels();
+    std::vector<std::uint8_t> pixels(indices.size() * static_cast<std::size_t>(maps.size()));
+    {
+        const Unlocked unlocked;
+        engine.see(split.view(&indices), indices.size(), epoch, pixels.data());
+    }
+    return to_numpy(std::move(pixels), {indices.size(), split.pixels.shape(1),
+                                        split.pixels.shape(2), split.pixels.shape(3)});
 }
 
 nb::tuple gradient(Engine& engine, const Split& split, const Whole& given) {
@@ -290,6 +303,39 @@ nb::ndarray<nb::numpy, double> reference_curvature(const Network& network,
     return to_numpy(std::move(total), {count});
 }
 
+// From `Numbers` of src/lenet/recipe/augmentation.py; within its bounds nothing overflows.
+lenet::Augmentation read_augmentation(const nb::object& numbers, std::uint64_t seed) {
+    const auto number = [&](const char* name, std::int64_t most) {
+        const auto value = nb::cast<std::int64_t>(numbers.attr(name));
+        require(value >= 0 && value <= most, "a number of the augmentation is out of range");
+        return value;
+    };
+    const std::int64_t one = 1 << 24;
+    const auto kernel = nb::cast<std::vector<std::int32_t>>(numbers.attr("kernel"));
+    std::int64_t weight = 0;
+    for (const std::int32_t part : kernel) {
+        require(part >= 0, "a number of the augmentation is out of range");
+        weight += part;
+    }
+    require(kernel.size() <= lenet::maximum_kernel && weight <= (1 << 15),
+            "a number of the augmentation is out of range");
+    lenet::Augmentation augmentation;
+    augmentation.flip = number("flip", 1);
+    augmentation.shift = number("shift", 1024);
+    augmentation.scale = number("scale", one / 10 * 9 + 9);
+    augmentation.squeeze = number("squeeze", one / 10 * 9 + 9);
+    augmentation.shear = number("shear", 2 * one);
+    augmentation.rotation = number("rotation", 4 * one);
+    augmentation.elastic = number("elastic", one);
+    augmentation.edge = number("edge", 1);
+    augmentation.brightness = number("brightness", one);
+    augmentation.contrast = number("contrast", one);
+    augmentation.erase = number("erase", one);
+    augmentation.erase_side = number("erase_side", one);
+    augmentation.seed = seed;
+    return augmentation;
+}
+
 const lenet::Backend& backend_of(const std::string& name) {
     const lenet::Backend* backend = lenet::find_backend(name);
     require(backend != nullptr, "this processor has no such instruction set");
@@ -341,7 +387,8 @@ NB_MODULE(_native, module) {
             [](Engine* self, const Network& network, const std::string& isa, const Floats& parameters,
                const Floats& mask, int threads, bool adamw, bool sdlm, float momentum, bool nesterov,
                float weight_decay, double beta1, double beta2, float epsilon, float floor,
-               const LossRow& loss, double averaging, double clip_norm) {
+               const LossRow& loss, double averaging, double clip_norm, const nb::object& augmentation,
+               std::uint64_t seed) {
                 require(parameters.shape(0) == network.parameters, "wrong number of parameters");
                 require(mask.shape(0) == 0 || mask.shape(0) == network.parameters, "wrong mask");
                 require(threads >= 1 && threads <= lenet::maximum_threads,
@@ -360,13 +407,17 @@ NB_MODULE(_native, module) {
                                                  .clip_norm = clip_norm};
                 new (self) Engine(network, backend_of(isa), optimizer,
                                   {parameters.data(), parameters.data() + parameters.shape(0)},
-                                  {mask.data(), mask.data() + mask.shape(0)}, threads);
+                                  {mask.data(), mask.data() + mask.shape(0)}, threads,
+                                  read_augmentation(augmentation, seed),
+                                  nb::cast<std::vector<std::int32_t>>(augmentation.attr("kernel")));
             },
             "network"_a, "isa"_a, "parameters"_a, "mask"_a, "threads"_a, "adamw"_a, "sdlm"_a,
             "momentum"_a, "nesterov"_a, "weight_decay"_a, "beta1"_a, "beta2"_a, "epsilon"_a, "floor"_a,
-            "loss"_a, "averaging"_a, "clip_norm"_a)
-        .def("step", &step, "split"_a, "indices"_a.noconvert(), "learning_rate"_a,
+            "loss"_a, "averaging"_a, "clip_norm"_a, "augmentation"_a, "seed"_a)
+        .def("step", &step, "split"_a, "indices"_a.noconvert(), "learning_rate"_a, "epoch"_a,
              "One update; returns (mean loss, misses) before it.")
+        .def("seen", &seen, "split"_a, "indices"_a.noconvert(), "epoch"_a,
+             "The images as a step of that epoch sees them.")
         .def("gradient", &gradient, "split"_a, "indices"_a.noconvert(),
              "(loss, misses, gradient); no update.")
         .def("curvature", &curvature, "split"_a, "indices"_a.noconvert(),

@@ -17,11 +17,14 @@ using namespace lenet;
 
 Network lenet5(Activation activation, Kind pooling) {
     const LayerRow rows[] = {
-        {.name = "C1", .kind = Kind::convolution, .activation = activation, .size = 5, .padding = 2,
+        {.name = "C1",
+         .kind = Kind::convolution,
+         .activation = activation,
+         .size = 5,
+         .padding = 2,
          .outputs = 6},
         {.name = "S2", .kind = pooling, .size = 2},
-        {.name = "C3", .kind = Kind::convolution, .activation = activation, .size = 5,
-         .outputs = 16},
+        {.name = "C3", .kind = Kind::convolution, .activation = activation, .size = 5, .outputs = 16},
         {.name = "S4", .kind = pooling, .size = 2},
         {.name = "C5", .activation = activation, .outputs = 120},
         {.name = "F6", .activation = Activation::sigmoid, .outputs = 84},
@@ -33,9 +36,17 @@ Network lenet5(Activation activation, Kind pooling) {
 // Odd on purpose: sizes that fill no vector, borders between layers, columns that pooling drops.
 Network odd(Activation activation, Kind pooling) {
     const LayerRow rows[] = {
-        {.name = "A", .kind = Kind::convolution, .activation = activation, .size = 3, .padding = 1,
+        {.name = "A",
+         .kind = Kind::convolution,
+         .activation = activation,
+         .size = 3,
+         .padding = 1,
          .outputs = 5},
-        {.name = "B", .kind = Kind::convolution, .activation = activation, .size = 5, .padding = 4,
+        {.name = "B",
+         .kind = Kind::convolution,
+         .activation = activation,
+         .size = 5,
+         .padding = 4,
          .outputs = 3},
         {.name = "C", .kind = pooling, .size = 3},
         {.name = "D", .activation = Activation::tanh, .outputs = 7},
@@ -47,12 +58,23 @@ Network odd(Activation activation, Kind pooling) {
 // The layers of 1998, in shapes that fill no vector; `copies` maps of A for each of them at B.
 Network of_1998(int copies, int border) {
     const LayerRow rows[] = {
-        {.name = "A", .kind = Kind::convolution, .activation = Activation::scaled_tanh, .size = 5,
-         .padding = border, .outputs = 6},
-        {.name = "B", .kind = Kind::subsampling, .activation = Activation::scaled_tanh, .size = 2,
+        {.name = "A",
+         .kind = Kind::convolution,
+         .activation = Activation::scaled_tanh,
+         .size = 5,
+         .padding = border,
+         .outputs = 6},
+        {.name = "B",
+         .kind = Kind::subsampling,
+         .activation = Activation::scaled_tanh,
+         .size = 2,
          .outputs = copies},
-        {.name = "C", .kind = Kind::convolution, .activation = Activation::tanh, .size = 3,
-         .padding = border, .outputs = 11},
+        {.name = "C",
+         .kind = Kind::convolution,
+         .activation = Activation::tanh,
+         .size = 3,
+         .padding = border,
+         .outputs = 11},
         {.name = "D", .kind = Kind::subsampling, .size = 2, .outputs = 1},
         {.name = "E", .activation = Activation::sigmoid, .outputs = 13},
         {.name = "F", .kind = Kind::radial_basis, .outputs = 5, .scale = 0.5f},
@@ -87,7 +109,7 @@ const Backend& backend() { return *find_backend(LENET_NAME(LENET_ISA)); }
 std::vector<float> train(const Network& network, const Data& data, const Optimizer& optimizer,
                          int threads) {
     Engine engine(network, backend(), optimizer, data.parameters, {}, threads);
-    for (const std::size_t count : {1, 16, 37, 100}) engine.step(data.images(), count, 0.05);
+    for (const std::size_t count : {1, 16, 37, 100}) engine.step(data.images(), count, 0.05, 1);
     Engine::State state = engine.state();
     std::vector<float> all = state.parameters;
     all.insert(all.end(), state.first.begin(), state.first.end());
@@ -116,8 +138,8 @@ void check_threads(const char* name, const Network& network, check::Failures& fa
     }
 }
 
-void check_close(const std::string& what, const std::vector<float>& ours,
-                 const std::vector<double>& plain, double scale, check::Failures& failures) {
+void check_close(const std::string& what, const std::vector<float>& ours, const std::vector<double>& plain,
+                 double scale, check::Failures& failures) {
     for (std::size_t k = 0; k < plain.size(); ++k) {
         const double expected = plain[k] * scale;
         if (!(std::fabs(static_cast<double>(ours[k]) - expected) <= 1e-4 * (0.1 + std::fabs(expected))))
@@ -126,8 +148,7 @@ void check_close(const std::string& what, const std::vector<float>& ours,
 }
 
 // The second derivatives, and steps of one image each, which must go where the plain gradient says.
-void check_patterns(const char* name, const Network& network, const Loss& loss,
-                    check::Failures& failures) {
+void check_patterns(const char* name, const Network& network, const Loss& loss, check::Failures& failures) {
     const std::size_t count = 5;
     const Data data(network, count);
     Optimizer optimizer;
@@ -139,15 +160,14 @@ void check_patterns(const char* name, const Network& network, const Loss& loss,
     std::vector<std::vector<double>> outputs;
     const auto size = static_cast<std::size_t>(network.pixels().size());
     for (std::size_t n = 0; n < count; ++n)
-        reference::curve_image(network, parameters.data(), data.pixels.data() + n * size,
-                               curvature.data());
+        reference::curve_image(network, parameters.data(), data.pixels.data() + n * size, curvature.data());
     for (double& value : curvature) value /= static_cast<double>(count);
-    check_close(std::string(name) + ": curvature", engine.curvature(data.images(), count), curvature,
-                1.0, failures);
+    check_close(std::string(name) + ": curvature", engine.curvature(data.images(), count), curvature, 1.0,
+                failures);
     for (std::size_t n = 0; n < count; ++n) {
         Images image = data.images();
         image.indices += n;
-        engine.step(image, 1, 0.001);
+        engine.step(image, 1, 0.001, 1);
         const auto index = static_cast<std::size_t>(*image.indices);
         std::vector<double> gradient(network.parameters);
         reference::run_image(network, parameters.data(), data.pixels.data() + index * size,
@@ -155,17 +175,16 @@ void check_patterns(const char* name, const Network& network, const Loss& loss,
         for (std::size_t k = 0; k < network.trained; ++k)
             parameters[k] -= 0.001 / (static_cast<double>(optimizer.floor) + curvature[k]) * gradient[k];
     }
-    check_close(std::string(name) + ": weights after patterns", engine.state().parameters,
-                parameters, 1.0, failures);
+    check_close(std::string(name) + ": weights after patterns", engine.state().parameters, parameters, 1.0,
+                failures);
     std::vector<float> one(static_cast<std::size_t>(network.classes())), many(one.size() * count);
     engine.infer(data.images(), 1, one.data());
     engine.infer(data.images(), count, many.data());
-    check_close(std::string(name) + ": answer to one", one, {many.begin(), many.begin() + static_cast<std::ptrdiff_t>(one.size())},
-                1.0, failures);
+    check_close(std::string(name) + ": answer to one", one,
+                {many.begin(), many.begin() + static_cast<std::ptrdiff_t>(one.size())}, 1.0, failures);
 }
 
-void check_gradient(const char* name, const Network& network, const Loss& loss,
-                    check::Failures& failures) {
+void check_gradient(const char* name, const Network& network, const Loss& loss, check::Failures& failures) {
     const std::size_t count = 21;
     const Data data(network, count);
     Optimizer optimizer;
@@ -182,8 +201,7 @@ void check_gradient(const char* name, const Network& network, const Loss& loss,
     for (std::size_t n = 0; n < count; ++n)
         reference::run_image(network, parameters.data(), data.pixels.data() + n * size,
                              static_cast<int>(data.labels[n]), optimizer.loss, plain.data(), outputs);
-    check_close(std::string(name) + ": gradient", ours, plain, 1.0 / static_cast<double>(count),
-                failures);
+    check_close(std::string(name) + ": gradient", ours, plain, 1.0 / static_cast<double>(count), failures);
 }
 
 } // namespace

@@ -65,8 +65,9 @@ void* Workspace::data() {
 }
 
 Engine::Engine(const Network& network, const Backend& backend, const Optimizer& optimizer,
-               std::vector<float> start, std::vector<float> mask, int threads)
-    : network_(network), backend_(backend), optimizer_(optimizer), mask_(std::move(mask)), pool_(threads),
+               std::vector<float> start, std::vector<float> mask, int threads,
+               const Augmentation& augmentation, std::vector<std::int32_t> kernel)
+    : network_(network), backend_(backend), optimizer_(optimizer), mask_(std::move(mask)), augmentation_(augmentation), kernel_(std::move(kernel)), pool_(threads),
       gradient_(network.parameters) {
     for (int thread = 0; thread < pool_.threads(); ++thread)
         workspaces_.emplace_back(backend.workspace_bytes(network));
@@ -337,9 +338,29 @@ float Engine::clipping(const Update& update) {
     return static_cast<float>(std::min(1.0, optimizer_.clip_norm / (std::sqrt(sum) + 1e-6)));
 }
 
-Totals Engine::step(const Images& images, std::size_t count, double learning_rate) {
+Augmentation Engine::augmentation_in(std::int64_t epoch) const {
+    Augmentation numbers = augmentation_;
+    numbers.kernel = kernel_.data();
+    numbers.kernel_size = static_cast<int>(kernel_.size());
+    numbers.epoch = epoch;
+    return numbers;
+}
+
+void Engine::see(const Images& images, std::size_t count, std::int64_t epoch, std::uint8_t* pixels) {
     const std::lock_guard turn(turn_);
-    const bool plain = optimizer_.averaging == 0.0 && optimizer_.clip_norm == 0.0;
+    const Augmentation numbers = augmentation_in(epoch);
+    Images seen = images;
+    if (!numbers.is_none()) seen.augmentation = &numbers;
+    backend_.see(network_, seen, count, pixels, workspaces_[0].data());
+}
+
+Totals Engine::step(const Images& placed, std::size_t count, double learning_rate,
+                    std::int64_t epoch) {
+    const std::lock_guard turn(turn_);
+    const Augmentation numbers = augmentation_in(epoch);
+    Images images = placed;
+    if (!numbers.is_none()) images.augmentation = &numbers;
+    const bool plain = numbers.is_none() && optimizer_.averaging == 0.0 && optimizer_.clip_norm == 0.0;
     if (optimizer_.sdlm && count == 1 && plain) return learn_pattern(images, learning_rate);
     settle();
     Update update = next_update(learning_rate);

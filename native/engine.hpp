@@ -37,12 +37,17 @@ private:
 // leaves an engine that goes on as if it had not been called.
 class Engine {
 public:
+    // `augmentation` is of the images of a step; `kernel` is what it smooths with.
     Engine(const Network& network, const Backend& backend, const Optimizer& optimizer,
-           std::vector<float> parameters, std::vector<float> mask, int threads);
+           std::vector<float> parameters, std::vector<float> mask, int threads,
+           const Augmentation& augmentation = {}, std::vector<std::int32_t> kernel = {});
 
-    // One update on the images at positions [0, count); the result is the same bytes for any
-    // number of threads.
-    Totals step(const Images& images, std::size_t count, double learning_rate);
+    // One update on the images at positions [0, count), as they are in `epoch`; the result is the same
+    // bytes for any number of threads.
+    Totals step(const Images& images, std::size_t count, double learning_rate, std::int64_t epoch);
+
+    // Pixels of the images as such a step sees them.
+    void see(const Images& images, std::size_t count, std::int64_t epoch, std::uint8_t* pixels);
 
     // The mean second derivatives of Gauss and Newton over the images, without what couples them (LeCun
     // et al. 1998, appendix C); sdlm goes by the last ones.
@@ -92,6 +97,7 @@ private:
                       const Use& use);
     void keep(std::size_t begin, std::size_t count, const float* gradient);
     const float* transformed(const std::vector<float>& parameters, Prepared& prepared);
+    Augmentation augmentation_in(std::int64_t epoch) const;
     Update next_update(double learning_rate);
     template <typename Body> void for_blocks(Body body);
     float clipping(const Update& update);
@@ -107,6 +113,8 @@ private:
     const Backend& backend_;
     Optimizer optimizer_;
     std::vector<float> mask_; // empty, or 0 where a connection table has no weight
+    Augmentation augmentation_;
+    std::vector<std::int32_t> kernel_;
     Pool pool_;
     State state_;
     std::vector<Workspace> workspaces_;

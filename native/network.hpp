@@ -118,6 +118,24 @@ struct LayerRow {
 Network build_network(int channels, int rows, int columns, std::span<const LayerRow> layers,
                       float pixel_scale = 1.0f, float pixel_shift = 0.0f);
 
+// How much images are changed each time they are seen: `Numbers` of src/lenet/recipe/augmentation.py,
+// and what names the streams.
+struct Augmentation {
+    std::int64_t flip = 0, shift = 0, scale = 0, squeeze = 0, shear = 0, rotation = 0, elastic = 0;
+    std::int64_t edge = 0, brightness = 0, contrast = 0, erase = 0, erase_side = 0;
+    const std::int32_t* kernel = nullptr;
+    int kernel_size = 0;
+    std::uint64_t seed = 0;
+    std::int64_t epoch = 1;
+
+    LENET_INLINE bool bends() const { return scale || squeeze || shear || rotation || elastic; }
+    LENET_INLINE bool is_none() const {
+        return !(bends() || shift || flip || contrast || brightness || erase);
+    }
+};
+
+constexpr int maximum_kernel = 255; // weights that smooth displacements
+
 // Images of one split, chosen by index: uint8 (n, channels, rows, columns) and labels (n).
 // Without `indices` the images are taken in order.  Where there are `targets` (n, classes), which are
 // probabilities, the loss is against those.
@@ -126,6 +144,7 @@ struct Images {
     const std::int64_t* labels = nullptr;
     const std::int64_t* indices = nullptr;
     const float* targets = nullptr;
+    const Augmentation* augmentation = nullptr; // of the images that a step sees
 
     LENET_INLINE std::size_t index(std::size_t position) const {
         return indices == nullptr ? position : static_cast<std::size_t>(indices[position]);

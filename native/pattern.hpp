@@ -490,13 +490,12 @@ void pattern_convolution_below(const Pattern& at, const float* weight) {
             for (int i = 0; i < in.channels;) {
                 const int maps = share(in.channels - i, most_maps);
                 with_width<most_pixels>(pixels, [&]<int X>() {
-                    with_width<most_maps>(
-                        maps, [&]<int I>() {
-                            if (at.layer.size == 5 && at.width == 2 * lanes)
-                                pattern_pixels_below<X, I, 5, 2>(at, weight, y, x, i);
-                            else
-                                pattern_pixels_below<X, I, 0, 0>(at, weight, y, x, i);
-                        });
+                    with_width<most_maps>(maps, [&]<int I>() {
+                        if (at.layer.size == 5 && at.width == 2 * lanes)
+                            pattern_pixels_below<X, I, 5, 2>(at, weight, y, x, i);
+                        else
+                            pattern_pixels_below<X, I, 0, 0>(at, weight, y, x, i);
+                    });
                 });
                 i += maps;
             }
@@ -603,16 +602,16 @@ void pattern_dense_backward(const Pattern& at, const float* weight, Learn learn)
             V sum = {}, other = {};
             int m = 0;
             for (; m + 2 * lanes <= width; m += 2 * lanes) {
-                const V one = load(at.flow + m), two = load(at.flow + m + lanes);
-                sum += load(row + m) * one;
-                other += load(row + m + lanes) * two;
-                learn(start + count_of(m), one * x);
-                learn(start + count_of(m + lanes), two * x);
+                const V here = load(at.flow + m), next = load(at.flow + m + lanes);
+                sum += load(row + m) * here;
+                other += load(row + m + lanes) * next;
+                learn(start + count_of(m), here * x);
+                learn(start + count_of(m + lanes), next * x);
             }
             if (m < width) {
-                const V one = load(at.flow + m);
-                sum += load(row + m) * one;
-                learn(start + count_of(m), one * x);
+                const V here = load(at.flow + m);
+                sum += load(row + m) * here;
+                learn(start + count_of(m), here * x);
             }
             below[r] = sum + other;
         }
@@ -644,8 +643,8 @@ void pattern_subsampling_backward(const Pattern& at, const float* weight, Learn 
     const int size = at.layer.size;
     const bool usual = size == 2 && out.channels == at.layer.input.channels;
     // Every pixel is written then; where squares leave some out, or maps share them, zeros come first.
-    const bool covered = usual && 2 * out.rows == at.layer.input.rows &&
-                         2 * out.columns == at.layer.input.columns;
+    const bool covered =
+        usual && 2 * out.rows == at.layer.input.rows && 2 * out.columns == at.layer.input.columns;
     if (at.below != nullptr && !covered) clear_below(at);
     for (int m = 0; m < at.width; m += lanes) {
         const V coefficient = load(weight + m);
@@ -773,8 +772,8 @@ Totals learn_pattern(const Network& network, float* packed, const float* rates, 
     const PatternRooms rooms = lay_out_pattern(network, shelf);
     const std::uint8_t* pixels = images.pixels + image * count_of(network.pixels().size());
     const float* logits = forward_patterns(network, packed, pixels, rooms);
-    const Totals totals = score_one(network.classes(), logits, images, image, 1, loss,
-                                    rooms.flow[network.count - 1]);
+    const Totals totals =
+        score_one(network.classes(), logits, images, image, 1, loss, rooms.flow[network.count - 1]);
     backward_patterns<Order::first>(
         network, packed, rooms, network.count - 1, [=](std::size_t place, V gradient) {
             store(packed + place, load(packed + place) - load(rates + place) * gradient);

@@ -71,11 +71,23 @@ bool is_between_strokes(const Group& a, const Group& b, int rows, int columns) {
            a.like < 40 && a.score * 3 >= b.score && a.area * 100 < 80LL * a.box.height() * a.box.width();
 }
 
-// Whether a is a page on a table, and b is written on it.
-bool is_written_on(const Group& a, const Group& b) {
-    return covers(a.box, b.box) && a.solid && a.area * 100 > 30LL * a.box.height() * a.box.width() &&
-           b.box.side() * 10 >= a.box.side() && b.contrast * 10 >= a.contrast * 6 && b.real >= 85 &&
-           b.like < 40 && b.width < 30 * b.box.side();
+// Whether b is a stroke with room for it on a, and as strong.
+bool stands_on(const Group& b, const Group& a) {
+    return covers(a.box, b.box) && b.contrast * 10 >= a.contrast * 6 && b.real >= 85 && b.like < 40 &&
+           b.width < 30 * b.box.side();
+}
+
+// Whether the best of `other` is a page on a table, and what is best of `side` is written on it: one
+// character, or with others a line of them; a character has fewer holes.
+bool is_written_on(const Side& side, const Side& other) {
+    constexpr int least_line = 3;
+    const Group &a = other.groups[0], &b = side.groups[0];
+    if (a.area * 100 <= 30LL * a.box.height() * a.box.width()) return false;
+    if (a.solid && b.box.side() * 10 >= a.box.side() && stands_on(b, a)) return true;
+    const auto in_line = std::count_if(side.groups.begin(), side.groups.end(), [&](const Group& group) {
+        return group.box.side() * 2 >= b.box.height() && stands_on(group, a);
+    });
+    return b.box.side() * 25 >= a.box.side() && in_line >= least_line;
 }
 
 bool dark_wins(const Side& dark, const Side& light) {
@@ -83,8 +95,8 @@ bool dark_wins(const Side& dark, const Side& light) {
     if (dark.groups.empty()) return false;
     const Group &d = dark.groups[0], &l = light.groups[0];
     const int rows = dark.ink.rows, columns = dark.ink.columns;
-    if (is_written_on(l, d)) return true;
-    if (is_written_on(d, l)) return false;
+    if (is_written_on(dark, light)) return true;
+    if (is_written_on(light, dark)) return false;
     if (is_between_strokes(d, l, rows, columns)) return true;
     if (is_between_strokes(l, d, rows, columns)) return false;
     // In grey levels, for parts of the ground's light are more on a dark ground.
@@ -188,14 +200,16 @@ Character make(const Side& side, const Group& group, const Wish& wish) {
 
 // Whether a group is a character too, beside the most prominent.
 bool is_another(const Group& group, const Group& main, int rows, int columns) {
-    return group.box.side() * 10 >= main.box.side() * 5 && group.level * 2 >= main.level &&
+    return group.box.side() * 2 >= main.box.height() && group.level * 2 >= main.level &&
            !edges_touched(group.box, rows, columns) && group.box.width() <= 2 * group.box.height() &&
            group.score * 20 > main.score;
 }
 
-// Whether all of the edge is as light as the lightest pixel.
-bool edge_is_lightest(const Plane& plane) {
+// Whether all of the edge and most of the rest is as light as the lightest pixel.
+bool is_on_level_ground(const Plane& plane) {
     const auto lightest = *std::max_element(plane.values.begin(), plane.values.end());
+    const auto count = std::count(plane.values.begin(), plane.values.end(), lightest);
+    if (2 * std::size_t(count) < plane.size()) return false;
     const auto is_lightest = [&](int r, int c) { return plane.at(r, c) == lightest; };
     for (int r = 0; r < plane.rows; ++r)
         if (!is_lightest(r, 0) || !is_lightest(r, plane.columns - 1)) return false;
@@ -210,11 +224,11 @@ bool is_written(const Side& side) {
            !edges_touched(side.groups[0].box, side.ink.rows, side.ink.columns);
 }
 
-// Dark and light ink; `window` as in `lift`.  Strokes on a ground that is one level at the whole edge are
-// what was written: no other ink is then looked for.
+// Dark and light ink; `window` as in `lift`.  Strokes on a ground that is one level are what was
+// written: no other ink is then looked for.
 std::pair<Side, Side> look_both_ways(const Plane& smooth, int window) {
     const Plane other = turned(smooth);
-    const bool on_dark = edge_is_lightest(other), is_level = on_dark || edge_is_lightest(smooth);
+    const bool on_dark = is_on_level_ground(other), is_level = on_dark || is_on_level_ground(smooth);
     Side first = look(on_dark ? other : smooth, window), second;
     if (!is_level || !is_written(first)) second = look(on_dark ? smooth : other, window);
     if (on_dark) std::swap(first, second);

@@ -1,6 +1,10 @@
 // A persistent pool of threads that share out numbered tasks.
 #pragma once
 
+#if defined(LENET_SERIAL)
+#include "serial.hpp"
+#else
+
 #include <functional>
 #include <memory>
 
@@ -35,3 +39,5 @@ private:
 };
 
 } // namespace lenet
+
+#endif // LENET_SERIAL

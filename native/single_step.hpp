@@ -40,6 +40,8 @@ void pack_spatial(const Network& network, const float* parameters, float* packed
 
 // One image's buffers.
 struct OneRooms {
+    std::uint8_t* seen;
+    AugmentRoom augment;
     float* image;
     float* output[lenet::maximum_layers];
     float* flat; // what the first flat layer reads
@@ -54,6 +56,8 @@ OneRooms lay_out_one(const Network& network, Shelf& shelf) {
     // Vectors at the end of a row may read beyond the last one.
     const auto take = [&](int floats) { return shelf.take<float>(count_of(floats + 4 * lanes)); };
     int widest = network.pixels().size(), taps = 0, margin = 0;
+    rooms.seen = shelf.take<std::uint8_t>(count_of(network.pixels().size()));
+    rooms.augment = lay_out_augmentation(network.pixels(), shelf);
     rooms.image = take(network.pixels().padded_size());
     for (int k = 0; k < network.count; ++k) {
         const Layer& layer = network.layers[k];
@@ -191,8 +195,8 @@ Totals train_one(const Network& network, const Weights& weights, const Images& i
     Shelf shelf(workspace);
     const OneRooms rooms = lay_out_one(network, shelf);
     const std::size_t index = images.index(position);
-    const float* logits = forward_one(network, weights.plain, weights.packed,
-                                      images.pixels + index * count_of(network.pixels().size()), rooms);
+    const std::uint8_t* pixels = see(images, position, network.pixels(), rooms.augment, rooms.seen);
+    const float* logits = forward_one(network, weights.plain, weights.packed, pixels, rooms);
     const Totals totals =
         score_one(network.classes(), logits, images, index, batch, loss, rooms.flow[0]);
     const int now = backward_flat(network, weights.plain, rooms, position, store, gradient);

@@ -312,6 +312,17 @@ Totals train(const Network& network, const Weights& weights, const Images& image
     return totals;
 }
 
+void see_images(const Network& network, const Images& images, std::size_t count, std::uint8_t* to,
+                void* workspace) {
+    Shelf shelf(workspace);
+    const Rooms rooms = lay_out(network, shelf);
+    const std::size_t size = count_of(network.pixels().size());
+    for (std::size_t n = 0; n < count; ++n, to += size) {
+        const std::uint8_t* pixels = see(images, n, network.pixels(), rooms.augment, rooms.seen);
+        std::memcpy(to, pixels, size);
+    }
+}
+
 void dense_gradient(const Layer& layer, int first, int last, std::size_t count,
                     const float* features, const float* flow, std::size_t capacity,
                     float* weight_gradient, float* bias_gradient) {
@@ -378,6 +389,7 @@ const Backend LENET_SYMBOL(LENET_ISA) = {
     .transformed_floats = transformed_floats,
     .transform = transform,
     .train = train,
+    .see = see_images,
     .one_workspace_bytes = one_workspace_bytes,
     .spatial_floats = spatial_floats,
     .pack_spatial = pack_spatial,

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "augmentation.hpp"
 #include "minimal_gradient.hpp"
 #include "network.hpp"
 #include "vector.hpp"
@@ -13,32 +14,11 @@ using lenet::Images;
 using lenet::Maps;
 using lenet::Network;
 
-inline int largest(int a, int b) { return a > b ? a : b; }
-inline std::size_t count_of(int value) { return static_cast<std::size_t>(value); }
-
-constexpr std::size_t alignment = 64;
-
-// Hands out aligned pieces of one block; with no block it only counts.
-class Shelf {
-public:
-    explicit Shelf(void* block) : block_(static_cast<char*>(block)) {}
-
-    template <typename T> T* take(std::size_t count) {
-        const std::size_t start = used_;
-        used_ += (count * sizeof(T) + alignment - 1) / alignment * alignment;
-        return block_ == nullptr ? nullptr : reinterpret_cast<T*>(block_ + start);
-    }
-
-    std::size_t used() const { return used_; }
-
-private:
-    char* block_;
-    std::size_t used_ = 0;
-};
-
 // One thread's buffers.
 struct Rooms {
-    std::uint8_t* bytes; // a tile's images, the lanes of each pixel together
+    std::uint8_t* seen;  // a tile's images as they are seen
+    AugmentRoom augment;
+    std::uint8_t* bytes; // the same, the lanes of each pixel together
     V* image[tiles];
     V* output[lenet::maximum_layers][tiles]; // spatial layers
     V* dense[lenet::maximum_layers];         // dense layers, (features, tiles)
@@ -62,6 +42,8 @@ Rooms lay_out(const Network& network, Shelf& shelf) {
     int widest = network.pixels().padded_size(), features = network.pixels().size();
     int transformed = 0, sums = 0, rows = 0;
     std::size_t filters = 0;
+    rooms.seen = shelf.take<std::uint8_t>(count_of(network.pixels().size() * lanes));
+    rooms.augment = lay_out_augmentation(network.pixels(), shelf);
     rooms.bytes = shelf.take<std::uint8_t>(count_of(network.pixels().size() * lanes));
     for (int t = 0; t < tiles; ++t)
         rooms.image[t] = shelf.take<V>(count_of(network.pixels().padded_size()));
@@ -121,10 +103,12 @@ void load_tile(const Network& network, const Images& images, std::size_t begin, 
                const Rooms& rooms, V* tile) {
     const Maps& maps = network.pixels();
     const std::size_t size = count_of(maps.size());
-    const std::uint8_t* from[lanes];
+    const std::uint8_t* from[lanes] = {};
     for (int lane = 0; lane < lanes; ++lane) {
         const std::size_t position = begin + count_of(lane);
-        from[lane] = images.pixels + images.index(position < end ? position : begin) * size;
+        from[lane] = position < end ? see(images, position, maps, rooms.augment,
+                                          rooms.seen + count_of(lane) * size)
+                                    : from[0];
     }
     std::size_t k = 0;
     for (; k + sizeof(Bytes) <= size; k += sizeof(Bytes))

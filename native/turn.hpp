@@ -1,6 +1,10 @@
 // A mutex that no fork finds taken: the fork waits, so that a child inherits nothing half done.
 #pragma once
 
+#if defined(LENET_SERIAL)
+#include "serial.hpp"
+#else
+
 #include <mutex>
 
 namespace lenet {
@@ -21,3 +25,5 @@ private:
 };
 
 } // namespace lenet
+
+#endif // LENET_SERIAL

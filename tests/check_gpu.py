@@ -123,6 +123,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda:0")
     parser.add_argument("--networks", nargs="*", default=LOGITS)
+    parser.add_argument("--optimizers", nargs="*", choices=OPTIMIZERS, default=list(OPTIMIZERS))
     parser.add_argument("--no-speed", action="store_true")
     device = (flags := parser.parse_args()).device
     split, wrong = data.load("digits").train, []
@@ -132,8 +133,8 @@ def main():
         if pick_device() != "cuda:0":
             wrong.append(f"--device auto takes {pick_device()}")
     for name in flags.networks:
-        for changes in OPTIMIZERS.values():
-            wrong += compare(name, changes, split, device)
+        for optimizer in flags.optimizers:
+            wrong += compare(name, OPTIMIZERS[optimizer], split, device)
     wrong += check_waiting(device, split)
     with tempfile.TemporaryDirectory() as folder:
         for where in dict.fromkeys([] if flags.no_speed else [device, "cpu"]):

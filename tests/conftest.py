@@ -1,6 +1,7 @@
 import importlib
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -108,6 +109,20 @@ def service(digits_run):
 
     with serving(digits_run.path) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real headless Chromium; while it is open, an event loop runs in this thread."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    need(chromium is not None, "install a browser: apt install chromium")
+    need_module("playwright", "pip install 'lenet[development]'")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()
 
 
 def train_run(*arguments, **options):

@@ -13,7 +13,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
 USER_PAGES = [
     DOCS / f"{name}.md"
-    for name in ("learner", "engineer", "researcher", "commands", "export", "export-c")
+    for name in ("learner", "engineer", "researcher", "commands", "export", "export-c", "page")
 ]
 PROGRAMS = {"lenet": [sys.executable, "-m", "lenet"], "cmp": ["cmp"], "cc": ["cc"]}
 
@@ -202,3 +202,12 @@ def test_the_studys_page_has_the_numbers_of_its_table():
         mean, low, high = (f"{100 * float(row[name]):+.2f}" for name in ("mean", "low", "high"))
         p = float(row["p_holm"])
         assert f"| {mean} | {low} to {high} | {p:.3f} |" in page
+
+
+def test_every_test_that_the_log_names_is_there():
+    named = set(re.findall(r"`(test_\w+)`", (DOCS / "log.md").read_text("utf-8")))
+    there = set()
+    for path in Path(__file__).parent.glob("test_*.py"):
+        there |= set(re.findall(r"^def (test_\w+)", path.read_text("utf-8"), re.MULTILINE))
+    assert len(named) > 60
+    assert not named - there

@@ -374,7 +374,7 @@ def test_a_card_does_not_say_where_own_pictures_are(models, tmp_path):
     pictures = tmp_path / "secret"
     data.export(data.load("digits"), "train", pictures, 200)
     model = lenet.train(
-        data=pictures, out=tmp_path / "run", epochs=1, batch_size=16, learning_rate=0.1
+        data=pictures, out=tmp_path / "run", epochs=1, batch_size=16, learning_rate=0.004
     )
     folder = write(model, "hub", tmp_path / "x")
     for path in folder.iterdir():

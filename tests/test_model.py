@@ -14,7 +14,7 @@ from lenet.errors import DataNotFoundError, FormatError, InputError, RunError, U
 from lenet.runs.run import list_runs
 from lenet.training.watcher import Watcher
 
-QUICK = {"epochs": 2, "batch_size": 32, "learning_rate": 0.3}
+QUICK = {"recipe": "note", "epochs": 2, "batch_size": 32, "learning_rate": 0.3}
 
 
 @pytest.fixture(scope="module")

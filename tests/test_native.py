@@ -689,13 +689,13 @@ def test_python_goes_on_while_a_state_waits_for_its_turn():
     done = run_python("""
 engine = open_engine()
 placed = engine.place(images, labels)
-order, ends = np.arange(150_000) % 300, []
+order, ends = np.arange(60_000) % 300, []
 def step():
     engine.step(placed, order, 0.1)
     ends.append("step")
 stepper = threading.Thread(target=step)
 stepper.start()
-time.sleep(0.3)
+time.sleep(0.1)
 state = threading.Thread(target=lambda: (engine.state(), ends.append("state")))
 state.start()
 moments = 0

@@ -1,10 +1,9 @@
 import os
 import re
-import shutil
 
 import numpy as np
 import pytest
-from conftest import need, need_module, run_lenet, train_run
+from conftest import run_lenet, train_run
 
 import lenet
 from lenet.errors import UsageError
@@ -12,8 +11,6 @@ from lenet.prediction import metrics
 from lenet.show.report import write_report
 from lenet.show.report.content import find_mistakes
 from lenet.show.report.drawing import draw_network
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -118,19 +115,6 @@ def test_the_drawing_names_every_layer_with_its_counts():
     drawing = draw_network(lenet.build("lenet5"))
     for text in ("INPUT", "1@28x28", "C1", "6@28x28", "C3", "16@10x10", "240,000 products", "F6"):
         assert f">{text}<" in drawing
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A real headless Chromium."""
-    need(CHROMIUM is not None, "install a browser: apt install chromium")
-    need_module("playwright", "pip install 'lenet[development]'")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -249,6 +249,26 @@ class Model:
 
         return write_report([self._need_run("a report").path], out, data_dir=data_dir)
 
+    def page(
+        self,
+        out: str | Path | None = None,
+        *,
+        beside: str | Path | None = None,
+        data_dir: str | Path | None = None,
+    ) -> Path:
+        """Write the page in which it can be watched, by default into its run's folder.
+
+        `beside` is a second run, which is shown side by side.
+
+        Raises:
+            RunError: if the network has no run.
+            UsageError: if the two do not take the same pictures to the same classes.
+        """
+        from lenet.show.page import write_page
+
+        runs = [self._need_run("a page").path, *([] if beside is None else [beside])]
+        return write_page(runs, out, data_dir=data_dir)
+
     def export(
         self,
         to: str,
@@ -456,6 +476,7 @@ def train(
     threads: int | None = None,
     checkpoint_every: int = 0,
     display: Display | None = None,
+    teacher: Sequence[str | Path] = (),
     **changes: Any,
 ) -> Model:
     """Train a network, and return it with its run at `model.run`.
@@ -481,6 +502,7 @@ def train(
         checkpoint_every=checkpoint_every,
         watcher=watch_with(shown),
         progress=shown.download,
+        teacher=teacher,
         **changes,
     )
     return load(run.path, engine=engine, device=device, threads=threads)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from lenet.cli import data, export, machine, prediction, runs, serve, study, training
+from lenet.cli import data, export, machine, page, prediction, runs, serve, study, training
 from lenet.cli.printing import say, show_warning
 from lenet.system.version import VERSION
 
@@ -47,6 +47,7 @@ for command in (
     runs.evaluate,
     runs.explain,
     runs.report,
+    page.page,
     export.export,
     machine.models,
     machine.recipes,

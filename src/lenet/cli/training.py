@@ -65,6 +65,13 @@ def train(
             autocompletion=complete_run,
         ),
     ] = None,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Run to learn from; several (the option again) teach by their mean.",
+            autocompletion=complete_run,
+        ),
+    ] = None,
     checkpoint_every: Annotated[
         int, typer.Option(min=0, help="Also write a checkpoint each N steps of an epoch.")
     ] = 0,
@@ -129,12 +136,29 @@ def train(
     distortions: Annotated[
         int | None, _recipe_option("distortions", "Distorted copies of each image.")
     ] = None,
+    warmup_epochs: Annotated[
+        float | None,
+        _recipe_option("warmup_epochs", "Epochs in which the rate grows; not for one_cycle."),
+    ] = None,
+    clip_norm: Annotated[
+        float | None, _recipe_option("clip_norm", "Longest gradient of a step; 0 is any.")
+    ] = None,
+    averaging: Annotated[
+        float | None,
+        _recipe_option("averaging", "Decay of the moving average of the weights; 0 is none."),
+    ] = None,
     augmentation: Annotated[
         str | None,
         typer.Option(
             help='What becomes of an image each time it is seen, as "rotation = 10, shift = 2".',
             rich_help_panel=RECIPE,
         ),
+    ] = None,
+    teacher_share: Annotated[
+        float | None, _recipe_option("teacher_share", "Of a target, where somebody teaches.")
+    ] = None,
+    temperature: Annotated[
+        float | None, _recipe_option("temperature", "By which a teacher's logits are divided.")
     ] = None,
     engine: Engine = EngineName.auto,
     device: Device = "auto",
@@ -165,10 +189,11 @@ def train(
     reading = Reading(size, channels, resize, split_seed)
     with display:
         if resume is not None:
-            _refuse_with_resume(changes, recipe, out, reading != Reading())
+            given = {"recipe": recipe, "out": out, "teacher": teacher, **changes}
+            _refuse_with_resume(given, reading != Reading())
             run = session.resume(find_run_folder(resume), **options)
         else:
-            options |= changes
+            options |= changes | {"teacher": tuple(teacher or ())}
             run = session.train(model, data, recipe, out=out, reading=reading, **options)
     say(_summary(run))
     session.check_inputs(run)
@@ -211,11 +236,8 @@ def lr_find(
     say(f"picture: {out}")
 
 
-def _refuse_with_resume(
-    changes: dict[str, Any], recipe: str | None, out: Path | None, read_otherwise: bool
-) -> None:
-    named = [f"--{name.replace('_', '-')}" for name in changes]
-    named += ["--recipe"] * (recipe is not None) + ["--out"] * (out is not None)
+def _refuse_with_resume(given: dict[str, Any], read_otherwise: bool) -> None:
+    named = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
     named += ["--size, --channels, --resize, --split-seed"] * read_otherwise
     if named:
         raise UsageError(
@@ -225,6 +247,7 @@ def _refuse_with_resume(
 
 def _summary(run: Run) -> str:
     """The note's two lines, then where the run and its picture are."""
+    from lenet.recipe.library import NOTE
     from lenet.runs import receipt
     from lenet.show.live import describe_row
 
@@ -232,7 +255,7 @@ def _summary(run: Run) -> str:
     session = facts["sessions"][-1]
     speed = receipt.examples_per_second(facts)
     own = [_own_data(facts["data"])] if "survey" in facts["data"] else []
-    if facts.get("recipe", {}).get("name"):
+    if facts.get("recipe", {}).get("name", NOTE) not in ("", NOTE):
         own.append(_chosen(facts))
     where = f"{session['device']} ({session['engine']} engine, {session['threads']} threads)"
     return "\n".join(

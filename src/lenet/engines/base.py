@@ -8,6 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+AVERAGE = "average"
+"""The optimizer's slot for the moving average of the weights."""
+
 Weights = dict[str, NDArray[np.float32]]
 """Name -> array, with the names and shapes of `Spec.weight_shapes`."""
 
@@ -18,12 +21,20 @@ class EngineState:
 
     `optimizer` maps `<slot>/<weight name>` to an array of the weight's shape, where the slot is
     `momentum` for SGD with momentum, `mean` and `square` for AdamW (its first and second moments),
-    and `curvature` for SDLM; `updates` counts the steps taken, which AdamW's bias correction needs.
+    `curvature` for SDLM, and `average` for the moving average of the weights; `updates` counts the
+    steps taken, which AdamW's bias correction and the average need.
     """
 
     weights: Weights
     optimizer: Weights
     updates: int
+
+    @property
+    def answering(self) -> Weights:
+        """The weights of the network that answers: the average where there is one."""
+        average = {name: self.optimizer.get(f"{AVERAGE}/{name}") for name in self.weights}
+        kept = {name: array for name, array in average.items() if array is not None}
+        return kept if len(kept) == len(average) else self.weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +68,15 @@ class Engine(Protocol):
         self,
         images: NDArray[np.uint8],
         labels: NDArray[np.int64] | None = None,
+        targets: NDArray[np.float32] | None = None,
         *,
         prepared: bool = False,
     ) -> Any:
         """Bring images (and labels, for training) to the engine's memory.
 
-        Images that are `prepared` have been through the spec's preparation already.
+        `targets` (n, classes), a probability for each class, are what is learned in place of the
+        labels, which then say only what counts as a miss; they are not smoothed.  Images that are
+        `prepared` have been through the spec's preparation already.
         """
         ...
 
@@ -96,7 +110,10 @@ class Engine(Protocol):
         ...
 
     def logits(self, placed: Any) -> NDArray[np.float32]:
-        """(n, classes) for every placed image; waits for the device, keeps no gradients."""
+        """(n, classes) for every placed image; waits for the device, keeps no gradients.
+
+        They are those of the average of the weights where the recipe keeps one.
+        """
         ...
 
     def activations(self, placed: Any) -> dict[str, NDArray[np.float32]]:

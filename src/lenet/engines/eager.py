@@ -166,6 +166,7 @@ class Placed:
     images: Tensor
     labels: Tensor | None
     pixels: NDArray[np.uint8]
+    targets: Tensor | None = None
 
 
 @dataclass(slots=True)
@@ -217,14 +218,16 @@ class EagerEngine:
         self,
         images: NDArray[np.uint8],
         labels: NDArray[np.int64] | None = None,
+        targets: NDArray[np.float32] | None = None,
         *,
         prepared: bool = False,
     ) -> Placed:
         """See `Engine.place`; the pixels stay uint8, and each batch is scaled as it is used."""
         on_device = None if labels is None else torch.tensor(labels, device=self._device)
+        wanted = None if targets is None else torch.tensor(targets, device=self._device)
         if not prepared:
             images = prepare(self._spec.preparation, images)
-        return Placed(torch.tensor(images, device=self._device), on_device, images)
+        return Placed(torch.tensor(images, device=self._device), on_device, images, wanted)
 
     def step(
         self, placed: Placed, indices: NDArray[np.int64], learning_rate: float, epoch: int = 1
@@ -258,7 +261,10 @@ class EagerEngine:
         self._optimizer.zero_grad(set_to_none=True)
         chosen_images = placed.images[chosen] if images is None else images
         logits = self._module.run(_pixels(chosen_images))
-        loss = self._loss(logits, labels)
+        if placed.targets is None:
+            loss = self._loss(logits, labels)
+        else:
+            loss = nn.functional.cross_entropy(logits, placed.targets[chosen])
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach(), (logits.detach().argmax(1) != labels).sum()
 

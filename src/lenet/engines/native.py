@@ -10,8 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.data.augmentation import augment
-from lenet.engines.base import EngineState, StepMetrics, Weights
+from lenet.engines.base import AVERAGE, EngineState, StepMetrics, Weights
 from lenet.errors import EngineError
 from lenet.network import RadialBasis, Spec
 from lenet.network.preparation import prepare
@@ -19,6 +18,7 @@ from lenet.recipe import Recipe
 from lenet.system.machine import cores
 
 NO_LABELS = np.zeros(0, np.int64)
+NO_AVERAGE = np.zeros(0, np.float32)
 NO_TARGETS = np.zeros((0, 0), np.float32)
 
 EAGER_CURE = "use --engine eager"
@@ -94,11 +94,10 @@ class NativeEngine:
         self._sdlm = recipe.optimizer == "sdlm"
         self._fixed = _fixed(spec)
         self._momentum = recipe.momentum > 0
+        self._averaging = recipe.averaging > 0
         self._engine = self._open(recipe, weights, threads or cores())
         self.threads: int = self._engine.threads
         self.detail = instruction_set()
-        self._augmentation, self._seed = recipe.augmentation, recipe.seed
-        self._kept: list[tuple[Any, NDArray[np.uint8], NDArray[np.int64]]] = []
         self._steps: list[tuple[float, int, int]] = []
 
     def _open(self, recipe: Recipe, weights: Weights, threads: int) -> Any:
@@ -119,8 +118,10 @@ class NativeEngine:
                 epsilon=recipe.epsilon,
                 floor=recipe.curvature_floor,
                 loss=(recipe.loss, recipe.label_smoothing, recipe.rubbish_cost),
-                averaging=0.0,
-                clip_norm=0.0,
+                averaging=recipe.averaging,
+                clip_norm=recipe.clip_norm,
+                augmentation=recipe.augmentation.numbers(),
+                seed=recipe.seed,
             )
         except REFUSALS as error:
             what = f"{self._spec.name} with {self._spec.parameters:,} parameters"
@@ -136,10 +137,11 @@ class NativeEngine:
         self,
         images: NDArray[np.uint8],
         labels: NDArray[np.int64] | None = None,
+        targets: NDArray[np.float32] | None = None,
         *,
         prepared: bool = False,
     ) -> Any:
-        """See `Engine.place`; images that nobody prepares stay where they are."""
+        """See `Engine.place`; targets, and images that nobody prepares, stay where they are."""
         images = np.asarray(images)
         shape = self._spec.prepared_shape if prepared else self._spec.input_shape
         if images.dtype != np.uint8 or images.shape[1:] != shape:
@@ -150,44 +152,42 @@ class NativeEngine:
         if not prepared:
             images = prepare(self._spec.preparation, images)
         try:
-            numbers = NO_LABELS if labels is None else _whole_numbers(labels)
-            split = self._native.Split(
-                np.ascontiguousarray(images), numbers, self._spec.classes, NO_TARGETS
+            return self._native.Split(
+                np.ascontiguousarray(images),
+                NO_LABELS if labels is None else _whole_numbers(labels),
+                self._spec.classes,
+                NO_TARGETS if targets is None else np.ascontiguousarray(targets),
             )
         except REFUSALS as error:
             _refuse(
                 error,
                 "these labels cannot be used",
-                "labels are int64 (n,)",
+                "labels are int64 (n,), targets float32 (n, classes)",
                 f"a copy of {len(images):,} images",
                 "place fewer at a time",
             )
-        if labels is not None and not self._augmentation.is_none:
-            self._kept.append((split, images, numbers))
-        return split
 
     def step(
         self, placed: Any, indices: NDArray[np.int64], learning_rate: float, epoch: int = 1
     ) -> None:
         """See `Engine.step`; what is refused changes nothing, and the engine can go on."""
-        if not self._augmentation.is_none:
-            placed, indices = self._augmented(placed, indices, epoch)
         try:
-            loss, misses = self._engine.step(placed, np.ascontiguousarray(indices), learning_rate)
+            loss, misses = self._engine.step(
+                placed, np.ascontiguousarray(indices), learning_rate, epoch
+            )
         except REFUSALS as error:
             _refuse_batch(error, "this step cannot be taken", indices)
         self._steps.append((loss, misses, len(indices)))
 
-    def _augmented(
-        self, placed: Any, indices: NDArray[np.int64], epoch: int
-    ) -> tuple[Any, NDArray[np.int64]]:
-        """The images of a step as they are in `epoch`, placed."""
-        images, labels = next(kept[1:] for kept in self._kept if kept[0] is placed)
-        changed = augment(
-            images[indices], indices, self._augmentation, seed=self._seed, epoch=epoch
-        )
-        split = self._native.Split(changed, labels[indices], self._spec.classes, NO_TARGETS)
-        return split, np.arange(len(indices))
+    def seen(self, placed: Any, indices: NDArray[np.int64], epoch: int) -> NDArray[np.uint8]:
+        """The images at `indices` as a step of `epoch` sees them, for tests and benchmarks."""
+        try:
+            images: NDArray[np.uint8] = self._engine.seen(
+                placed, np.ascontiguousarray(indices), epoch
+            )
+        except REFUSALS as error:
+            _refuse_batch(error, "these images cannot be seen", indices)
+        return images
 
     def step_metrics(self) -> StepMetrics:
         """See `Engine.step_metrics`."""
@@ -236,13 +236,16 @@ class NativeEngine:
             self._refuse_state(error, "the state cannot be copied")
 
     def _copy_state(self) -> EngineState:
-        parameters, first, second, _, updates = self._engine.state()
+        parameters, first, second, average, updates = self._engine.state()
         optimizer: Weights = {}
         if updates and (self._adamw or self._momentum or self._sdlm):
             slots = {self._first_slot: first} | ({"square": second} if self._adamw else {})
             for slot, values in slots.items():
                 named = self._unflatten(values).items()
                 optimizer |= {f"{slot}/{name}": array for name, array in named}
+        if updates and self._averaging:
+            named = self._unflatten(average).items()
+            optimizer |= {f"{AVERAGE}/{name}": array for name, array in named}
         return EngineState(self._unflatten(parameters), optimizer, updates)
 
     def restore(self, state: EngineState) -> None:
@@ -250,8 +253,8 @@ class NativeEngine:
         try:
             first = self._slot(state, self._first_slot)
             second = self._slot(state, "square") if self._adamw else np.zeros(0, np.float32)
-            average = np.zeros(0, np.float32)
             weights = self._flatten(state.weights)
+            average = self._flatten(state.answering) if self._averaging else NO_AVERAGE
             self._engine.restore(weights, first, second, average, state.updates)
         except REFUSALS as error:
             self._refuse_state(error, "this state cannot be restored")

@@ -13,6 +13,10 @@ Z_95 = 1.959963984540054
 """Two-sided 95 % quantile of the normal distribution."""
 
 
+SURE = 2.0 / 3.0
+"""Probability from which an answer is sure: twice that of all other classes together."""
+
+
 def misses(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> int:
     """Number of images whose largest logit is not the label's."""
     return int(np.count_nonzero(logits.argmax(axis=1) != labels))

@@ -19,7 +19,7 @@ from lenet.engines import open_engine
 from lenet.engines.base import Engine, Weights
 from lenet.errors import UsageError
 from lenet.network import Spec
-from lenet.prediction.metrics import log_probabilities
+from lenet.prediction.metrics import SURE, log_probabilities
 from lenet.prediction.views import Views, mean_logits
 from lenet.recipe import Recipe
 from lenet.runs.checkpoint import Checkpoint
@@ -61,6 +61,11 @@ class Answer:
     @property
     def probability(self) -> float:
         return self.probabilities[0]
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the class is at least twice as likely as all others together."""
+        return self.probability >= SURE
 
 
 @final

@@ -70,38 +70,52 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 """What goes with each, in `auto`."""
 
 HANDS = {
-    "shift": 1, "scale": 0.1, "squeeze": 0.1, "shear": 0.1, "rotation": 10.0, "border": "edge",
+    "shift": 2, "scale": 0.15, "squeeze": 0.15, "shear": 0.2, "rotation": 12.0, "elastic": 20.0,
+    "border": "edge",
 }  # fmt: skip
 """What becomes of characters: hands differ so."""
 
-VIEWS = {"shift": 2, "border": "edge"}
-"""What becomes of other pictures."""
+MANY_HANDS = {
+    "shift": 1, "scale": 0.1, "squeeze": 0.1, "shear": 0.1, "rotation": 10.0, "elastic": 20.0,
+}  # fmt: skip
+"""The same where there are many characters already."""
+
+SCENES = {"shift": 1, "scale": 0.1, "rotation": 3.0, "border": "edge"}
+"""What becomes of other pictures: cameras stand so."""
+
+FEWEST_SEEN, FEWEST_PASSES = 48_000, 12
+"""Images that a training sees at least, and how often it sees each."""
+
+BATCHES = ((5_000, 32), (20_000, 64))
+"""Up to so many images, so many in a step; 128 beyond."""
 
 
 def automatic(subject: Subject, optimizer: str | None) -> dict[str, Any]:
-    """The rule of `auto`; its reasons and measurements are in docs/recipes.md."""
+    """The rule of `auto`; docs/recipes.md says what it was chosen by."""
     optimizer = optimizer or "adamw"
     if subject.kind == TABLE:
         return _table(subject.images, optimizer)
-    batch_size = min(64 if subject.images >= 10000 else 32, subject.images)
+    size = next((size for most, size in BATCHES if subject.images <= most), 128)
+    passes = max(FEWEST_PASSES, math.ceil(FEWEST_SEEN / subject.images))
     return {
         "optimizer": optimizer,
         **OPTIMIZERS.get(optimizer, {}),
-        "epochs": _epochs(1500, subject.images, batch_size),
-        "batch_size": batch_size,
+        "epochs": passes,
+        "batch_size": min(size, subject.images),
         "schedule": "one_cycle",
         "label_smoothing": 0.05,
-        "augmentation": HANDS if subject.kind == INK else VIEWS,
+        "augmentation": HANDS if subject.kind == INK else SCENES,
     }
 
 
 def _table(images: int, optimizer: str) -> dict[str, Any]:
     """Rows of numbers are not changed: nobody knows what would still be the same row."""
     batch_size = 64
+    steps = math.ceil(images / batch_size)
     return {
         "optimizer": optimizer,
         **OPTIMIZERS.get(optimizer, {}),
-        "epochs": max(10, _epochs(400, images, batch_size)),
+        "epochs": max(10, math.ceil(400 / steps)),
         "batch_size": batch_size,
         "schedule": "cosine",
     }
@@ -109,6 +123,7 @@ def _table(images: int, optimizer: str) -> dict[str, Any]:
 
 def most_accurate(subject: Subject, _: str | None) -> dict[str, Any]:
     """The numbers of `best`; docs/studies/best.md has what each gives."""
+    augmentation = MANY_HANDS if subject.kind == INK else {"shift": 1, "flip": subject.flips}
     return {
         "epochs": 120,
         "batch_size": 128,
@@ -118,13 +133,8 @@ def most_accurate(subject: Subject, _: str | None) -> dict[str, Any]:
         "learning_rate": 0.1,
         "weight_decay": 1e-4,
         "label_smoothing": 0.05,
-        "augmentation": {"shift": 2, "flip": subject.flips},
+        "augmentation": augmentation,
     }
-
-
-def _epochs(steps: int, images: int, batch_size: int) -> int:
-    """Passes that come nearest to so many steps."""
-    return max(1, round(steps / math.ceil(images / batch_size)))
 
 
 RECIPES: dict[str, Row] = {

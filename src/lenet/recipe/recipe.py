@@ -14,6 +14,7 @@ from lenet.recipe.values import (
     AT_LEAST_0,
     AT_LEAST_1,
     BELOW_1,
+    FRACTION,
     Range,
     check,
     check_one,
@@ -41,17 +42,21 @@ class Recipe:
     """All numbers of a training; the defaults are the note's.
 
     `learning_rate` is the schedule's peak.  `step_epochs` and `step_factor` serve the step
-    schedule, `warmup_fraction` the one-cycle schedule.  `momentum` and `nesterov` serve SGD;
-    `beta1`, `beta2` and `epsilon` serve AdamW.  `curvature_images` and `curvature_floor` serve SDLM
-    (LeCun et al. 1998, appendix C): the images whose second derivatives are averaged before each
-    epoch, and what is added to them (the paper's mu).  `loss` is that of the classes, or for a
-    network that ends in distances the paper's equation 8 ("mse") or 9 ("map"), where
-    `rubbish_cost` is j and `squares` says whether a distance is squared whole or halved.  An
-    `order` of images is drawn for each epoch, or once.  Of each image there are so many
-    `distortions` besides; an epoch is still as many images as there are in the train split.
-    `validation` is the number of train images held out for choosing.  `seed` fixes the initial
-    weights, the held-out images, every order and what becomes of every image by `augmentation`, of
-    which a dict changes the fields that it names.
+    schedule, `warmup_fraction` the one-cycle schedule; over the first `warmup_epochs` (0: none) of
+    any other the rate grows in a straight line.  `momentum` and `nesterov` serve SGD; `beta1`,
+    `beta2` and `epsilon` serve AdamW.  A gradient longer than `clip_norm` (0: any) is shortened to
+    that.  With `averaging` above 0 the network that answers is the exponential moving average of
+    the weights with that decay.  `curvature_images` and `curvature_floor` serve SDLM (LeCun et al.
+    1998, appendix C): the images whose second derivatives are averaged before each epoch, and what
+    is added to them (the paper's mu).  `loss` is that of the classes, or for a network that ends in
+    distances the paper's equation 8 ("mse") or 9 ("map"), where `rubbish_cost` is j and `squares`
+    says whether a distance is squared whole or halved.  An `order` of images is drawn for each
+    epoch, or once.  Of each image there are so many `distortions` besides; an epoch is still as
+    many images as there are in the train split.  `validation` is the number of train images held
+    out for choosing.  `seed` fixes the initial weights, the held-out images, every order and what
+    becomes of every image by `augmentation`, of which a dict changes the fields that it names.
+    Where a training has teachers, `teacher_share` of a target is what they say at `temperature`,
+    and the rest the label's.
 
     Raises:
         RecipeError: naming the field, its value and what it may be.
@@ -83,6 +88,11 @@ class Recipe:
     curvature_floor: float = 0.02
     order: str = "shuffled"
     distortions: int = 0
+    warmup_epochs: float = 0.0
+    clip_norm: float = 0.0
+    averaging: float = 0.0
+    teacher_share: float = 0.9
+    temperature: float = 2.0
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
@@ -114,6 +124,11 @@ class Recipe:
         if self.weight_decay > 0 and self.optimizer == "sdlm":
             raise RecipeError(
                 f"weight_decay = {self.weight_decay}: optimizer 'sdlm' has none; leave it out"
+            )
+        if self.warmup_epochs > 0 and self.schedule == "one_cycle":
+            raise RecipeError(
+                f"warmup_epochs = {self.warmup_epochs}: schedule 'one_cycle' grows to its peak by "
+                "itself; use warmup_fraction"
             )
 
     def to_toml(self) -> str:
@@ -230,4 +245,9 @@ _RANGES: dict[str, Range] = {
     "curvature_floor": ABOVE_0,
     "order": one_of(ORDERS),
     "distortions": AT_LEAST_0,
+    "warmup_epochs": AT_LEAST_0,
+    "clip_norm": AT_LEAST_0,
+    "averaging": BELOW_1,
+    "teacher_share": FRACTION,
+    "temperature": ABOVE_0,
 }

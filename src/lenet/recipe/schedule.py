@@ -64,7 +64,14 @@ def learning_rate(recipe: Recipe, step_index: int, steps_per_epoch: int) -> floa
     """Rate of the step with index `step_index`, counted from 0 over the whole training."""
     last = max(1, recipe.epochs * steps_per_epoch - 1)
     epoch = step_index // steps_per_epoch + 1
-    return recipe.learning_rate * _SHAPES[recipe.schedule](step_index / last, epoch, recipe)
+    part = _SHAPES[recipe.schedule](step_index / last, epoch, recipe)
+    return recipe.learning_rate * part * warm_up(recipe, step_index, steps_per_epoch)
+
+
+def warm_up(recipe: Recipe, step_index: int, steps_per_epoch: int) -> float:
+    """Up to 1 in equal steps over `warmup_epochs`: Goyal et al. 2017, section 2.2."""
+    steps = recipe.warmup_epochs * steps_per_epoch
+    return min(1.0, (step_index + 1) / steps) if steps > 0 else 1.0
 
 
 def epoch_order(recipe: Recipe, count: int, epoch: int) -> NDArray[np.int64]:

@@ -17,8 +17,8 @@ from lenet.errors import LenetError
 from lenet.serve import inference, pictures
 from lenet.serve.answers import Answer, Headers, Refusal, busy, ok
 from lenet.serve.description import describe
+from lenet.serve.front import Front
 from lenet.serve.guard import Guard
-from lenet.serve.index import front_page
 from lenet.serve.journal import Journal
 from lenet.serve.limits import Limits
 from lenet.serve.metrics import Metrics, Now, exposition
@@ -71,6 +71,7 @@ class Application:
     connections: Callable[[], int] = lambda: 0
     draining: bool = False
     _workers: Workers = field(init=False)
+    _pages: Front = field(default_factory=Front)
     _routes: dict[str, Route] = field(default_factory=dict)
     _bodies_bytes: int = 0
     _exposition: Callable[[], tuple[bytes, str]] = field(init=False)
@@ -224,8 +225,10 @@ class Application:
             headers += self.guard.headers(request.headers.get(b"origin", b""))
         return headers
 
-    async def _front(self, _request: Request) -> Answer:
-        return front_page(self.models.newest())
+    async def _front(self, request: Request) -> Answer:
+        return await self._workers.run(
+            partial(self._pages.page, self.models.newest(), request.query)
+        )
 
     async def _server(self, _request: Request) -> Answer:
         return ok({"name": "lenet", "version": VERSION, "extensions": ["binary_tensor_data"]})

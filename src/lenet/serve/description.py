@@ -46,7 +46,7 @@ def describe(networks: Sequence[Served], *, with_token: bool) -> Schema:
     there are; the protocol's text says the rest.
     """
     paths: Schema = {
-        "/": _get("What is served, as a page.", {"text/html": {"schema": TEXT}}),
+        "/": _front(),
         "/v2": _get(
             "Server metadata.", _json(_object(name=TEXT, version=TEXT, extensions=_list(TEXT)))
         ),
@@ -74,6 +74,17 @@ def describe(networks: Sequence[Served], *, with_token: bool) -> Schema:
         described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         described["security"] = [{"token": []}]
     return described
+
+
+def _front() -> Schema:
+    found = _get(
+        "The networks as a page: drawn for, watched, trained.",
+        {"text/html": {"schema": TEXT}},
+        (429,),
+    )
+    chosen: Schema = {"name": "networks", "in": "query", "schema": TEXT}
+    found["get"]["parameters"] = [chosen]
+    return found
 
 
 def _of_network(place: str, served: Served) -> Schema:

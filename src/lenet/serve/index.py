@@ -1,4 +1,4 @@
-"""What stands at `/`: a plain page that says what is served here."""
+"""A plain page that says what is served, for networks with layers that the page does not know."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ROW = (
 
 
 def front_page(networks: Sequence[Served]) -> Answer:
-    """The answer to `GET /`."""
+    """The answer to `GET /` where there is no other."""
     rows = [
         ROW.format(
             name=escape(each.name),

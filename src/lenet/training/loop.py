@@ -7,6 +7,9 @@ import shlex
 import time
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lenet.data import Split
 from lenet.engines.base import Engine
 from lenet.errors import DivergenceError, InterruptedRunError, RunError
@@ -30,7 +33,8 @@ POINTS_PER_EPOCH = 5
 class Training:
     """One run at work: what the loop reads, and how far it has come.
 
-    `test` is empty where nobody should look at it while the network trains.
+    `test` is empty where nobody should look at it while the network trains.  `targets` (n, classes)
+    stand for the labels of `train`, where somebody teaches.
     """
 
     run: Run
@@ -41,6 +45,7 @@ class Training:
     test: Split
     watcher: Watcher = field(default_factory=Watcher)
     checkpoint_every: int = 0
+    targets: NDArray[np.float32] | None = None
     seconds: float = 0.0
     images: int = 0
 
@@ -91,7 +96,8 @@ def run_epochs(training: Training, interruption: Interruption) -> None:
 
     """
     recipe, steps = training.recipe, training.steps_per_epoch
-    patterns = Patterns(training.engine, training.checkpoint.spec, recipe, training.train)
+    spec, targets = training.checkpoint.spec, training.targets
+    patterns = Patterns(training.engine, spec, recipe, training.train, targets)
     points = point_steps(steps)
 
     for epoch in range(training.position.epoch, recipe.epochs + 1):

@@ -23,15 +23,23 @@ class Patterns:
     With distortions in the recipe an image stands for itself and for so many copies, and an epoch
     is as many of all these patterns as there are images.  Copies are drawn by the seed, their
     number and the image's place, so that they are the same whenever they are made again; and they
-    are made of prepared images, so that a large one may reach into the frame.
+    are made of prepared images, so that a large one may reach into the frame.  `targets` (n, classes) are
+    those of the images themselves, and go with no copies.
     """
 
-    def __init__(self, engine: Engine, spec: Spec, recipe: Recipe, train: Split) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        spec: Spec,
+        recipe: Recipe,
+        train: Split,
+        targets: NDArray[np.float32] | None = None,
+    ) -> None:
         self._engine, self._recipe, self._train = engine, recipe, train
         if recipe.distortions:
             self._images = prepare(spec.preparation, train.images)
         else:
-            self._placed = engine.place(train.images, train.labels)
+            self._placed = engine.place(train.images, train.labels, targets)
 
     def of(self, epoch: int) -> tuple[Any, NDArray[np.int64]]:
         """What was placed, and the indices into it in the order of `epoch`, int64 (n,)."""

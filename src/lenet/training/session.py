@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +25,14 @@ from lenet.system.signals import Interruption, describe
 from lenet.training.choice import Wanted, choose_recipe, find_recipe
 from lenet.training.loop import Training, recorded_points, run_epochs
 from lenet.training.setup import hold_out_images, set_up
+from lenet.training.teaching import (
+    Teacher,
+    check_taught,
+    check_teachers,
+    find_again,
+    find_teachers,
+    soft_targets,
+)
 from lenet.training.watcher import Watcher
 
 
@@ -42,6 +50,7 @@ def train(
     checkpoint_every: int = 0,
     watcher: Watcher | None = None,
     progress: Progress | None = None,
+    teacher: Sequence[str | Path] = (),
     **changes: Any,
 ) -> Run:
     """Train a network on a data set, and return the run's folder.
@@ -53,16 +62,19 @@ def train(
     "note" for data of the catalog and "auto" for any other.  `changes` are fields of the recipe
     (`epochs=3`, `learning_rate=0.5`).
     `checkpoint_every` adds a checkpoint each so many steps of an epoch to the one at its end.
-    `watcher` sees the training, and `progress` how far a download is.
+    `watcher` sees the training, and `progress` how far a download is.  `teacher` names runs whose
+    mean answer on the train images the network learns from, beside the labels.
 
     Raises:
         LenetError: any branch of the tree in `lenet.errors`; before the first step if it can.
         InterruptedRunError: after Ctrl-C, SIGTERM or SIGHUP, when the checkpoint is written.
 
     """
-    found = find_recipe(recipe, changes, model)
+    found, teachers = find_recipe(recipe, changes, model), find_teachers(teacher)
     dataset = data_sets.load(data, data_dir, progress=progress, reading=reading)
+    check_teachers(teachers, dataset)
     choice = choose_recipe(found, dataset, changes)
+    check_taught(teachers, choice.recipe)
     ready = set_up(
         model or choice.model,
         dataset,
@@ -73,6 +85,8 @@ def train(
     )
     first = ready.first_checkpoint()
     facts = receipt.first_receipt(first, dataset.survey, choice)
+    if teachers:
+        facts["teachers"] = [each.facts() for each in teachers]
     if out:
         run = create_run(Path(out), first, facts)
     else:
@@ -80,7 +94,7 @@ def train(
         run = create_unused(name, first, facts)
     if dataset.survey is not None:
         run.write_left_out(dataset.survey.left_out)
-    _execute(run, ready.engine, first, dataset, watcher or Watcher(), checkpoint_every)
+    _execute(run, ready.engine, first, dataset, watcher or Watcher(), checkpoint_every, teachers)
     return run
 
 
@@ -119,7 +133,8 @@ def resume(
             "name the folder that holds the first ones with --data-dir"
         )
     checkpoint = _with_history(run, checkpoint, candidates, dataset)
-    last = run.receipt()["sessions"][-1:]
+    facts = run.receipt()
+    last, teachers = facts["sessions"][-1:], find_again(facts.get("teachers", []), run.path)
     if engine == device == "auto" and last:
         engine, device = last[0]["engine"], last[0]["device"]
     opened = open_engine(
@@ -133,7 +148,7 @@ def resume(
     opened.restore(checkpoint.state)
     if last:
         _compare_engines(last[0], opened)
-    _execute(run, opened, checkpoint, dataset, watcher or Watcher(), checkpoint_every)
+    _execute(run, opened, checkpoint, dataset, watcher or Watcher(), checkpoint_every, teachers)
     return run
 
 
@@ -194,6 +209,7 @@ def _execute(
     dataset: Dataset,
     watcher: Watcher,
     checkpoint_every: int,
+    teachers: Sequence[Teacher] = (),
 ) -> None:
     """Lock the run and train to the end; times are written also if the training fails.
 
@@ -209,6 +225,14 @@ def _execute(
         train=held_in,
         validation=validation,
         test=dataset.test,
+        targets=soft_targets(
+            teachers,
+            held_in,
+            checkpoint.recipe,
+            engine=engine.name,
+            device=engine.device,
+            threads=engine.threads,
+        ),
         watcher=watcher,
         checkpoint_every=checkpoint_every,
     )

@@ -34,6 +34,9 @@ DARKEST_GROUND = 40
 LEAST_REAL = 40
 """Per cent: of less of its edge a piece is where a window ended."""
 
+LEAST_LINE = 3
+"""Characters that make a line: light around so many is a page."""
+
 ROUGH, ROUGH_SIDE = 2, 96
 """A picture that has so many pixels the shorter way, and is as rough, is smoothed first."""
 
@@ -116,12 +119,11 @@ def _smoothed(grey: Pixels) -> Pixels:
 def _look_for_both(smooth: Pixels, window: int | None) -> tuple[Side, Side]:
     """Dark and light ink.
 
-    Strokes on a ground that is one level at the whole edge are what was written: no other ink is
-    then looked for.
+    Strokes on a ground that is one level are what was written: no other ink is then looked for.
     """
     other = 255 - smooth
-    on_dark = _edge_is_lightest(other)
-    is_level = on_dark or _edge_is_lightest(smooth)
+    on_dark = _is_on_level_ground(other)
+    is_level = on_dark or _is_on_level_ground(smooth)
     first = _look(other if on_dark else smooth, window)
     if is_level and _is_written(first):
         second = replace(first, groups=[])
@@ -130,9 +132,11 @@ def _look_for_both(smooth: Pixels, window: int | None) -> tuple[Side, Side]:
     return (second, first) if on_dark else (first, second)
 
 
-def _edge_is_lightest(smooth: Pixels) -> bool:
-    edge = np.concatenate([smooth[0], smooth[-1], smooth[:, 0], smooth[:, -1]])
-    return bool((edge == smooth.max()).all())
+def _is_on_level_ground(smooth: Pixels) -> bool:
+    """Whether all of the edge and most of the rest is as light as the lightest pixel."""
+    lightest = smooth == smooth.max()
+    edge = [lightest[0], lightest[-1], lightest[:, 0], lightest[:, -1]]
+    return bool(2 * np.count_nonzero(lightest) >= lightest.size and all(map(np.all, edge)))
 
 
 def _is_written(side: Side) -> bool:
@@ -176,9 +180,9 @@ def _dark_wins(dark: Side, light: Side) -> bool:
     if not (dark.groups and light.groups):
         return not light.groups
     ink, other = dark.groups[0], light.groups[0]
-    if _is_page_of(other, ink):
+    if _is_written_on(dark, light):
         return True
-    if _is_page_of(ink, other):
+    if _is_written_on(light, dark):
         return False
     shape = dark.ink.shape
     if _contains(ink, other, shape):
@@ -215,13 +219,10 @@ def _contains(a: Group, b: Group, shape: tuple[int, ...]) -> bool:
     )
 
 
-def _is_page_of(a: Group, b: Group) -> bool:
-    """Whether b is written on a: a page on a table is a piece too."""
+def _stands_on(b: Group, a: Group) -> bool:
+    """Whether b is a stroke with room for it on a, and as strong."""
     return (
         _encloses(a.box, b.box)
-        and a.solid
-        and a.area * 100 > 30 * a.box.height * a.box.width
-        and b.box.side * 10 >= a.box.side
         and b.contrast * 10 >= a.contrast * 6
         and b.real >= 85
         and b.like < 40
@@ -229,10 +230,28 @@ def _is_page_of(a: Group, b: Group) -> bool:
     )
 
 
+def _is_written_on(side: Side, other: Side) -> bool:
+    """Whether the best of `other` is a page on a table, and what is best of `side` written on it.
+
+    One character, or with others a line of them; a character has fewer holes.
+    """
+    a, b = other.groups[0], side.groups[0]
+    if a.area * 100 <= 30 * a.box.height * a.box.width:
+        return False
+    if a.solid and b.box.side * 10 >= a.box.side and _stands_on(b, a):
+        return True
+    line = [
+        group
+        for group in side.groups
+        if group.box.side * 2 >= b.box.height and _stands_on(group, a)
+    ]
+    return b.box.side * 25 >= a.box.side and len(line) >= LEAST_LINE
+
+
 def _is_character(group: Group, main: Group, shape: tuple[int, ...]) -> bool:
     """Whether a group is read: the main one, and what is like it in size, strength and place."""
     return group is main or (
-        group.box.side * 10 >= main.box.side * 5
+        group.box.side * 2 >= main.box.height
         and group.level * 2 >= main.level
         and not edges_touched(group.box, shape)
         and group.box.width <= 2 * group.box.height

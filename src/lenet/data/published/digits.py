@@ -8,12 +8,13 @@ pictures of 8x8 pixels, grey levels 0 to 16, in the order of scikit-learn's `loa
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from importlib import resources
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.data.dataset import Dataset, Split, stratified_split
+from lenet.data.dataset import Dataset, Split, stratified_choice
 from lenet.data.pictures.convention import MNIST
 from lenet.system import rng
 
@@ -22,16 +23,37 @@ INK_SIDE, SIDE = 20, 28
 """MNIST's digits fill 20x20 pixels in the middle of 28x28 (LeCun et al. 1998, section III-A)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The digits as they are stored.
+
+    `levels` are uint8 (n, 8, 8) from 0 to 16, `labels` uint8 (n,), and `in_test` is bool (n,): True
+    for those of the fixed, stratified test split.
+    """
+
+    levels: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    in_test: NDArray[np.bool_]
+
+
+def read_bundle() -> Bundle:
+    """All 1,797 digits of Alpaydin and Kaynak 1998, 360 of them in the test split."""
+    place = resources.files("lenet.data.published") / "digits.npz"
+    with place.open("rb") as file, np.load(file) as bundled:
+        levels, labels = bundled["images"].astype(np.uint8), bundled["labels"].astype(np.uint8)
+    order = rng.permutation(len(labels), "digits")
+    return Bundle(levels, labels, stratified_choice(labels, TEST_IMAGES, order))
+
+
 def load_digits(class_names: tuple[str, ...]) -> Dataset:
-    """The 1,797 digits of Alpaydin and Kaynak 1998 with a fixed, stratified test split of 360.
+    """The bundled digits in MNIST's form.
 
     Their digest is that of the enlarged images and the labels, in the order of the bundle.
     """
-    place = resources.files("lenet.data.published") / "digits.npz"
-    with place.open("rb") as file, np.load(file) as bundled:
-        images = np.stack([enlarge(image) for image in bundled["images"]])[:, None]
-        split = Split(images, bundled["labels"].astype(np.int64))
-    train, test = stratified_split(split, TEST_IMAGES, rng.permutation(len(split), "digits"))
+    bundle = read_bundle()
+    images = np.stack([enlarge(image) for image in bundle.levels])[:, None]
+    split = Split(images, bundle.labels.astype(np.int64))
+    train, test = (split.at(np.flatnonzero(mask)) for mask in (~bundle.in_test, bundle.in_test))
     digest = hashlib.sha256(images.tobytes() + split.labels.astype("<i8").tobytes()).hexdigest()
     return Dataset("digits", train, test, class_names, {"digits": digest}, MNIST, flips=False)
 

@@ -1,0 +1,171 @@
+"""`python -m bench.ingredients`: what each ingredient of `best` gives, on validation images alone.
+
+Every arm changes one thing of the recipe and is trained with the same seeds: the same held-out
+images, order and, where the shapes are alike, initial weights.  The test split is never looked at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lenet import data
+from lenet.prediction.evaluation import evaluate
+from lenet.prediction.views import Views
+from lenet.recipe import Recipe
+from lenet.recipe.augmentation import Augmentation
+from lenet.recipe.schedule import epoch_steps
+from lenet.studies.statistics import compare
+from lenet.system import rng
+from lenet.training.epoch import Pass
+from lenet.training.setup import hold_out_images, set_up
+
+VALIDATION = 10_000
+CONTROL = "start"
+
+START: dict[str, Any] = {
+    "batch_size": 128, "momentum": 0.9, "nesterov": True, "learning_rate": 0.1,
+    "schedule": "one_cycle", "weight_decay": 1e-4, "label_smoothing": 0.05,
+}  # fmt: skip
+"""What was there before anything was chosen; with shifts of 2 and, where they are right, flips."""
+
+ARMS: dict[str, dict[str, Any]] = {
+    CONTROL: {},
+    "no shift": {"augmentation": {"shift": 0}},
+    "shift of 1": {"augmentation": {"shift": 1}},
+    "no flip": {"augmentation": {"flip": False}},
+    "bent": {"augmentation": {"shift": 1, "scale": 0.1, "rotation": 5.0}},
+    "erased": {"augmentation": {"erase": 0.25}},
+    "lit": {"augmentation": {"brightness": 0.1, "contrast": 0.2}},
+    "labels as they are": {"label_smoothing": 0.0},
+    "smoothing 0.1": {"label_smoothing": 0.1},
+    "decay 5e-4": {"weight_decay": 5e-4},
+    "no decay": {"weight_decay": 0.0},
+    "rate 0.05": {"learning_rate": 0.05},
+    "rate 0.2": {"learning_rate": 0.2},
+    "batch 64": {"batch_size": 64},
+    "batch 256": {"batch_size": 256},
+    "cosine": {"schedule": "cosine"},
+    "kaiming": {"initialiser": "kaiming_uniform"},
+    "adamw": {
+        "optimizer": "adamw", "momentum": 0.0, "nesterov": False, "learning_rate": 0.004,
+        "weight_decay": 0.02,
+    },
+    "leaky_relu": {"network": {"activation": "leaky_relu", "head_activation": "leaky_relu"}},
+    "tanh": {"network": {"activation": "tanh", "head_activation": "tanh"}},
+    "average pooling": {"network": {"pooling": "average"}},
+}  # fmt: skip
+"""What each arm changes; `network` are changes to the row of the zoo."""
+
+
+def measure(name: str, dataset: data.Dataset, seed: int, epochs: int) -> dict[str, Any]:
+    """One training of an arm, and its scores on the images held out."""
+    changes: dict[str, Any] = dict(ARMS[name])
+    network: Mapping[str, str] = changes.pop("network", {})
+    recipe = Recipe(
+        epochs=epochs,
+        seed=seed,
+        validation=VALIDATION,
+        **START,
+        augmentation=Augmentation(shift=2, flip=bool(dataset.flips)),
+    ).with_changes(changes)
+    ready = set_up("lenet5-relu", dataset, recipe, changes=network, device="cpu", threads=1)
+    train, validation = hold_out_images(dataset, recipe)
+    placed, started = ready.engine.place(train.images, train.labels), time.perf_counter()
+    for epoch in range(1, recipe.epochs + 1):
+        order = rng.permutation(len(train), recipe.seed, "order", epoch)
+        last = Pass(ready.engine, placed, epoch_steps(recipe, order, epoch), epoch).to_end()
+    seconds = time.perf_counter() - started
+    plain = evaluate(ready.engine, validation)
+    views = Views(flips=bool(dataset.flips))
+    return {
+        "data": dataset.name,
+        "arm": name,
+        "seed": seed,
+        "epochs": epochs,
+        "train_loss": round(last.mean_loss, 4),
+        "accuracy": plain.accuracy,
+        "loss": round(plain.loss, 4),
+        "over_views": evaluate(ready.engine, validation, views).accuracy,
+        "seconds": round(seconds, 1),
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Each arm against the control, in points, over the seeds that both have."""
+    lines = ["| arm | validation | over views | difference | 95 % | p | pairs |", "|---" * 7 + "|"]
+    scores = {
+        name: {row["seed"]: row for row in rows if row["arm"] == name}
+        for name in dict.fromkeys(row["arm"] for row in rows)
+    }
+    for name, found in scores.items():
+        seeds = sorted(found.keys() & scores[CONTROL].keys())
+        plain, views = (
+            100 * np.array([float(found[seed][key]) for seed in seeds])
+            for key in ("accuracy", "over_views")
+        )
+        cells = f"| {name} | {plain.mean():.2f} | {views.mean():.2f} |"
+        control = 100 * np.array([float(scores[CONTROL][seed]["accuracy"]) for seed in seeds])
+        if name == CONTROL or len(seeds) < 2:
+            differs = f"{(plain - control).mean():+.2f}"
+            lines.append(f"{cells} {differs if name != CONTROL else ''} | | | {len(seeds)} |")
+            continue
+        pair = compare([plain], control)[0]
+        lines.append(
+            f"{cells} {pair.mean:+.2f} | {pair.low:+.2f} to {pair.high:+.2f} | {pair.p:.3f} | "
+            f"{len(seeds)} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.ingredients", description=__doc__)
+    parser.add_argument("--data", default="fashion-mnist")
+    parser.add_argument("--data-dir", default=None)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--arms", nargs="*", default=list(ARMS), help=", ".join(ARMS))
+    parser.add_argument(
+        "--out", type=Path, default=Path("ingredients.csv"), help="what is there is kept"
+    )
+    flags = parser.parse_args()
+    dataset = data.load(flags.data, flags.data_dir)
+    rows: list[dict[str, Any]] = []
+    if flags.out.exists():
+        with open(flags.out, newline="") as file:
+            rows = list(csv.DictReader(file))
+    there = {(row["data"], row["arm"], int(row["seed"]), int(row["epochs"])) for row in rows}
+    for seed in range(flags.seeds):
+        for name in flags.arms:
+            if (flags.data, name, seed, flags.epochs) in there:
+                continue
+            rows.append(measure(name, dataset, seed, flags.epochs))
+            print(rows[-1], file=sys.stderr, flush=True)
+            _write(flags.out, rows)
+    print(
+        table(
+            [
+                row
+                for row in rows
+                if row["data"] == flags.data and int(row["epochs"]) == flags.epochs
+            ]
+        )
+    )
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""What a page carries: networks, test images, the bundled digits, and what it says of them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lenet import data as data_sets
+from lenet.data import CATALOG, Dataset, Split, locate
+from lenet.data.published.digits import read_bundle
+from lenet.errors import DataError, UsageError
+from lenet.network.layers import Convolution, Dense, Pooling
+from lenet.prediction.evaluation import evaluate, open_network
+from lenet.prediction.metrics import SURE
+from lenet.recipe import Recipe
+from lenet.recipe.augmentation import Augmentation
+from lenet.runs import checkpoint as checkpoints
+from lenet.runs.checkpoint import Checkpoint, DataSource
+
+MOST_EXAMPLES = 200
+LANGUAGES = ("en", "zh")
+
+DIGITS_RECIPE = Recipe(epochs=20, batch_size=32, learning_rate=0.2)
+"""For the bundled digits: the note's has too few steps for 1,437 images."""
+
+KNOWN = (Convolution, Pooling, Dense)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A network of the page, and what it is called there."""
+
+    name: str
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What the page knows as JSON values (`facts`), and what it carries as bytes, compressed."""
+
+    title: str
+    facts: dict[str, Any]
+    packs: dict[str, bytes]
+    links: tuple[tuple[str, str], ...] = ()
+
+
+def gather(
+    shown: Sequence[Shown],
+    data_dir: str | Path | None = None,
+    *,
+    fetch: bool,
+    links: Sequence[tuple[str, str]] = (),
+) -> Content:
+    """The content of a page of the networks `shown`; `links` are (text, address) of its foot.
+
+    With `fetch`, data that is not here is downloaded; where it cannot be had there are no test
+    images.
+
+    Raises:
+        UsageError: if the networks do not take the same pictures, have other classes, or have
+            layers that the page does not know.
+    """
+    first = shown[0].checkpoint
+    for each in shown:
+        _check(each.checkpoint, first)
+    dataset = _find_data(first, data_dir, fetch=fetch)
+    test = None if dataset is None else dataset.test
+    chosen = np.zeros(0, np.int64) if test is None else _choose(test.labels, first.spec.classes)
+    images = np.zeros((0, *first.spec.input_shape), np.uint8) if test is None else test.images
+    labels = np.zeros(0, np.int64) if test is None else test.labels
+    digits = data_sets.load("digits")
+    facts = {
+        "networks": [_network(each, test) for each in shown],
+        "examples": {"labels": labels[chosen].tolist(), "indices": chosen.tolist()},
+        "training": _training(first, digits),
+        "words": {name: _read_json(f"words/{name}.json") for name in LANGUAGES},
+    }
+    packs = {
+        "kernels": _compress(_part("lenet.wasm").read_bytes()),
+        "digits": _compress(_pack_digits()),
+        "examples": _compress(images[chosen].tobytes()),
+    }
+    for number, each in enumerate(shown):
+        packs[f"network-{number}"] = _compress(_pack_weights(each.checkpoint))
+    return Content(_title(first), facts, packs, tuple(links))
+
+
+def _check(checkpoint: Checkpoint, first: Checkpoint) -> None:
+    spec = checkpoint.spec
+    for layer in spec.layers:
+        if not isinstance(layer, KNOWN):
+            raise UsageError(f"{spec.name}: the page does not know layers as {layer.name}")
+    ours = (spec.input_shape, checkpoint.data.class_names)
+    if ours != (first.spec.input_shape, first.data.class_names):
+        raise UsageError(
+            f"{first.spec.name} on {first.data.name} and {spec.name} on {checkpoint.data.name} do "
+            "not take the same pictures to the same classes: write a page for each"
+        )
+
+
+def _find_data(
+    checkpoint: Checkpoint, data_dir: str | Path | None, *, fetch: bool
+) -> Dataset | None:
+    """The network's own data, or None where it cannot be had (with a warning where it should)."""
+    source = checkpoint.data
+    if not fetch and source.origin is None and not _is_here(source.name, data_dir):
+        return None
+    try:
+        return source.load(data_dir)
+    except DataError as error:
+        if fetch:
+            warnings.warn(f"the page will carry no test images: {error}", stacklevel=4)
+        return None
+
+
+def _is_here(name: str, data_dir: str | Path | None) -> bool:
+    """Whether a data set is on this machine; data that was at hand in a training is nowhere."""
+    if name not in CATALOG:
+        return False
+    folder = None if data_dir is None else Path(data_dir)
+    return CATALOG[name].is_bundled or locate(name, folder) is not None
+
+
+def _choose(labels: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """The first images of each class, the same number of each, in the order of the split."""
+    each = max(1, MOST_EXAMPLES // classes)
+    found = [np.flatnonzero(labels == label)[:each] for label in range(classes)]
+    return np.sort(np.concatenate(found)[: max(MOST_EXAMPLES, classes)])
+
+
+def _title(checkpoint: Checkpoint) -> str:
+    return f"{checkpoint.spec.name} on {checkpoint.data.name}, seed {checkpoint.recipe.seed}"
+
+
+def _network(shown: Shown, test: Split | None) -> dict[str, Any]:
+    checkpoint = shown.checkpoint
+    scores = None if test is None else evaluate(open_network(checkpoint, device="cpu"), test)
+    return {
+        "name": shown.name,
+        "title": _title(checkpoint),
+        "spec": checkpoint.spec.to_dict(),
+        "class_names": checkpoint.data.class_names,
+        "convention": asdict(checkpoint.data.convention),
+        "sure": SURE,
+        "accuracy": None if scores is None else scores.accuracy,
+        "count": 0 if scores is None else scores.count,
+        "data": checkpoint.data.name,
+        "recipe": _differences(checkpoint.recipe),
+        "digest": checkpoints.digest(checkpoint),
+    }
+
+
+def _differences(recipe: Recipe) -> str:
+    """The fields of a recipe that a person reads first."""
+    first = ("epochs", "batch_size", "learning_rate", "optimizer", "seed")
+    usual = Recipe()
+    names = [each.name for each in fields(recipe)]
+    more = [name for name in names if getattr(recipe, name) != getattr(usual, name)]
+    shown = [name for name in dict.fromkeys([*first, *more]) if name != "augmentation"]
+    said = [f"{name} {getattr(recipe, name)}" for name in shown]
+    return ", ".join(said if recipe.augmentation.is_none else [*said, "images changed each epoch"])
+
+
+def _training(checkpoint: Checkpoint, digits: Dataset) -> dict[str, Any]:
+    own = replace(checkpoint.recipe, validation=0, augmentation=Augmentation())
+    on_digits = checkpoint.data.name == digits.name
+    return {
+        "recipes": {
+            "digits": asdict(own if on_digits else DIGITS_RECIPE),
+            "files": asdict(Recipe() if on_digits else own),
+        },
+        "floats": {"recipe": _floats(Recipe), "augmentation": _floats(Augmentation)},
+        "digits": asdict(DataSource.of(digits)),
+        "digits_count": len(digits.train),
+        "sources": [
+            asdict(_published(name)) for name in CATALOG if name != digits.name and _is_told(name)
+        ],
+    }
+
+
+def _floats(kind: type[Any]) -> list[str]:
+    """The fields of a data class that are floats, which JSON does not tell from whole numbers."""
+    return [name for name, each in get_type_hints(kind).items() if each is float]
+
+
+def _is_told(name: str) -> bool:
+    """Whether its files can be told by their published digests, and the page can read them."""
+    files = CATALOG[name].files
+    return bool(files) and all(file.sha256 is not None for file in files)
+
+
+def _published(name: str) -> DataSource:
+    entry = CATALOG[name]
+    digests = {file.name: file.sha256 or "" for file in entry.files}
+    return DataSource(entry.name, digests, entry.class_names, entry.convention)
+
+
+def _pack_weights(checkpoint: Checkpoint) -> bytes:
+    """All weights in the order of the layers, the first bytes of all floats first, and so on."""
+    weights = checkpoint.state.weights
+    names = checkpoint.spec.weight_shapes()
+    flat = np.concatenate([weights[name].ravel() for name in names]).astype("<f4")
+    return flat.view(np.uint8).reshape(-1, 4).T.tobytes()
+
+
+def _pack_digits() -> bytes:
+    """For each digit its label, with 128 added in the test split; then all 8x8 levels, 0 to 16."""
+    bundle = read_bundle()
+    marks = bundle.labels + np.uint8(128) * bundle.in_test.astype(np.uint8)
+    return marks.tobytes() + bundle.levels.tobytes()
+
+
+def _part(name: str) -> Any:
+    return resources.files("lenet.show.page").joinpath(name)
+
+
+def _read_json(name: str) -> dict[str, str]:
+    words: dict[str, str] = json.loads(_part(name).read_text(encoding="utf-8"))
+    return words
+
+
+def _compress(content: bytes) -> bytes:
+    return gzip.compress(content, 9, mtime=0)

@@ -1,0 +1,575 @@
+"""The page, in a real Chromium and from disk: it answers, shows and trains as the engine does."""
+
+import base64
+import json
+import os
+import re
+import shutil
+import subprocess
+from html import unescape
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import need, run_lenet, train_run
+
+import lenet
+from lenet import data
+from lenet.data.pictures.picture import read_picture
+from lenet.errors import UsageError
+from lenet.prediction.explanation import explain_image
+from lenet.runs.run import open_run
+from lenet.show.page import assembly, write_page
+from lenet.show.page.content import Shown, gather
+
+ROOT = Path(__file__).parent.parent
+PARTS = ROOT / "src" / "lenet" / "show" / "page"
+AXE = "axe-core@4.10.3"
+ZERO = [
+    [
+        (0.5 + 0.17 * np.sin(turn), 0.5 - 0.3 * np.cos(turn))
+        for turn in np.linspace(0, 2 * np.pi, 17)
+    ]
+]
+
+LOGITS = """([network, text, each]) => {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  let found = "";
+  for (let start = 0; start < bytes.length; start += each) {
+    const logits = lenet.logits(network, bytes.subarray(start, start + each));
+    found += String.fromCharCode(...new Uint8Array(logits.buffer));
+  }
+  return btoa(found);
+}"""
+SEEN = """() => {
+  const { seen } = lenet.page.subjects[0];
+  const text = (values) => Array.from(values);
+  return { image: text(seen.image), activations: seen.activations.map(text),
+    occlusion: text(lenet.page.subjects[0].occlusion()), probabilities: seen.probabilities,
+    notes: seen.notes.map(({ word }) => word), plain: seen.plain && text(seen.plain),
+    stages: seen.stages.map(({ word, planes }) => [word, text(planes[0].values)]) };
+}"""
+
+
+@pytest.fixture(autouse=True)
+def baseline(monkeypatch):
+    """The instruction set whose bytes a browser gives."""
+    monkeypatch.setenv("LENET_ISA", "baseline")
+
+
+@pytest.fixture(scope="module")
+def second_run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("second") / "relu"
+    return train_run("lenet5-relu", "digits", out=out, epochs=3, batch_size=32, learning_rate=0.1)
+
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory):
+    """One that reads what is drawn by hand."""
+    out = tmp_path_factory.mktemp("first") / "note"
+    return train_run(data="digits", out=out, epochs=15, batch_size=32, learning_rate=0.2)
+
+
+@pytest.fixture(scope="module")
+def page(first_run, second_run, tmp_path_factory):
+    """The page of two runs."""
+    out = tmp_path_factory.mktemp("page") / "page.html"
+    return write_page([first_run.path, second_run.path], out)
+
+
+@pytest.fixture(scope="module")
+def facts(page):
+    """What that page knows."""
+    return json.loads(re.search(r'id="facts">(.*?)</script>', page.read_text())[1])
+
+
+def own_run(out):
+    """A run on two classes of data that was at hand and is not kept."""
+    images = np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8)
+    images[::2, 5:9] = 255
+    return train_run(data=(images, np.arange(40) % 2), out=out, epochs=1, batch_size=8)
+
+
+class Tab:
+    """A page that is open, and what went wrong in it."""
+
+    def __init__(self, browser, path, fragment="", script=None, **options):
+        self.context = browser.new_context(accept_downloads=True, **options)
+        self.tab, self.complaints, self.requests = self.context.new_page(), [], []
+        self.tab.on("console", lambda message: self.complaints.append(message.text))
+        self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.tab.on("request", lambda request: self.requests.append(request.url))
+        if script:
+            self.tab.add_init_script(script)
+        self.address = path if "://" in str(path) else path.as_uri()
+        self.tab.goto(self.address + fragment)
+        self.fragment = fragment
+
+    def __enter__(self):
+        self.tab.wait_for_selector("#main:not([hidden])", timeout=30_000)
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is None:
+            local = (self.address, "data:", "blob:")
+            assert self.complaints == []
+            assert [url for url in self.requests if not url.startswith(local)] == []
+        self.context.close()
+
+    def draw(self, strokes):
+        box = self.tab.locator("#pad").bounding_box()
+        for stroke in strokes:
+            for number, (x, y) in enumerate(stroke):
+                self.tab.mouse.move(
+                    box["x"] + x * box["width"], box["y"] + y * box["height"], steps=4
+                )
+                if number == 0:
+                    self.tab.mouse.down()
+            self.tab.mouse.up()
+
+    def answer(self):
+        """The class that stands there; None where there is nothing to read."""
+        self.tab.wait_for_timeout(300)
+        said = self.tab.locator(".said .class").first.inner_text()
+        return None if said == "–" else said
+
+    def train(self, **numbers):
+        from playwright.sync_api import expect
+
+        for name, value in numbers.items():
+            self.tab.fill(f"[name={name}]", str(value))
+        self.tab.click("#train")
+        expect(self.tab.locator("#training-state")).to_contain_text("Done", timeout=120_000)
+
+    def save(self, path):
+        with self.tab.expect_download() as download:
+            self.tab.click("#save")
+        download.value.save_as(path)
+        return path
+
+
+def logits_of(tab, images, network=0, each=None):
+    text = base64.b64encode(images.tobytes()).decode()
+    size = images[0].size * (each or min(len(images), 1000))
+    found = tab.tab.evaluate(LOGITS, [network, text, size])
+    return np.frombuffer(base64.b64decode(found), "<f4").reshape(len(images), -1)
+
+
+# ---- the file ------------------------------------------------------------------------------------
+
+
+def test_the_page_stands_alone_in_less_than_a_megabyte(page):
+    text = page.read_text()
+    assert page.stat().st_size < 1_000_000
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", text)
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', text)
+    policy = unescape(policy)
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe-inline" not in policy
+    assert "'unsafe-eval'" not in policy
+
+
+def test_the_command_line_writes_it(digits_run, tmp_path):
+    code, out, err = run_lenet("page", digits_run.path, "--out", tmp_path / "my.html")
+    assert code == 0, err
+    assert re.fullmatch(rf"page: {tmp_path}/my\.html \(\d+ kB\)\n", out)
+    assert (tmp_path / "my.html").read_text().startswith("<!doctype html>")
+
+
+def test_a_model_writes_it_into_its_runs_folder(first_run, second_run):
+    path = lenet.load(first_run.path).page(beside=second_run.path)
+    assert path == first_run.path / "page.html"
+
+
+def test_networks_that_see_other_pictures_are_not_put_side_by_side(digits_run, tmp_path):
+    own = own_run(tmp_path / "own")
+    with pytest.raises(UsageError, match="do not take the same pictures to the same classes"):
+        write_page([digits_run.path, own.path])
+    with pytest.raises(UsageError, match="3 runs: a page shows one, or two side by side"):
+        write_page([digits_run.path] * 3)
+
+
+def test_data_that_is_gone_leaves_a_page_without_test_images(tmp_path):
+    own = own_run(tmp_path / "own")
+    with pytest.warns(UserWarning, match="the page will carry no test images: .*at hand"):
+        path = write_page([own.path])
+    facts = json.loads(re.search(r'id="facts">(.*?)</script>', path.read_text())[1])
+    assert facts["examples"] == {"labels": [], "indices": []}
+    assert facts["networks"][0]["accuracy"] is None
+
+
+def test_names_of_classes_cannot_become_markup(digits_run):
+    checkpoint = open_run(digits_run.path).checkpoint()
+    names = checkpoint.data.class_names
+    object.__setattr__(checkpoint.data, "class_names", ("</script><script>x", *names[1:]))
+    text = assembly.assemble(gather([Shown("<b>", checkpoint)], fetch=False)).text
+    assert "<script>x" not in text
+    assert "\\u003c/script>\\u003cscript>x" in text
+    assert "<b>" not in text
+
+
+def test_the_modules_are_one_script_in_which_every_name_is_there_once():
+    text = assembly.join_modules(lambda name: (PARTS / "modules" / name).read_text())
+    assert not re.search(r"^(import|export)\b", text, re.MULTILINE)
+    named = re.findall(r"^(?:async )?(?:function\*?|class|const|let) (\w+)", text, re.MULTILINE)
+    assert len(named) == len(set(named)) > 100
+    joined = re.findall(r"^// ---- (\S+) ----$", text, re.MULTILINE)
+    assert sorted(joined) == sorted(path.name for path in (PARTS / "modules").iterdir())
+
+
+def test_both_languages_say_the_same_things_and_all_that_is_asked_for():
+    english, chinese = (
+        json.loads((PARTS / "words" / f"{name}.json").read_text()) for name in ("en", "zh")
+    )
+    assert list(english) == list(chinese)
+    for key in english:
+        names = re.compile(r"\{(\w+)\}")
+        assert set(names.findall(english[key])) == set(names.findall(chinese[key])), key
+    asked = re.findall(r'data-word(?:-label)?="([\w-]+)"', (PARTS / "page.html").read_text())
+    for path in (PARTS / "modules").iterdir():
+        asked += re.findall(r'\b(?:say|soft)\("([\w-]+)"', path.read_text())
+    assert set(asked) <= set(english)
+
+
+@pytest.mark.thorough
+def test_the_kernels_of_the_page_are_what_the_sources_give(tmp_path):
+    cure = "apt install clang-19 lld-19 libc++-19-dev-wasm32 libclang-rt-19-dev-wasm32 wasi-libc"
+    need(shutil.which("clang++-19") and shutil.which("wasm-ld-19"), f"install a compiler: {cure}")
+    subprocess.run(
+        ["make", "-j2", "wasm", f"WASM={tmp_path}/made.wasm"], cwd=ROOT, check=True,
+        capture_output=True,
+    )  # fmt: skip
+    made = (tmp_path / "made.wasm").read_bytes()
+    assert made == (PARTS / "lenet.wasm").read_bytes(), "run make wasm, and commit what it makes"
+
+
+# ---- what a person sees --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 360), ("dark", 1600)])
+def test_a_digit_is_drawn_and_read(browser, page, theme, width):
+    options = {"color_scheme": theme, "viewport": {"width": width, "height": 900}}
+    with Tab(browser, page, **options) as tab:
+        ground = tab.tab.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert ground == {"light": "rgb(246, 244, 239)", "dark": "rgb(16, 18, 22)"}[theme]
+        tab.tab.click("#clear")
+        assert tab.answer() is None
+        tab.draw(ZERO)
+        assert tab.answer() == "0"
+        assert tab.tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        stages = tab.tab.locator("#stages li").all_inner_texts()
+        assert [text.strip() for text in stages][-3:] == ["cropped", "fitted", "centred"]
+        assert "Dark ink on a light ground" in tab.tab.inner_text("#notes")
+        assert tab.tab.inner_text("#plain").startswith("Only resized, the network would say")
+        link = tab.tab.url
+        tab.tab.click("#undo")
+        assert tab.answer() is None
+        keep_screenshot(tab, f"{theme}-{width}")
+    with Tab(browser, page, "#" + link.partition("#")[2], **options) as tab:
+        assert tab.answer() == "0"
+
+
+def keep_screenshot(tab, name):
+    if os.environ.get("LENET_KEEP"):
+        tab.tab.screenshot(path=f"{os.environ['LENET_KEEP']}/page-{name}.png", full_page=True)
+
+
+def test_an_answer_that_is_less_likely_than_two_thirds_is_not_sure(browser, page, facts, first_run):
+    model, images = lenet.load(first_run.path), data.load("digits").test.images
+    shown = facts["examples"]["indices"]
+    worst = min(shown, key=lambda index: model(images[index]).max())
+    answer = model.predict(images[worst][0])
+    assert not answer.is_sure
+    with Tab(browser, page, f"#example={worst}") as tab:
+        assert tab.answer() == answer.class_name
+        assert tab.tab.locator(".doubt").count() == 1
+
+
+def test_every_layer_and_the_occlusion_are_the_engines(browser, page, facts, first_run):
+    index = facts["examples"]["indices"][5]
+    image = data.load("digits").test.images[index]
+    model = lenet.load(first_run.path)
+    wanted = explain_image(model._engine, model.checkpoint, image)
+    with Tab(browser, page, f"#example={index}") as tab:
+        found = tab.tab.evaluate(SEEN)
+    for values, maps in zip(found["activations"], wanted.activations.values(), strict=True):
+        assert np.array_equal(np.array(values, np.float32), maps.ravel())
+    assert np.allclose(found["occlusion"], wanted.occlusion.ravel(), atol=1e-12)
+    assert np.allclose(found["probabilities"], wanted.probabilities, atol=1e-12)
+
+
+def test_a_unit_is_explained_by_the_sum_that_made_it(browser, page):
+    with Tab(browser, page, "#unit=0.2.3.4.4") as tab:
+        text = tab.tab.inner_text("#unit")
+        assert text.startswith("C3, map 4, row 5, column 5")
+        assert "It looks at 14×14 pixels of the picture" in text
+        assert "Sum of 150 products" in text
+        rows = tab.tab.locator("#unit .sum td").all_inner_texts()
+        products, bias, before, value = (float(row.replace("−", "-")) for row in rows)
+        assert products + bias == pytest.approx(before, abs=2e-3)
+        said = float(re.search(r"The kernel says (.+)\.", text)[1].replace("−", "-"))
+        assert value == pytest.approx(said, abs=1e-3)
+        assert tab.tab.locator("#unit .grid").count() == 18
+        assert tab.tab.locator("#excites button").count() == 12
+        canvas = tab.tab.locator("canvas.maps").nth(6)  # F6
+        canvas.hover(position={"x": 20, "y": 30})
+        tab.tab.wait_for_timeout(200)
+        assert tab.tab.inner_text("#unit").startswith("F6, unit ")
+        tab.tab.locator("#unit button").click()
+
+
+def test_two_networks_stand_side_by_side(browser, page, second_run):
+    with Tab(browser, page, "#show=0,1&language=zh") as tab:
+        assert tab.tab.locator("canvas.maps").count() == 16
+        assert tab.tab.locator("#answers h3").all_inner_texts() == ["note", "relu"]
+        assert tab.tab.get_attribute("html", "lang") == "zh-CN"
+        keep_screenshot(tab, "side-by-side")
+
+
+def test_without_webassembly_the_page_says_what_it_needs(browser, page):
+    tab = Tab(browser, page, script="delete window.WebAssembly")
+    tab.tab.wait_for_selector("#alarm:not([hidden])")
+    assert "no WebAssembly with SIMD" in tab.tab.inner_text("#alarm")
+    assert tab.complaints == []
+    tab.context.close()
+
+
+def test_the_keyboard_alone_draws_reads_watches_and_trains(browser, page):
+    from playwright.sync_api import expect
+
+    with Tab(browser, page) as tab:
+        press = tab.tab.keyboard.press
+
+        def go_to(what):
+            for _ in range(80):
+                press("Tab")
+                if tab.tab.evaluate("what => document.activeElement.matches(what)", what):
+                    return
+            pytest.fail(f"Tab never came to {what}")
+
+        go_to("#pad")
+        press("Delete")
+        for keys in (
+            "ArrowUp*7", "ArrowLeft*3", " ", "ArrowRight*6", "ArrowDown*14", "ArrowLeft*6",
+            "ArrowUp*14", " ",
+        ):  # fmt: skip
+            key, _, times = keys.partition("*")
+            for _ in range(int(times or 1)):
+                press(key)
+        assert tab.answer() == "0"
+        go_to("canvas.maps")
+        go_to("canvas.maps")
+        press("ArrowRight")
+        press("ArrowDown")
+        assert tab.tab.inner_text("#spoken").startswith("C1, map 1, row 2, column 2 is ")
+        press("Enter")
+        assert tab.tab.locator("#let-go").is_visible()
+        press("Escape")
+        assert not tab.tab.locator("#let-go").is_visible()
+        go_to("[name=epochs]")
+        press("ControlOrMeta+a")
+        tab.tab.keyboard.type("1")
+        go_to("#train")
+        press("Enter")
+        expect(tab.tab.locator("#training-state")).to_contain_text("Done", timeout=60_000)
+
+
+@pytest.mark.thorough
+def test_an_accessibility_checker_finds_nothing_serious(browser, page, tmp_path):
+    need(shutil.which("npm"), "install Node: apt install nodejs npm")
+    subprocess.run(
+        ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", AXE],
+        cwd=tmp_path, check=True, capture_output=True, env={**os.environ, "CI": "1"},
+    )  # fmt: skip
+    axe = (tmp_path / "node_modules" / "axe-core" / "axe.min.js").read_text()
+    for theme, fragment in (("light", "#unit=0.2.3.4.4"), ("dark", "#show=0,1&language=zh")):
+        with Tab(browser, page, fragment, color_scheme=theme) as tab:
+            tab.tab.wait_for_timeout(400)
+            tab.tab.evaluate(axe)
+            found = tab.tab.evaluate("async () => (await axe.run()).violations")
+        serious = [
+            (each["id"], [node["html"][:150] for node in each["nodes"]])
+            for each in found
+            if each["impact"] in ("serious", "critical")
+        ]
+        assert serious == []
+
+
+# ---- the same numbers ----------------------------------------------------------------------------
+
+
+@pytest.mark.thorough
+def test_logits_of_the_whole_test_split_are_the_baselines_to_the_bit(
+    browser, fashion_mnist, tmp_path
+):
+    run = train_run(data=fashion_mnist, out=tmp_path / "run", epochs=1)
+    images = data.load(fashion_mnist).test.images
+    model = lenet.load(run.path)
+    assert model._engine.detail == "baseline"
+    with Tab(browser, write_page([run.path])) as tab:
+        found = logits_of(tab, images)
+        alone = logits_of(tab, images[:300], each=1)
+    assert found.tobytes() == model.logits(images).tobytes()
+    assert alone.tobytes() == np.concatenate([model.logits(one) for one in images[:300]]).tobytes()
+
+
+PICTURES = {
+    "a dark digit on paper": ("digits", (90, 70), 235, 30),
+    "chalk": ("digits", (64, 120), 20, 240),
+    "a coat on white": ("fashion-mnist", (80, 80), 255, 90),
+    "a bag on black, wide": ("fashion-mnist", (40, 100), 0, 180),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_prepared_as_the_engine_does(browser, tmp_path, digits_run, name):
+    from PIL import Image, ImageDraw
+
+    kind, (height, width), ground, ink = PICTURES[name]
+    if kind == "digits":
+        run = digits_run
+    else:
+        run = own_run(tmp_path / "own")
+        checkpoint = run.checkpoint()
+        object.__setattr__(checkpoint.data, "convention", data.CATALOG[kind].convention)
+        run.write_checkpoint(checkpoint, lambda updates: True)
+    picture = Image.new("L", (width, height), ground)
+    draw = ImageDraw.Draw(picture)
+    draw.line([(width * 0.3, height * 0.2), (width * 0.7, height * 0.2)], fill=ink, width=6)
+    draw.line([(width * 0.7, height * 0.2), (width * 0.45, height * 0.8)], fill=ink, width=6)
+    picture.save(tmp_path / "picture.png")
+    checkpoint = run.checkpoint()
+    wanted = read_picture(
+        tmp_path / "picture.png", checkpoint.spec.input_shape, checkpoint.data.convention
+    )
+    path = tmp_path / "page.html"
+    text = assembly.assemble(gather([Shown("own", checkpoint)], fetch=False)).text
+    path.write_text(text)
+    with Tab(browser, path) as tab:
+        tab.tab.set_input_files("#file", tmp_path / "picture.png")
+        tab.tab.wait_for_timeout(400)
+        found = tab.tab.evaluate(SEEN)
+    assert len(found["stages"]) == len(wanted.stages)
+    for (_, values), stage in zip(found["stages"], wanted.stages, strict=True):
+        assert np.array_equal(np.array(values), stage.image.ravel()), stage.name
+    assert np.array_equal(np.array(found["image"]), wanted.image.ravel())
+    assert np.array_equal(np.array(found["plain"]), wanted.plain.ravel())
+
+
+RECIPES = {
+    "sgd": {"model": "lenet5", "learning_rate": 0.2},
+    "momentum, cosine": {
+        "model": "lenet5-relu", "learning_rate": 0.05, "momentum": 0.9, "nesterov": True,
+        "weight_decay": 1e-4, "schedule": "cosine", "initialiser": "kaiming_uniform",
+    },
+    "adamw, one cycle": {
+        "model": "lenet5-sigmoid", "learning_rate": 0.003, "optimizer": "adamw",
+        "weight_decay": 0.01, "schedule": "one_cycle", "label_smoothing": 0.1,
+        "initialiser": "lecun_uniform",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_training_in_the_page_ends_with_the_same_bytes(browser, tmp_path, name):
+    changes = {"data": "digits", "batch_size": 50, "epochs": 2, "seed": 3, **RECIPES[name]}
+    run = train_run(**changes, out=tmp_path / "run")
+    with Tab(browser, write_page([run.path])) as tab:
+        tab.train()
+        rows = tab.tab.evaluate("lenet.page.trainer.rows")
+        saved = tab.save(tmp_path / "page.safetensors")
+        assert "trained here" in tab.tab.inner_text("#subjects")
+        assert tab.tab.locator("#curves svg polyline").count() == 3
+    assert saved.read_bytes() == run.checkpoint_paths()[0].read_bytes()
+    history = run.history()
+    assert len(rows) == len(history)
+    for found, wanted in zip(rows, history, strict=True):
+        assert found.keys() == wanted.keys()
+        for key in found:
+            assert found[key] == pytest.approx(wanted[key], rel=1e-9), key
+    assert lenet.load(saved).class_names == run.checkpoint().data.class_names
+
+
+@pytest.mark.thorough
+def test_files_of_mnist_that_are_dropped_train_to_the_same_bytes(browser, mnist_folder, tmp_path):
+    options = {"data": "mnist", "data_dir": mnist_folder, "epochs": 1, "seed": 1}
+    run = train_run("lenet5", out=tmp_path / "run", **options)
+    files = sorted((mnist_folder / "mnist").glob("*-ubyte.gz"))
+    assert len(files) == 4
+    with Tab(browser, write_page([run.path], data_dir=mnist_folder)) as tab:
+        tab.tab.set_input_files("#data-files", files)
+        tab.tab.wait_for_selector("[name=data] option[value=files]", state="attached")
+        assert "60,000 images to train on" in tab.tab.inner_text("#training-state")
+        tab.train()
+        saved = tab.save(tmp_path / "page.safetensors")
+    assert saved.read_bytes() == run.checkpoint_paths()[0].read_bytes()
+
+
+def test_files_that_are_none_of_mnists_are_refused(browser, page, tmp_path):
+    from playwright.sync_api import expect
+
+    (tmp_path / "notes.txt").write_text("no images")
+    (tmp_path / "train-labels").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 9, 1, 2]))
+    with Tab(browser, page) as tab:
+        state = tab.tab.locator("#training-state")
+        tab.tab.set_input_files("#data-files", tmp_path / "notes.txt")
+        expect(state).to_contain_text("notes.txt: not an IDX file of bytes")
+        tab.tab.set_input_files("#data-files", tmp_path / "train-labels")
+        expect(state).to_contain_text("does not have the size that its head says")
+        (tmp_path / "train-labels").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 1, 2]))
+        tab.tab.set_input_files("#data-files", tmp_path / "train-labels")
+        expect(state).to_contain_text("Give all four files")
+        tab.tab.set_input_files("#file", tmp_path / "notes.txt")
+        expect(tab.tab.locator("#alarm")).to_contain_text("no picture that the browser can read")
+
+
+def test_a_training_that_diverges_says_so_and_one_that_is_stopped_can_be_saved(
+    browser, page, tmp_path
+):
+    from playwright.sync_api import expect
+
+    with Tab(browser, page) as tab:
+        state = tab.tab.locator("#training-state")
+        tab.tab.select_option("[name=head]", "identity")
+        tab.tab.fill("[name=learning_rate]", "9")
+        tab.tab.click("#train")
+        expect(state).to_contain_text("the training diverged", timeout=60_000)
+        tab.tab.select_option("[name=head]", "sigmoid")
+        tab.tab.fill("[name=learning_rate]", "0.1")
+        tab.tab.fill("[name=epochs]", "100")
+        tab.tab.click("#train")
+        expect(state).to_contain_text("images/s")
+        tab.tab.click("#pause")
+        tab.tab.wait_for_timeout(300)
+        before = state.inner_text()
+        tab.tab.wait_for_timeout(300)
+        assert state.inner_text() == before
+        tab.tab.click("#pause")
+        tab.tab.click("#stop")
+        expect(state).to_contain_text("Stopped")
+        saved = tab.save(tmp_path / "half.safetensors")
+    model = lenet.load(saved)
+    assert model.spec.layers[-2].activation == "sigmoid"
+    assert 0 < model.checkpoint.position.updates < 100 * 45
+
+
+# ---- the service ---------------------------------------------------------------------------------
+
+
+def test_a_service_shows_the_page_of_its_networks(browser, service, first_run):
+    from serving import serving
+
+    with serving(first_run.path, f"again={first_run.path}") as running:
+        with running.client() as client:
+            answer = client.get("/?networks=again")
+            policy = answer.headers["content-security-policy"]
+            assert "script-src 'sha256-" in policy
+            assert "unsafe-inline" not in policy
+            assert client.get("/?networks=again").content == answer.content
+        with Tab(browser, f"{running.address}/") as tab:
+            assert tab.tab.locator("#subjects input").count() == 3
+            tab.draw(ZERO)
+            assert tab.answer() == "0"
+            tab.train(epochs=1)
+            assert tab.tab.locator("nav a").first.get_attribute("href") == "/v2/models/note"
