@@ -23,8 +23,8 @@ class Patterns:
     With distortions in the recipe an image stands for itself and for so many copies, and an epoch
     is as many of all these patterns as there are images.  Copies are drawn by the seed, their
     number and the image's place, so that they are the same whenever they are made again; and they
-    are made of prepared images, so that a large one may reach into the frame.  `targets` (n, classes) are
-    those of the images themselves, and go with no copies.
+    are made of prepared images, so that a large one may reach into the frame.  `targets` (n,
+    classes) are those of the images themselves, and go with no copies.
     """
 
     def __init__(
