@@ -79,7 +79,7 @@ WASM_OBJECTS := $(addprefix build/wasm/,wasm.o engine.o network.o step.o groups.
 wasm: $(WASM_OBJECTS)  ## Compile the kernels for the page
 	$(WASM_CXX) $(WASM_FLAGS) $(WASM_LINK) $(WASM_OBJECTS) -o $(WASM)
 
-build/wasm/%.o: native/%.cpp $(NATIVE) Makefile
+build/wasm/%.o: native/%.cpp $(wildcard native/*.hpp native/serial/*)
 	@mkdir -p build/wasm
 	$(WASM_CXX) $(WASM_FLAGS) -c $< -o $@
 

@@ -158,6 +158,7 @@ def measure_display(rounds: int, cores: int) -> Iterator[report.Section]:
 def measure_growth(rounds: int, cores: int) -> Iterator[report.Section]:
     made: list[tuple[str, str, Mapping[str, Callable[[], float]]]] = [
         ("batch", "Batch sizes, on all cores.", growth.batches(cores)),
+        ("small batch", "Batch sizes, on one thread.", growth.small_batches()),
         ("threads", "Threads, at batch 256.", growth.threads(cores)),
         ("side of the picture", "Sides in pixels, on all cores.", growth.sides(cores)),
     ]

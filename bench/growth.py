@@ -10,11 +10,20 @@ from bench import training
 from lenet.network import zoo
 
 BATCHES = (1, 4, 16, 64, 256, 1024, 4096)
+SMALL = (1, 2, 3, 5, 7, 8, 11, 15, 16, 17, 24, 32, 256)
 SIDES = (28, 32, 40, 48, 56, 64)
 
 
 def batches(threads: int) -> dict[str, Callable[[], float]]:
     return {str(batch): training.native(threads, batch) for batch in BATCHES}
+
+
+def small_batches() -> dict[str, Callable[[], float]]:
+    """On one thread, and PyTorch beside it."""
+    found = {str(batch): training.native(1, batch) for batch in SMALL}
+    for batch in (1, 16):
+        found[f"{batch}, eager"] = training.torch(1, compiled=False, batch=batch)
+    return found
 
 
 def threads(cores: int) -> dict[str, Callable[[], float]]:

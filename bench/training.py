@@ -50,7 +50,7 @@ def native(
     return lambda: rate(work, SECONDS)
 
 
-def torch(threads: int, *, compiled: bool) -> Callable[[], float]:
+def torch(threads: int, *, compiled: bool, batch: int = BATCH) -> Callable[[], float]:
     """PyTorch with the whole split as float32 in memory: no loader, no scaling, no metrics."""
     import torch
 
@@ -61,14 +61,14 @@ def torch(threads: int, *, compiled: bool) -> Callable[[], float]:
     forward = torch.compile(module) if compiled else module
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
     loss = torch.nn.CrossEntropyLoss()
-    batches = [torch.from_numpy(indices) for indices in _batches(BATCH, len(images))]
+    batches = [torch.from_numpy(indices) for indices in _batches(batch, len(images))]
 
     def work() -> int:
         for indices in batches:
             optimizer.zero_grad(set_to_none=True)
             loss(forward(pixels[indices]), targets[indices]).backward()
             optimizer.step()
-        return BATCH * len(batches)
+        return batch * len(batches)
 
     def measured() -> float:
         torch.set_num_threads(threads)

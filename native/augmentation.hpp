@@ -127,8 +127,8 @@ inline void smooth_rows(const Augmentation& numbers, int rows, int columns, std:
     }
 }
 
-inline void smooth_columns(const Augmentation& numbers, int rows, int columns, const std::int32_t* __restrict from,
-                           std::int32_t* __restrict to) {
+inline void smooth_columns(const Augmentation& numbers, int rows, int columns,
+                           const std::int32_t* __restrict from, std::int32_t* __restrict to) {
     const int reach = numbers.kernel_size / 2;
     for (int y = 0; y < rows; ++y) {
         std::int32_t* row = to + y * columns;
@@ -193,8 +193,8 @@ inline std::int32_t two_pixels(const std::uint8_t* from) {
 // `Whole` as it is, nothing overflows: see `is_short`.
 template <typename Whole>
 [[gnu::noinline]] void place_row(const Affine& map, const Maps& maps, Long x, Long y, bool flipped,
-                      const std::int32_t* __restrict across, const std::int32_t* __restrict down, std::int32_t* __restrict columns,
-                      std::int32_t* __restrict rows) {
+                                 const std::int32_t* __restrict across, const std::int32_t* __restrict down,
+                                 std::int32_t* __restrict columns, std::int32_t* __restrict rows) {
     const int width = maps.columns, height = maps.rows;
     // A step to the right adds whole pixels, so 16 bits of the first place never change.
     const auto first_column = static_cast<Whole>((map.xx * x + map.xy * y) >> 16);
@@ -235,9 +235,10 @@ inline bool is_short(const Augmentation& numbers, const Affine& map, const Maps&
 }
 
 // Between the four pixels around each place of one row.
-[[gnu::noinline]] void sample_row(const Maps& maps, const std::int32_t* __restrict columns, const std::int32_t* __restrict rows,
-                       std::int32_t* __restrict upper, std::int32_t* __restrict lower, std::int32_t* __restrict starts,
-                       const std::uint8_t* __restrict padded, std::uint8_t* __restrict to) {
+[[gnu::noinline]] void sample_row(const Maps& maps, const std::int32_t* __restrict columns,
+                                  const std::int32_t* __restrict rows, std::int32_t* __restrict upper,
+                                  std::int32_t* __restrict lower, std::int32_t* __restrict starts,
+                                  const std::uint8_t* __restrict padded, std::uint8_t* __restrict to) {
     const int width = maps.columns, row = padded_row(maps);
     const int plane = row * (maps.rows + 2 * outside);
     for (int x = 0; x < width; ++x)

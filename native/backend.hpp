@@ -92,14 +92,13 @@ struct Backend {
 
     // Overwrites the gradient of outputs [first, last) of a dense layer, from `count` images; the first
     // of them is the first in both gradients.
-    void (*dense_gradient)(const Layer&, int first, int last, std::size_t count,
-                           const float* features, const float* flow, std::size_t capacity,
-                           float* weight_gradient, float* bias_gradient);
+    void (*dense_gradient)(const Layer&, int first, int last, std::size_t count, const float* features,
+                           const float* flow, std::size_t capacity, float* weight_gradient,
+                           float* bias_gradient);
 
     // The sum of the squares of the gradient of parameters [begin, begin + count), without what the
     // mask takes out.
-    double (*gradient_square)(const Update&, std::size_t begin, std::size_t count,
-                              const float* gradient);
+    double (*gradient_square)(const Update&, std::size_t begin, std::size_t count, const float* gradient);
 
     // Updates parameters [begin, begin + count); `gradient` is of these, and is overwritten.
     void (*update)(const Update&, std::size_t begin, std::size_t count, float* gradient);

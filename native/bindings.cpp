@@ -177,8 +177,8 @@ nb::ndarray<nb::numpy, std::uint8_t> seen(Engine& engine, const Split& split, co
         const Unlocked unlocked;
         engine.see(split.view(&indices), indices.size(), epoch, pixels.data());
     }
-    return to_numpy(std::move(pixels), {indices.size(), split.pixels.shape(1),
-                                        split.pixels.shape(2), split.pixels.shape(3)});
+    return to_numpy(std::move(pixels),
+                    {indices.size(), split.pixels.shape(1), split.pixels.shape(2), split.pixels.shape(3)});
 }
 
 nb::tuple gradient(Engine& engine, const Split& split, const Whole& given) {

@@ -184,8 +184,8 @@ void check_patterns(const char* name, const Network& network, const Loss& loss, 
                 {many.begin(), many.begin() + static_cast<std::ptrdiff_t>(one.size())}, 1.0, failures);
 }
 
-void check_gradient(const char* name, const Network& network, const Loss& loss, check::Failures& failures) {
-    const std::size_t count = 21;
+void check_gradient_of(std::size_t count, const char* name, const Network& network, const Loss& loss,
+                       check::Failures& failures) {
     const Data data(network, count);
     Optimizer optimizer;
     optimizer.loss = loss;
@@ -204,6 +204,11 @@ void check_gradient(const char* name, const Network& network, const Loss& loss, 
     check_close(std::string(name) + ": gradient", ours, plain, 1.0 / static_cast<double>(count), failures);
 }
 
+void check_gradient(const char* name, const Network& network, const Loss& loss, check::Failures& failures) {
+    // One by one, together, and both.
+    for (const std::size_t count : {1, 3, 16, 21}) check_gradient_of(count, name, network, loss, failures);
+}
+
 } // namespace
 
 int main() {
@@ -220,6 +225,8 @@ int main() {
     };
     check_network("lenet5", lenet5(Activation::leaky_relu, Kind::average_pooling));
     check_network("lenet5-relu", lenet5(Activation::relu, Kind::max_pooling));
+    check_network("lenet5-silu", lenet5(Activation::silu, Kind::average_pooling));
+    check_network("odd-silu", odd(Activation::silu, Kind::max_pooling));
     check_network("odd", odd(Activation::scaled_tanh, Kind::average_pooling));
     check_network("odd-max", odd(Activation::sigmoid, Kind::max_pooling));
     for (const LossKind kind : {LossKind::cross_entropy, LossKind::mse, LossKind::map}) {

@@ -144,23 +144,28 @@ template <int G> void check_dense(int inputs, int outputs, bool whole, Failures&
 
 void check_activations(Failures& failures) {
     constexpr Activation all[] = {Activation::identity, Activation::relu, Activation::leaky_relu,
-                                  Activation::sigmoid,  Activation::tanh, Activation::scaled_tanh};
+                                  Activation::sigmoid,  Activation::tanh, Activation::scaled_tanh,
+                                  Activation::silu};
     const Maps maps{2, 3, 5, 1};
     for (const Activation activation : all) {
         const Comparison compare("activation " + std::to_string(static_cast<int>(activation)),
                                  activation < Activation::sigmoid, failures);
         Numbers numbers(true);
         Values values = numbers.maps(maps), flow = numbers.maps(maps);
-        activation_forward(activation, maps, 0, maps.rows, values.lanewise.data());
-        activation_backward(activation, maps, 0, maps.rows, values.lanewise.data(), flow.lanewise.data());
+        Values kept(maps.padded_size());
+        activation_forward(activation, maps, 0, maps.rows, values.lanewise.data(), kept.lanewise.data());
+        const bool told = lenet::is_told_by_value(activation);
+        activation_backward(activation, maps, 0, maps.rows,
+                            told ? values.lanewise.data() : kept.lanewise.data(), flow.lanewise.data());
         for (std::size_t lane = 0; lane < at(lanes); ++lane)
             for (int c = 0; c < maps.channels; ++c)
                 for (int y = 0; y < maps.rows; ++y)
                     for (int x = 0; x < maps.columns; ++x) {
                         float& value = values.images[lane][at(maps.at(c, y, x))];
+                        const float read = value;
                         value = plain::activate(activation, value);
                         flow.images[lane][at(maps.at(c, y, x))] *=
-                            plain::activation_slope(activation, value);
+                            plain::activation_slope(activation, told ? value : read);
                     }
         compare("value", values.lanewise, values.images);
         compare("gradient", flow.lanewise, flow.images);

@@ -24,7 +24,7 @@ inline void store_block(const V (&sum)[C][P], int plane, V* output) {
 // C channels and P columns of one row of outputs.
 template <int C, int P, int K>
 [[gnu::noinline]] void convolve_block(const Layer& layer, const V* input, const float* weight,
-                           const float* bias, V* output) {
+                                      const float* bias, V* output) {
     const int size = K ? K : layer.size, channels = layer.input.channels;
     const int row = layer.input.row_stride(), plane = layer.input.channel_stride();
     const int taps = channels * size * size, out_plane = layer.output.channel_stride();
@@ -47,24 +47,22 @@ template <int C, int P, int K>
                 }
             }
         }
-    with_immediate(layer.activation, [&]<Activation known>() {
-        store_block<known>(sum, out_plane, output);
-    });
+    with_immediate(layer.activation,
+                   [&]<Activation known>() { store_block<known>(sum, out_plane, output); });
 }
 
 // A row cut evenly into blocks: of the same width where that can be had, for the processor guesses
 // wrong where widths change.
 template <int C, int K>
-inline void convolve_row(const Layer& layer, const V* input, const float* weight,
-                         const float* bias, V* output) {
+inline void convolve_row(const Layer& layer, const V* input, const float* weight, const float* bias,
+                         V* output) {
     const int columns = layer.output.columns;
     const int most = columns % block_columns != 0 && columns % 4 == 0 ? 4 : block_columns;
     int blocks = (columns + most - 1) / most;
     for (int x = 0; x < columns; --blocks) {
         const int width = (columns - x) / blocks;
-        with_width<block_columns>(width, [&]<int P>() {
-            convolve_block<C, P, K>(layer, input + x, weight, bias, output + x);
-        });
+        with_width<block_columns>(
+            width, [&]<int P>() { convolve_block<C, P, K>(layer, input + x, weight, bias, output + x); });
         x += width;
     }
 }
@@ -88,8 +86,8 @@ void convolve(const Layer& layer, int first, int last, const V* input, const flo
 }
 
 // Rows [first, last) of the outputs, with the layer's activation where that is immediate.
-void convolution_forward(const Layer& layer, int first, int last, const V* input,
-                         const float* weight, const float* bias, V* output) {
+void convolution_forward(const Layer& layer, int first, int last, const V* input, const float* weight,
+                         const float* bias, V* output) {
     if (layer.size == 5)
         convolve<5>(layer, first, last, input, weight, bias, output);
     else
@@ -114,8 +112,7 @@ inline void gather_block(const Layer& layer, int begin, int end, const V* output
 #pragma GCC unroll 16
     for (int c = 0; c < C; ++c)
 #pragma GCC unroll 16
-        for (int p = 0; p < P; ++p)
-            sum[c][p] = begin == 0 ? V{} : input_gradient[c * in_plane + p];
+        for (int p = 0; p < P; ++p) sum[c][p] = begin == 0 ? V{} : input_gradient[c * in_plane + p];
     for (int o = begin; o < end; ++o) {
         const V* flow = output_gradient + layer.output.at(o, y - first, x);
         const float* w = weight + o * taps + first * K;
@@ -151,19 +148,17 @@ inline void gather_row(const Layer& layer, int begin, int end, const V* output_g
     for (int x = K - 1; x < stop; --blocks) {
         const int width = (stop - x) / blocks;
         const auto block = [&]<int P>() {
-            gather_block<C, P, K, inside>(layer, begin, end, output_gradient, weight, y, x,
-                                          row + x);
+            gather_block<C, P, K, inside>(layer, begin, end, output_gradient, weight, y, x, row + x);
         };
         with_width<gather_columns>(width, block);
         x += width;
     }
-    gather_block<C, K - 1, K, right>(layer, begin, end, output_gradient, weight, y, stop,
-                                     row + stop);
+    gather_block<C, K - 1, K, right>(layer, begin, end, output_gradient, weight, y, stop, row + stop);
 }
 
 // Any size, for shapes that are too narrow for two edges.
-inline void gather_row_narrow(const Layer& layer, const V* output_gradient, const float* weight,
-                              int y, V* row) {
+inline void gather_row_narrow(const Layer& layer, const V* output_gradient, const float* weight, int y,
+                              V* row) {
     const Maps& out = layer.output;
     const int taps = layer.input.channels * layer.size * layer.size;
     for (int x = 0; x < layer.input.row_stride(); ++x) {
@@ -200,8 +195,7 @@ void convolution_input_gradient(const Layer& layer, const V* output_gradient, co
             const auto gather = [&]<int C>() {
                 for (; i + C <= in.channels; i += C)
                     gather_row<C, 5>(layer, begin, end, output_gradient, weight + i * area, y,
-                                     input_gradient + i * in.channel_stride() +
-                                         y * in.row_stride());
+                                     input_gradient + i * in.channel_stride() + y * in.row_stride());
             };
             gather.template operator()<gather_channels>();
             gather.template operator()<2>();
@@ -213,8 +207,8 @@ void convolution_input_gradient(const Layer& layer, const V* output_gradient, co
 // ---- convolution, gradient with respect to weights and biases -----------------------------------
 
 template <int C, int K>
-inline void correlate(const Layer& layer, int first, int last, const V* input,
-                      const V* output_gradient, V* weight_gradient) {
+inline void correlate(const Layer& layer, int first, int last, const V* input, const V* output_gradient,
+                      V* weight_gradient) {
     const int taps = layer.input.channels * K * K;
     const int plane = layer.output.channel_stride();
     for (int i = 0; i < layer.input.channels; ++i)
@@ -226,8 +220,7 @@ inline void correlate(const Layer& layer, int first, int last, const V* input,
 #pragma GCC unroll 8
                 for (int u = 0; u < K; ++u) sum[c][u] = gradient[c * taps + u];
             for (int y = first; y < last; ++y) {
-                const V* in = input + i * layer.input.channel_stride() +
-                              (y + v) * layer.input.row_stride();
+                const V* in = input + i * layer.input.channel_stride() + (y + v) * layer.input.row_stride();
                 const V* flow = output_gradient + layer.output.at(0, y, 0);
                 for (int x = 0; x < layer.output.columns; ++x) {
                     V d[C];
@@ -249,8 +242,8 @@ inline void correlate(const Layer& layer, int first, int last, const V* input,
         }
 }
 
-inline void correlate_any(const Layer& layer, int first, int last, const V* input,
-                          const V* output_gradient, V* weight_gradient) {
+inline void correlate_any(const Layer& layer, int first, int last, const V* input, const V* output_gradient,
+                          V* weight_gradient) {
     const Maps &in = layer.input, &out = layer.output;
     for (int i = 0; i < in.channels; ++i)
         for (int v = 0; v < layer.size; ++v)
@@ -269,10 +262,16 @@ void convolution_bias_gradient(const Layer& layer, int first, int last, const V*
                                V* bias_gradient) {
     const Maps& out = layer.output;
     for (int o = 0; o < out.channels; ++o) {
-        V sum = bias_gradient[o];
-        for (int y = first; y < last; ++y)
-            for (int x = 0; x < out.columns; ++x) sum += output_gradient[out.at(o, y, x)];
-        bias_gradient[o] = sum;
+        V sum[4] = {bias_gradient[o]}; // four chains of additions, none of which waits for another
+        for (int y = first; y < last; ++y) {
+            const V* row = output_gradient + out.at(o, y, 0);
+            int x = 0;
+            for (; x + 4 <= out.columns; x += 4)
+#pragma GCC unroll 4
+                for (int k = 0; k < 4; ++k) sum[k] += row[x + k];
+            for (; x < out.columns; ++x) sum[0] += row[x];
+        }
+        bias_gradient[o] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
     }
 }
 
@@ -283,8 +282,7 @@ void convolution_weight_gradient(const Layer& layer, int first, int last, const 
     const int taps = layer.input.channels * layer.size * layer.size;
     int o = 0;
     for (; layer.size == 5 && o + taps_channels <= out.channels; o += taps_channels)
-        correlate<taps_channels, 5>(layer, first, last, input,
-                                    output_gradient + o * out.channel_stride(),
+        correlate<taps_channels, 5>(layer, first, last, input, output_gradient + o * out.channel_stride(),
                                     weight_gradient + o * taps);
     for (; o < out.channels; ++o) {
         const V* flow = output_gradient + o * out.channel_stride();

@@ -12,8 +12,7 @@
 namespace {
 
 template <int C, int G>
-inline void dense_rows(int inputs, const V* input, const float* weight, const float* bias,
-                       V* output) {
+inline void dense_rows(int inputs, const V* input, const float* weight, const float* bias, V* output) {
     V sum[C][G];
 #pragma GCC unroll 16
     for (int c = 0; c < C; ++c)
@@ -33,8 +32,8 @@ inline void dense_rows(int inputs, const V* input, const float* weight, const fl
 }
 
 template <int G>
-void dense_forward(int inputs, int outputs, const V* input, const float* weight,
-                   const float* bias, V* output) {
+void dense_forward(int inputs, int outputs, const V* input, const float* weight, const float* bias,
+                   V* output) {
     int o = 0;
     for (; o + dense_block <= outputs; o += dense_block)
         dense_rows<dense_block, G>(inputs, input, weight + o * inputs, bias + o, output + o * G);
@@ -66,8 +65,7 @@ void dense_input_gradient(int inputs, int outputs, const V* output_gradient, con
                           V* input_gradient) {
     int i = 0;
     for (; i + dense_block <= inputs; i += dense_block)
-        dense_columns<dense_block, G>(inputs, outputs, output_gradient, weight + i,
-                                      input_gradient + i * G);
+        dense_columns<dense_block, G>(inputs, outputs, output_gradient, weight + i, input_gradient + i * G);
     if (i < inputs)
         with_width<dense_block>(inputs - i, [&]<int C>() {
             dense_columns<C, G>(inputs, outputs, output_gradient, weight + i, input_gradient + i * G);
@@ -94,8 +92,8 @@ inline void into_panels(int inputs, const V* input, int step, std::size_t capaci
 
 // R rows of one panel's columns; only the first `columns` of them are there.
 template <int R>
-inline void outer_block(std::size_t count, std::size_t capacity, const float* features,
-                        const float* flow, int inputs, int columns, float* gradient) {
+inline void outer_block(std::size_t count, std::size_t capacity, const float* features, const float* flow,
+                        int inputs, int columns, float* gradient) {
     V sum[R][dense_vectors];
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
@@ -106,8 +104,7 @@ inline void outer_block(std::size_t count, std::size_t capacity, const float* fe
         for (int p = 0; p < dense_vectors; ++p) {
             const V x = load(features + p * lanes);
 #pragma GCC unroll 16
-            for (int r = 0; r < R; ++r)
-                sum[r][p] += x * flow[static_cast<std::size_t>(r) * capacity + n];
+            for (int r = 0; r < R; ++r) sum[r][p] += x * flow[static_cast<std::size_t>(r) * capacity + n];
         }
         features += panel;
     }
@@ -133,13 +130,12 @@ inline float sum_row(std::size_t count, const float* row) {
     return total;
 }
 
-constexpr std::size_t row_images = 2; // up to so many go row by row: sums too short for blocks
-constexpr int row_floats = 64 * panel;  // of a row at a time
+constexpr std::size_t row_images = 2;  // up to so many go row by row: sums too short for blocks
+constexpr int row_floats = 64 * panel; // of a row at a time
 
 // Inputs [i, i + columns) of a few images, whose features are brought together first.
-inline void outer_rows(std::size_t count, std::size_t capacity, const float* features,
-                       const float* flow, int inputs, int i, int columns, int outputs,
-                       float* gradient) {
+inline void outer_rows(std::size_t count, std::size_t capacity, const float* features, const float* flow,
+                       int inputs, int i, int columns, int outputs, float* gradient) {
     float x[row_images][row_floats];
     for (std::size_t n = 0; n < count; ++n)
         for (int k = 0; k < columns; k += panel)
@@ -163,9 +159,9 @@ inline void outer_rows(std::size_t count, std::size_t capacity, const float* fea
 
 // The gradient of outputs [first, last), whose first is the first in both gradients, over `count`
 // images, whose features are in panels and whose `flow` is (outputs, capacity).
-void dense_weight_gradient(int inputs, int first, int last, std::size_t count,
-                           std::size_t capacity, const float* features, const float* flow,
-                           float* weight_gradient, float* bias_gradient) {
+void dense_weight_gradient(int inputs, int first, int last, std::size_t count, std::size_t capacity,
+                           const float* features, const float* flow, float* weight_gradient,
+                           float* bias_gradient) {
     flow += static_cast<std::size_t>(first) * capacity;
     last -= first;
     for (int i = 0; count <= row_images && i < inputs; i += row_floats)
@@ -177,8 +173,8 @@ void dense_weight_gradient(int inputs, int first, int last, std::size_t count,
         for (int o = 0; o < last;) {
             const int rows = last - o < dense_rows_block ? last - o : dense_rows_block;
             with_width<dense_rows_block>(rows, [&]<int R>() {
-                outer_block<R>(count, capacity, from, flow + static_cast<std::size_t>(o) * capacity,
-                               inputs, columns, weight_gradient + o * inputs + i * panel);
+                outer_block<R>(count, capacity, from, flow + static_cast<std::size_t>(o) * capacity, inputs,
+                               columns, weight_gradient + o * inputs + i * panel);
             });
             o += rows;
         }

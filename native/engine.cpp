@@ -12,9 +12,9 @@ namespace lenet {
 namespace {
 
 constexpr std::size_t maximum_shards = 32;
-constexpr std::size_t dense_rows = 12;         // outputs of a dense layer whose gradient is one task
-constexpr std::size_t update_block = 2048;     // parameters of the convolutions, likewise
-constexpr std::size_t few_images = 4;  // up to here one image at a time is quicker
+constexpr std::size_t dense_rows = 12;     // outputs of a dense layer whose gradient is one task
+constexpr std::size_t update_block = 2048; // parameters of the convolutions, likewise
+constexpr std::size_t few_images = 4;      // up to here one image at a time is quicker
 
 // Which the kernels for one image with its lanes over maps and columns do not know.
 bool has_units_of_1998(const Network& network) {
@@ -67,7 +67,8 @@ void* Workspace::data() {
 Engine::Engine(const Network& network, const Backend& backend, const Optimizer& optimizer,
                std::vector<float> start, std::vector<float> mask, int threads,
                const Augmentation& augmentation, std::vector<std::int32_t> kernel)
-    : network_(network), backend_(backend), optimizer_(optimizer), mask_(std::move(mask)), augmentation_(augmentation), kernel_(std::move(kernel)), pool_(threads),
+    : network_(network), backend_(backend), optimizer_(optimizer), mask_(std::move(mask)),
+      augmentation_(augmentation), kernel_(std::move(kernel)), pool_(threads),
       gradient_(network.parameters) {
     for (int thread = 0; thread < pool_.threads(); ++thread)
         workspaces_.emplace_back(backend.workspace_bytes(network));
@@ -234,8 +235,8 @@ void Engine::sum_gradient(const Task& task, std::size_t shards, std::size_t coun
         const Layer& layer = network_.layers[task.layer];
         const auto inputs = static_cast<std::size_t>(layer.input.size());
         backend_.dense_gradient(layer, static_cast<int>(task.begin), static_cast<int>(task.end), count,
-                                batch_.features[task.layer], batch_.flow[task.layer],
-                                batch_.capacity, room, room + size * inputs);
+                                batch_.features[task.layer], batch_.flow[task.layer], batch_.capacity, room,
+                                room + size * inputs);
         use(layer.weight + task.begin * inputs, size * inputs, room);
         use(layer.bias + task.begin, size, room + size * inputs);
         return;
@@ -249,11 +250,11 @@ void Engine::sum_gradient(const Task& task, std::size_t shards, std::size_t coun
     use(task.begin, size, room);
 }
 
-// The mean gradient, part by part, and of each part what `use` makes of it.  Shards are whole groups in a fixed order with a gradient each, and a dense layer's row is summed by one thread,
-// so that neither the number of threads nor their order changes a byte.  A few images that would not
-// fill a vector are shards of their own.
-Totals Engine::accumulate(const Images& images, std::size_t count,
-                          const Use& use) {
+// The mean gradient, part by part, and of each part what `use` makes of it.  Shards are whole groups in a
+// fixed order with a gradient each, and a dense layer's row is summed by one thread, so that neither the
+// number of threads nor their order changes a byte.  A few images that would not fill a vector are shards
+// of their own.
+Totals Engine::accumulate(const Images& images, std::size_t count, const Use& use) {
     make_room(count);
     const auto group = static_cast<std::size_t>(backend_.group);
     const std::size_t rest = count % static_cast<std::size_t>(backend_.lanes);
@@ -354,8 +355,7 @@ void Engine::see(const Images& images, std::size_t count, std::int64_t epoch, st
     backend_.see(network_, seen, count, pixels, workspaces_[0].data());
 }
 
-Totals Engine::step(const Images& placed, std::size_t count, double learning_rate,
-                    std::int64_t epoch) {
+Totals Engine::step(const Images& placed, std::size_t count, double learning_rate, std::int64_t epoch) {
     const std::lock_guard turn(turn_);
     const Augmentation numbers = augmentation_in(epoch);
     Images images = placed;

@@ -93,8 +93,7 @@ private:
     const std::vector<float>& answering() const; // the parameters that give answers
     void make_room(std::size_t count);
     Totals accumulate(const Images& images, std::size_t count, const Use& use);
-    void sum_gradient(const Task& task, std::size_t shards, std::size_t count, float* room,
-                      const Use& use);
+    void sum_gradient(const Task& task, std::size_t shards, std::size_t count, float* room, const Use& use);
     void keep(std::size_t begin, std::size_t count, const float* gradient);
     const float* transformed(const std::vector<float>& parameters, Prepared& prepared);
     Augmentation augmentation_in(std::int64_t epoch) const;

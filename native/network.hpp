@@ -20,17 +20,20 @@
 namespace lenet {
 
 enum class Kind : int { convolution, average_pooling, max_pooling, dense, subsampling, radial_basis };
-enum class Activation : int { identity, relu, leaky_relu, sigmoid, tanh, scaled_tanh };
+enum class Activation : int { identity, relu, leaky_relu, sigmoid, tanh, scaled_tanh, silu };
 
 // Their names outside, in the same order: a layer's operation and its activation.
 constexpr const char* kind_names[] = {"convolution", "average",     "max",
                                       "dense",       "subsampling", "radial_basis"};
-constexpr const char* activation_names[] = {"identity", "relu", "leaky_relu",
-                                            "sigmoid",  "tanh", "scaled_tanh"};
+constexpr const char* activation_names[] = {"identity", "relu",        "leaky_relu", "sigmoid",
+                                            "tanh",     "scaled_tanh", "silu"};
 
 constexpr float leaky_relu_slope = 0.01f;        // as torch.nn.LeakyReLU
 constexpr float scaled_tanh_amplitude = 1.7159f; // LeCun et al. 1998, equation 6
 constexpr float scaled_tanh_slope = 2.0f / 3.0f;
+
+// Whether the derivative is known from what the activation gives; else what it read is kept.
+LENET_INLINE bool is_told_by_value(Activation activation) { return activation != Activation::silu; }
 
 // Maps of numbers with a border of zeros around each map: what a padded convolution reads.
 struct Maps {

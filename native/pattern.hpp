@@ -28,6 +28,7 @@ struct Pattern {
     std::size_t start; // of its weights among the packed ones
     const float* input;
     float* output;
+    float* kept;   // what the activation read, or null where its value tells its slope
     float* flow;  // the gradient of the loss with respect to the output
     int flow_pad; // columns of zeros on both sides of the flow
     float* below; // that with respect to the input, or null
@@ -123,6 +124,7 @@ void unpack_pattern(const Network& network, const float* packed, float* plain) {
 struct PatternRooms {
     float* image;
     float* output[lenet::maximum_layers];
+    float* kept[lenet::maximum_layers];
     float* flow[lenet::maximum_layers];
 };
 
@@ -138,6 +140,7 @@ PatternRooms lay_out_pattern(const Network& network, Shelf& shelf) {
         const Maps& out = layer.output;
         const int width = pattern_width(layer);
         rooms.output[k] = room(out.channel_stride() * width);
+        if (!lenet::is_told_by_value(layer.activation)) rooms.kept[k] = room(out.channel_stride() * width);
         rooms.flow[k] = room(out.rows * (out.columns + 2 * flow_pad_of(layer)) * width);
     }
     return rooms;
@@ -158,6 +161,7 @@ Pattern pattern_of(const Network& network, int k, std::size_t start, const Patte
             .start = start,
             .input = k == 0 ? rooms.image : rooms.output[k - 1],
             .output = rooms.output[k],
+            .kept = rooms.kept[k],
             .flow = rooms.flow[k],
             .flow_pad = flow_pad_of(layer),
             .below = k == 0 ? nullptr : rooms.flow[k - 1],
@@ -367,6 +371,8 @@ void pattern_distances(const Pattern& at, const float* centres) {
 void pattern_activation(const Pattern& at) {
     if (at.layer.activation == Activation::identity) return;
     const Maps& out = at.layer.output;
+    if (at.kept != nullptr)
+        std::memcpy(at.kept, at.output, count_of(out.channel_stride() * at.width) * sizeof(float));
     with_activation(at.layer.activation, [&]<Activation known>() {
         for (int y = 0; y < out.rows; ++y) {
             float* row = at.output + at.output_at(y, 0);
@@ -430,7 +436,7 @@ template <Order order> void pattern_slope(const Pattern& at) {
     const Maps& out = at.layer.output;
     with_activation(at.layer.activation, [&]<Activation known>() {
         for (int y = 0; y < out.rows; ++y) {
-            const float* row = at.output + at.output_at(y, 0);
+            const float* row = (at.kept ? at.kept : at.output) + at.output_at(y, 0);
             float* flow = at.flow + at.flow_at(y, 0);
             for (int k = 0; k < out.columns * at.width; k += lanes) {
                 V now = activation_gradient(known, load(row + k), load(flow + k));

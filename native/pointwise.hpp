@@ -1,6 +1,8 @@
 // Poolings and activations over a tile of `lanes` images, one image a lane.
 #pragma once
 
+#include <cstring>
+
 #include "network.hpp"
 #include "vector.hpp"
 
@@ -15,30 +17,46 @@ using lenet::Maps;
 
 inline V activate(Activation activation, V a) {
     switch (activation) {
-    case Activation::relu: return choose(a < 0.0f, V{}, a);
+    case Activation::relu:
+        return choose(a < 0.0f, V{}, a);
     case Activation::leaky_relu: {
         const V small = a * lenet::leaky_relu_slope;
         return choose(a > small, a, small);
     }
-    case Activation::sigmoid: return sigmoid(a);
-    case Activation::tanh: return hyperbolic_tangent(a);
+    case Activation::sigmoid:
+        return sigmoid(a);
+    case Activation::tanh:
+        return hyperbolic_tangent(a);
     case Activation::scaled_tanh:
         return lenet::scaled_tanh_amplitude * hyperbolic_tangent(a * lenet::scaled_tanh_slope);
-    case Activation::identity: break;
+    case Activation::silu:
+        return a * sigmoid(a);
+    case Activation::identity:
+        break;
     }
     return a;
 }
 
+// From the activation's value `y`; where that does not tell, from what it read: see `is_told_by_value`.
 inline V activation_gradient(Activation activation, V y, V flow) {
     constexpr float amplitude = lenet::scaled_tanh_amplitude, slope = lenet::scaled_tanh_slope;
     switch (activation) {
-    case Activation::relu: return choose(y > 0.0f, flow, V{});
-    case Activation::leaky_relu: return choose(y > 0.0f, flow, flow * lenet::leaky_relu_slope);
-    case Activation::sigmoid: return flow * (y * (1.0f - y));
-    case Activation::tanh: return flow * (1.0f - y * y);
+    case Activation::relu:
+        return choose(y > 0.0f, flow, V{});
+    case Activation::leaky_relu:
+        return choose(y > 0.0f, flow, flow * lenet::leaky_relu_slope);
+    case Activation::sigmoid:
+        return flow * (y * (1.0f - y));
+    case Activation::tanh:
+        return flow * (1.0f - y * y);
     case Activation::scaled_tanh:
         return flow * (slope * amplitude - y * y * (slope / amplitude));
-    case Activation::identity: break;
+    case Activation::silu: {
+        const V share = sigmoid(y);
+        return flow * (share * (1.0f + y * (1.0f - share)));
+    }
+    case Activation::identity:
+        break;
     }
     return flow;
 }
@@ -63,18 +81,31 @@ inline constexpr bool is_immediate(Activation activation) {
 // Calls body<activation>() for an activation that is only known when it runs.
 template <typename Body> inline void with_activation(Activation activation, Body body) {
     switch (activation) {
-    case Activation::relu: return body.template operator()<Activation::relu>();
-    case Activation::leaky_relu: return body.template operator()<Activation::leaky_relu>();
-    case Activation::sigmoid: return body.template operator()<Activation::sigmoid>();
-    case Activation::tanh: return body.template operator()<Activation::tanh>();
-    case Activation::scaled_tanh: return body.template operator()<Activation::scaled_tanh>();
-    case Activation::identity: return body.template operator()<Activation::identity>();
+    case Activation::relu:
+        return body.template operator()<Activation::relu>();
+    case Activation::leaky_relu:
+        return body.template operator()<Activation::leaky_relu>();
+    case Activation::sigmoid:
+        return body.template operator()<Activation::sigmoid>();
+    case Activation::tanh:
+        return body.template operator()<Activation::tanh>();
+    case Activation::scaled_tanh:
+        return body.template operator()<Activation::scaled_tanh>();
+    case Activation::silu:
+        return body.template operator()<Activation::silu>();
+    case Activation::identity:
+        return body.template operator()<Activation::identity>();
     }
 }
 
-// Rows [first, last) in place, the border untouched.
-void activation_forward(Activation activation, const Maps& maps, int first, int last, V* values) {
+// Rows [first, last) in place, the border untouched.  What was read goes to `kept`, if it is not null.
+void activation_forward(Activation activation, const Maps& maps, int first, int last, V* values, V* kept) {
     if (activation == Activation::identity) return;
+    for (int c = 0; kept != nullptr && c < maps.channels; ++c)
+        for (int y = first; y < last; ++y) {
+            const int start = maps.at(c, y, 0);
+            std::memcpy(kept + start, values + start, static_cast<std::size_t>(maps.columns) * sizeof(V));
+        }
     with_activation(activation, [&]<Activation known>() {
         for (int c = 0; c < maps.channels; ++c)
             for (int y = first; y < last; ++y) {
@@ -85,16 +116,15 @@ void activation_forward(Activation activation, const Maps& maps, int first, int 
 }
 
 // Multiplies rows [first, last) of `flow` by the activation's derivative, from its values.
-void activation_backward(Activation activation, const Maps& maps, int first, int last,
-                         const V* values, V* flow) {
+void activation_backward(Activation activation, const Maps& maps, int first, int last, const V* values,
+                         V* flow) {
     if (activation == Activation::identity) return;
     with_activation(activation, [&]<Activation known>() {
         for (int c = 0; c < maps.channels; ++c)
             for (int y = first; y < last; ++y) {
                 const V* row = values + maps.at(c, y, 0);
                 V* to = flow + maps.at(c, y, 0);
-                for (int x = 0; x < maps.columns; ++x)
-                    to[x] = activation_gradient(known, row[x], to[x]);
+                for (int x = 0; x < maps.columns; ++x) to[x] = activation_gradient(known, row[x], to[x]);
             }
     });
 }
@@ -117,9 +147,8 @@ inline void pool_rows(const Layer& layer, int first, int last, const V* input, V
                     for (int u = v == 0 ? 1 : 0; u < size; ++u) {
                         const V value = from[v * row + x * size + u];
                         // Written so that a NaN on either side stays.
-                        result = kind == Kind::average_pooling
-                                     ? result + value
-                                     : choose(value <= result, result, value);
+                        result = kind == Kind::average_pooling ? result + value
+                                                               : choose(value <= result, result, value);
                     }
                 to[x] = kind == Kind::average_pooling ? result * share : result;
             }
@@ -168,9 +197,8 @@ inline void spread_rows(const Layer& layer, int first, int last, const V* input,
 
 // Rows [first, last) of the gradient of what `activation` read to give the inputs; `first` begins a
 // square.  Pixels beyond the last whole square get zero.
-void pooling_gradient(const Layer& layer, Activation activation, int first, int last,
-                      const V* input, const V* output, const V* output_gradient,
-                      V* input_gradient) {
+void pooling_gradient(const Layer& layer, Activation activation, int first, int last, const V* input,
+                      const V* output, const V* output_gradient, V* input_gradient) {
     const Maps &in = layer.input, &out = layer.output;
     const int begin = first / layer.size, end = last / layer.size;
     const auto spread = [&]<Kind kind, int size>() {

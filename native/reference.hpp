@@ -11,8 +11,7 @@
 namespace lenet::reference {
 
 template <typename T>
-void convolution_forward(const Layer& layer, const T* input, const T* weight, const T* bias,
-                         T* output) {
+void convolution_forward(const Layer& layer, const T* input, const T* weight, const T* bias, T* output) {
     const Maps &in = layer.input, &out = layer.output;
     const int size = layer.size;
     for (int o = 0; o < out.channels; ++o)
@@ -79,16 +78,15 @@ template <typename T> void pooling_forward(const Layer& layer, const T* input, T
                         sum += value;
                         best = value > best ? value : best;
                     }
-                output[out.at(c, y, x)] = layer.kind == Kind::max_pooling
-                                              ? best
-                                              : sum * (T(1) / static_cast<T>(size * size));
+                output[out.at(c, y, x)] =
+                    layer.kind == Kind::max_pooling ? best : sum * (T(1) / static_cast<T>(size * size));
             }
 }
 
 // Pixels beyond the last whole square get zero.  The first maximum gets the whole gradient.
 template <typename T>
-void pooling_gradient(const Layer& layer, const T* input, const T* output,
-                      const T* output_gradient, T* input_gradient) {
+void pooling_gradient(const Layer& layer, const T* input, const T* output, const T* output_gradient,
+                      T* input_gradient) {
     const Maps &in = layer.input, &out = layer.output;
     const int size = layer.size;
     for (int k = 0; k < in.padded_size(); ++k) input_gradient[k] = T(0);
@@ -111,8 +109,7 @@ void pooling_gradient(const Layer& layer, const T* input, const T* output,
 }
 
 template <typename T>
-void dense_forward(int inputs, int outputs, const T* input, const T* weight, const T* bias,
-                   T* output) {
+void dense_forward(int inputs, int outputs, const T* input, const T* weight, const T* bias, T* output) {
     for (int o = 0; o < outputs; ++o) {
         T sum = bias[o];
         for (int i = 0; i < inputs; ++i) sum += weight[o * inputs + i] * input[i];
@@ -136,34 +133,51 @@ void dense_weight_gradient(int inputs, int outputs, const T* input, const T* out
                            T* weight_gradient, T* bias_gradient) {
     for (int o = 0; o < outputs; ++o) {
         bias_gradient[o] += output_gradient[o];
-        for (int i = 0; i < inputs; ++i)
-            weight_gradient[o * inputs + i] += output_gradient[o] * input[i];
+        for (int i = 0; i < inputs; ++i) weight_gradient[o * inputs + i] += output_gradient[o] * input[i];
     }
 }
 
 template <typename T> T activate(Activation activation, T a) {
     const T amplitude = T(scaled_tanh_amplitude), slope = T(scaled_tanh_slope);
     switch (activation) {
-    case Activation::relu: return a < T(0) ? T(0) : a;
-    case Activation::leaky_relu: return a > T(0) ? a : T(leaky_relu_slope) * a;
-    case Activation::sigmoid: return T(1) / (T(1) + std::exp(-a));
-    case Activation::tanh: return std::tanh(a);
-    case Activation::scaled_tanh: return amplitude * std::tanh(slope * a);
-    case Activation::identity: break;
+    case Activation::relu:
+        return a < T(0) ? T(0) : a;
+    case Activation::leaky_relu:
+        return a > T(0) ? a : T(leaky_relu_slope) * a;
+    case Activation::sigmoid:
+        return T(1) / (T(1) + std::exp(-a));
+    case Activation::tanh:
+        return std::tanh(a);
+    case Activation::scaled_tanh:
+        return amplitude * std::tanh(slope * a);
+    case Activation::silu:
+        return a / (T(1) + std::exp(-a));
+    case Activation::identity:
+        break;
     }
     return a;
 }
 
-// The derivative, from the activation's value `y`.
+// The derivative, from the activation's value `y`; where that does not tell, from what it read.
 template <typename T> T activation_slope(Activation activation, T y) {
     const T amplitude = T(scaled_tanh_amplitude), slope = T(scaled_tanh_slope);
     switch (activation) {
-    case Activation::relu: return y > T(0) ? T(1) : T(0);
-    case Activation::leaky_relu: return y > T(0) ? T(1) : T(leaky_relu_slope);
-    case Activation::sigmoid: return y * (T(1) - y);
-    case Activation::tanh: return T(1) - y * y;
-    case Activation::scaled_tanh: return slope * (amplitude - y * y / amplitude);
-    case Activation::identity: break;
+    case Activation::relu:
+        return y > T(0) ? T(1) : T(0);
+    case Activation::leaky_relu:
+        return y > T(0) ? T(1) : T(leaky_relu_slope);
+    case Activation::sigmoid:
+        return y * (T(1) - y);
+    case Activation::tanh:
+        return T(1) - y * y;
+    case Activation::scaled_tanh:
+        return slope * (amplitude - y * y / amplitude);
+    case Activation::silu: {
+        const T share = T(1) / (T(1) + std::exp(-y));
+        return share * (T(1) + y * (T(1) - share));
+    }
+    case Activation::identity:
+        break;
     }
     return T(1);
 }
@@ -264,10 +278,12 @@ void distances_input_gradient(const Layer& layer, const T* input, const T* outpu
     }
 }
 
-// The image as the first layer reads it, and every layer's activations in `outputs`.
+// The image as the first layer reads it, every layer's activations in `outputs`, and in `told` what
+// tells each activation's derivative.
 template <typename T>
 std::vector<T> forward_image(const Network& network, const T* parameters,
-                             const std::uint8_t* pixels, std::vector<std::vector<T>>& outputs) {
+                             const std::uint8_t* pixels, std::vector<std::vector<T>>& outputs,
+                             std::vector<std::vector<T>>& told) {
     const Maps& first = network.pixels();
     std::vector<T> image(static_cast<std::size_t>(first.padded_size()), T(0));
     for (int c = 0, k = 0; c < first.channels; ++c)
@@ -276,6 +292,7 @@ std::vector<T> forward_image(const Network& network, const T* parameters,
                 image[static_cast<std::size_t>(first.at(c, y, x))] =
                     T(pixels[k]) * T(network.pixel_scale) + T(network.pixel_shift);
     outputs.clear();
+    told.clear();
     for (int k = 0; k < network.count; ++k) {
         const Layer& layer = network.layers[k];
         const T* input = k == 0 ? image.data() : outputs.back().data();
@@ -296,12 +313,14 @@ std::vector<T> forward_image(const Network& network, const T* parameters,
         default: pooling_forward(layer, input, output.data());
         }
         const Maps& out = layer.output;
+        std::vector<T> read = output;
         for (int c = 0; c < out.channels; ++c)
             for (int y = 0; y < out.rows; ++y)
                 for (int x = 0; x < out.columns; ++x) {
                     T& value = output[static_cast<std::size_t>(out.at(c, y, x))];
                     value = activate(layer.activation, value);
                 }
+        told.push_back(is_told_by_value(layer.activation) ? output : std::move(read));
         outputs.push_back(std::move(output));
     }
     return image;
@@ -349,7 +368,8 @@ std::vector<T> backward_layer(const Layer& layer, const T* input, const T* outpu
 template <typename T>
 T run_image(const Network& network, const T* parameters, const std::uint8_t* pixels, int label,
             const Loss& loss, T* gradient, std::vector<std::vector<T>>& outputs) {
-    const std::vector<T> image = forward_image(network, parameters, pixels, outputs);
+    std::vector<std::vector<T>> told;
+    const std::vector<T> image = forward_image(network, parameters, pixels, outputs, told);
     std::vector<T> flow(static_cast<std::size_t>(network.classes()));
     const T value = loss_of(loss, network.classes(), outputs.back().data(), label, flow.data());
     for (int k = network.count - 1; k >= 0; --k) {
@@ -357,7 +377,7 @@ T run_image(const Network& network, const T* parameters, const std::uint8_t* pix
         const std::vector<T>& output = outputs[static_cast<std::size_t>(k)];
         const T* input = k == 0 ? image.data() : outputs[static_cast<std::size_t>(k - 1)].data();
         for (std::size_t j = 0; j < flow.size(); ++j)
-            flow[j] *= activation_slope(layer.activation, output[j]);
+            flow[j] *= activation_slope(layer.activation, told[static_cast<std::size_t>(k)][j]);
         flow = backward_layer(layer, input, output.data(), flow, parameters, false, gradient);
     }
     return value;
@@ -384,7 +404,8 @@ template <typename T>
 void curve_image(const Network& network, const T* parameters, const std::uint8_t* pixels,
                  T* curvature) {
     std::vector<std::vector<T>> outputs;
-    const std::vector<T> image = forward_image(network, parameters, pixels, outputs);
+    std::vector<std::vector<T>> told;
+    const std::vector<T> image = forward_image(network, parameters, pixels, outputs, told);
     std::vector<T> squares(parameters, parameters + network.parameters);
     for (T& weight : squares) weight *= weight;
     int k = 0;
@@ -394,7 +415,7 @@ void curve_image(const Network& network, const T* parameters, const std::uint8_t
         const std::vector<T>& output = outputs[static_cast<std::size_t>(k)];
         const T* input = k == 0 ? image.data() : outputs[static_cast<std::size_t>(k - 1)].data();
         for (std::size_t j = 0; j < flow.size(); ++j) {
-            const T slope = activation_slope(layer.activation, output[j]);
+            const T slope = activation_slope(layer.activation, told[static_cast<std::size_t>(k)][j]);
             flow[j] *= slope * slope;
         }
         flow = backward_layer(layer, input, output.data(), flow, squares.data(), true, curvature);

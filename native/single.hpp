@@ -154,59 +154,78 @@ void one_planar_convolution(const Layer& layer, const float* input, const float*
 
 // ---- lanes over maps ----------------------------------------------------------------------------
 
-// P neighbouring pixels of one vector of maps.  S is the floats between pixels of the input and K the
+// P neighbouring pixels of M vectors of maps.  S is the floats between pixels of the input and K the
 // size, or 0 for one that is only known when it runs.
-template <int P, int S, int K>
+template <int P, int M, int S, int K>
 [[gnu::noinline]] void one_pixels(const Layer& layer, const float* input, Places in, const float* weight,
-                                  int width, V bias, float* output, int out_stride) {
+                                  int width, const float* bias, float* output) {
     if (S > 0) in.pixel = S;
     if (S > 1) in.map = 1;
     const int size = K ? K : layer.size, maps = layer.input.channels;
-    V sum[P];
+    V sum[P][M];
 #pragma GCC unroll 16
-    for (int p = 0; p < P; ++p) sum[p] = bias;
+    for (int p = 0; p < P; ++p)
+#pragma GCC unroll 4
+        for (int m = 0; m < M; ++m) sum[p][m] = load(bias + m * lanes);
     for (int v = 0; v < size; ++v)
         for (int u = 0; u < size; ++u) {
             const float* from = input + (v * layer.input.row_stride() + u) * in.pixel;
             const float* w = weight + (v * size + u) * maps * width;
             for (int i = 0; i < maps; ++i) {
-                const V tap = load(w + i * width);
+                V tap[M];
+#pragma GCC unroll 4
+                for (int m = 0; m < M; ++m) tap[m] = load(w + i * width + m * lanes);
 #pragma GCC unroll 16
-                for (int p = 0; p < P; ++p) sum[p] += tap * from[p * in.pixel + i * in.map];
+                for (int p = 0; p < P; ++p) {
+                    const float x = from[p * in.pixel + i * in.map];
+#pragma GCC unroll 4
+                    for (int m = 0; m < M; ++m) sum[p][m] += tap[m] * x;
+                }
             }
         }
 #pragma GCC unroll 16
-    for (int p = 0; p < P; ++p) store(output + p * out_stride, sum[p]);
+    for (int p = 0; p < P; ++p)
+#pragma GCC unroll 4
+        for (int m = 0; m < M; ++m) store(output + p * width + m * lanes, sum[p][m]);
+}
+
+// One row of M vectors of maps.
+template <int M>
+inline void one_pixel_row(const Layer& layer, const float* from, Places in, const float* weight, int width,
+                          const float* bias, float* to) {
+    constexpr int most = one_block / M;
+    const int columns = layer.output.columns;
+    int blocks = (columns + most - 1) / most;
+    for (int x = 0; x < columns; --blocks) {
+        const int pixels = (columns - x) / blocks;
+        const auto block = [&]<int P, int S, int K>() {
+            one_pixels<P, M, S, K>(layer, from + x * in.pixel, in, weight, width, bias, to + x * width);
+        };
+        with_width<most>(pixels, [&]<int P>() {
+            if (layer.size == 5 && in.pixel == 1)
+                block.template operator()<P, 1, 5>();
+            else if (layer.size == 5 && in.pixel == lanes)
+                block.template operator()<P, lanes, 5>();
+            else
+                block.template operator()<P, 0, 0>();
+        });
+        x += pixels;
+    }
 }
 
 void one_convolution(const Layer& layer, const float* input, bool planar, const float* weight,
                      float* output) {
     const Maps& out = layer.output;
     const Places in = places(layer.input, planar);
-    const int out_stride = places(out, false).pixel, width = out_stride;
+    const int count = vectors(out.channels), width = count * lanes;
     const float* bias = weight + layer.input.channels * layer.size * layer.size * width;
     for (int y = 0; y < out.rows; ++y)
-        for (int m = 0; m < width; m += lanes) {
-            const float* from = input + y * layer.input.row_stride() * in.pixel;
-            float* to = output + out.at(0, y, 0) * out_stride + m;
-            int blocks = (out.columns + one_block - 1) / one_block;
-            for (int x = 0; x < out.columns; --blocks) {
-                const int pixels = (out.columns - x) / blocks;
-                const auto block = [&]<int P, int S, int K>() {
-                    one_pixels<P, S, K>(layer, from + x * in.pixel, in, weight + m, width, load(bias + m),
-                                        to + x * out_stride, out_stride);
-                };
-                with_width<one_block>(pixels, [&]<int P>() {
-                    if (layer.size == 5 && in.pixel == 1)
-                        block.template operator()<P, 1, 5>();
-                    else if (layer.size == 5 && in.pixel == lanes)
-                        block.template operator()<P, lanes, 5>();
-                    else
-                        block.template operator()<P, 0, 0>();
-                });
-                x += pixels;
-            }
-        }
+        for (int m = 0; m < count; m += tap_maps)
+            with_width<tap_maps>(count - m, [&]<int M>() {
+                one_pixel_row<M>(layer, input + y * layer.input.row_stride() * in.pixel, in,
+                                 weight + m * lanes, width, bias + m * lanes,
+                                 output + out.at(0, y, 0) * width + m * lanes);
+            });
 }
 
 // ---- pooling ------------------------------------------------------------------------------------
@@ -314,8 +333,8 @@ void one_dense(const Layer& layer, const float* input, const float* weight, floa
     }
 }
 
-// In place; the border keeps its zeros.
-void one_activation(const Layer& layer, bool planar, float* output) {
+// In place; the border keeps its zeros.  What was read goes to `kept`, if it is not null.
+void one_activation(const Layer& layer, bool planar, float* output, float* kept = nullptr) {
     if (layer.activation == Activation::identity) return;
     const Maps& out = layer.output;
     const bool dense = layer.kind == Kind::dense;
@@ -324,7 +343,9 @@ void one_activation(const Layer& layer, bool planar, float* output) {
     const int row = dense ? pixel : out.columns * pixel;
     with_activation(layer.activation, [&]<Activation known>() {
         for (int y = 0; y < rows; ++y) {
-            float* from = output + (dense ? 0 : out.at(y / out.rows, y % out.rows, 0) * pixel);
+            const int start = dense ? 0 : out.at(y / out.rows, y % out.rows, 0) * pixel;
+            float* from = output + start;
+            if (kept != nullptr) std::memcpy(kept + start, from, count_of(row) * sizeof(float));
             // What fills no vector at the end of a planar row is done one by one.
             int k = 0;
             for (; k + lanes <= row; k += lanes) store(from + k, activate(known, load(from + k)));
@@ -357,13 +378,13 @@ void load_one(const Network& network, const std::uint8_t* pixels, float* image) 
 
 // A spatial layer with its activation.
 void one_spatial(const Layer& layer, bool planar_input, bool planar, const float* input,
-                 const float* packed, float* output) {
+                 const float* packed, float* output, float* kept = nullptr) {
     if (layer.kind != Kind::convolution) return one_pooling(layer, input, planar_input, output);
     if (planar)
         one_planar_convolution(layer, input, packed, output);
     else
         one_convolution(layer, input, planar_input, packed, output);
-    if (!planar || !is_immediate(layer.activation)) one_activation(layer, planar, output);
+    if (!planar || !is_immediate(layer.activation)) one_activation(layer, planar, output, kept);
 }
 
 void infer_one(const Network& network, const float* packed, const std::uint8_t* pixels, float* logits,

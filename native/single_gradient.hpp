@@ -549,8 +549,9 @@ void one_dense_input_gradient(int inputs, int outputs, const float* flow, const 
     }
 }
 
-// In place, whole vectors.
-void one_flat_activation(const Layer& layer, float* output) {
+// In place, whole vectors.  What was read goes to `kept`, if it is not null.
+void one_flat_activation(const Layer& layer, float* output, float* kept) {
+    if (kept != nullptr) std::memcpy(kept, output, count_of(layer.output.size()) * sizeof(float));
     with_activation(layer.activation, [&]<Activation known>() {
         for (int k = 0; k < layer.output.size(); k += lanes)
             store(output + k, activate(known, load(output + k)));

@@ -44,7 +44,8 @@ struct OneRooms {
     AugmentRoom augment;
     float* image;
     float* output[lenet::maximum_layers];
-    float* flat; // what the first flat layer reads
+    float* kept[lenet::maximum_layers]; // what an activation read, where its value does not tell
+    float* flat;                        // what the first flat layer reads
     float* flow[2];
     float* taps;
     float* margin;
@@ -66,6 +67,7 @@ OneRooms lay_out_one(const Network& network, Shelf& shelf) {
             k < flat ? out.channel_stride() * (k < planar ? out.channels : places(out, false).pixel)
                      : out.size();
         rooms.output[k] = take(floats);
+        if (!lenet::is_told_by_value(layer.activation)) rooms.kept[k] = take(floats);
         widest = largest(widest, largest(in.size(), out.size()));
         if (k >= flat) continue;
         widest = largest(widest, flow_floats(out, k < planar));
@@ -97,7 +99,7 @@ const float* forward_one(const Network& network, const float* parameters, const 
     for (int k = 0; k < flat; ++k) {
         const Layer& layer = network.layers[k];
         const bool stays = k < planar_count;
-        one_spatial(layer, planar, stays, input, packed, rooms.output[k]);
+        one_spatial(layer, planar, stays, input, packed, rooms.output[k], rooms.kept[k]);
         packed += packed_layer(layer, stays);
         planar = stays;
         input = rooms.output[k];
@@ -108,7 +110,7 @@ const float* forward_one(const Network& network, const float* parameters, const 
         const Layer& layer = network.layers[k];
         one_dense_forward(layer.input.size(), layer.output.size(), input, parameters + layer.weight,
                           parameters + layer.bias, rooms.output[k]);
-        one_flat_activation(layer, rooms.output[k]);
+        one_flat_activation(layer, rooms.output[k], rooms.kept[k]);
         input = rooms.output[k];
     }
     return input;
@@ -137,7 +139,7 @@ int backward_flat(const Network& network, const float* parameters, const OneRoom
         const Layer& layer = network.layers[k];
         const int inputs = layer.input.size(), outputs = layer.output.size();
         float* flow = rooms.flow[now];
-        one_flat_activation_gradient(layer, rooms.output[k], flow);
+        one_flat_activation_gradient(layer, rooms.kept[k] ? rooms.kept[k] : rooms.output[k], flow);
         const float* input = k == flat ? rooms.flat : rooms.output[k - 1];
         if (k < network.spatial)
             one_dense_weight_gradient(inputs, outputs, input, flow, gradient + layer.weight,
@@ -165,15 +167,18 @@ void backward_spatial(const Network& network, const float* parameters, const One
             if (k == 0) return;
             const Layer& below = network.layers[k - 1];
             const bool joined = below.kind == Kind::convolution;
-            one_pooling_gradient(*layer, joined ? below.activation : Activation::identity, planar_at(k),
+            const bool at_once = joined && rooms.kept[k - 1] == nullptr;
+            one_pooling_gradient(*layer, at_once ? below.activation : Activation::identity, planar_at(k),
                                  input, rooms.output[k], rooms.flow[now], rooms.flow[1 - now]);
             now = 1 - now;
             if (!joined) continue;
             layer = &below;
             --k;
             input = k == 0 ? rooms.image : rooms.output[k - 1];
+            if (!at_once) one_activation_gradient(*layer, planar_at(k), rooms.kept[k], rooms.flow[now]);
         } else {
-            one_activation_gradient(*layer, planar_at(k), rooms.output[k], rooms.flow[now]);
+            one_activation_gradient(*layer, planar_at(k), rooms.kept[k] ? rooms.kept[k] : rooms.output[k],
+                                    rooms.flow[now]);
         }
         const bool planar = planar_at(k), planar_input = k == 0 || planar_at(k - 1);
         one_weight_gradient(*layer, planar_input, planar, input, rooms.flow[now], rooms.taps,

@@ -66,12 +66,14 @@ enum class Purpose { training, answers };
 // one input channel, and was not worth what it did to a long path: 235 steps of a ReLU network with
 // momentum ended 5 times as far from float64 as PyTorch does.
 bool is_filtered(const Layer& layer, Purpose purpose) {
-    return is_minimal(layer) && (layer.input.channels > 1 || purpose == Purpose::answers);
+    return is_minimal(layer) &&
+           (layer.input.channels > 1 || (purpose == Purpose::answers && filters_one_channel));
 }
 
 // A convolution and the pooling above it, some rows at a time while they are in the nearest cache.
 void forward_stage(const Layer& layer, const Layer* pooling, bool minimal, const V* input,
-                   const Weights& weights, const float* bias, const Rooms& rooms, V* output, V* pooled) {
+                   const Weights& weights, const float* bias, const Rooms& rooms, V* output, V* kept,
+                   V* pooled) {
     const int rows = layer.output.rows, size = pooling ? pooling->size : 1;
     const int step = minimal && size % 2 != 0 ? 2 * size : size;
     for (int y = 0; y < rows; y += step) {
@@ -82,7 +84,7 @@ void forward_stage(const Layer& layer, const Layer* pooling, bool minimal, const
         else
             convolution_forward(layer, y, end, input, weights.plain, bias, output);
         if (!is_immediate(layer.activation))
-            activation_forward(layer.activation, layer.output, y, end, output);
+            activation_forward(layer.activation, layer.output, y, end, output, kept);
         if (pooling) pooling_forward(*pooling, y / size, end / size, output, pooled);
     }
 }
@@ -97,14 +99,16 @@ void forward_tile(const Network& network, const Weights& weights, Purpose purpos
         if (layer.kind == Kind::convolution) {
             const Layer* pooling = pooling_above(network, k);
             const Weights layer_weights = weights_of(network, weights, k);
+            V* kept = rooms.kept[k][t];
             V* pooled = pooling ? rooms.output[++k][t] : nullptr;
             forward_stage(layer, pooling, is_filtered(layer, purpose), input, layer_weights,
-                          weights.plain + layer.bias, rooms, output, pooled);
+                          weights.plain + layer.bias, rooms, output, kept, pooled);
             input = pooling ? pooled : output;
         } else if (layer.kind == Kind::subsampling) {
             subsampling_forward(layer, input, weights.plain + layer.weight,
                                 weights.plain + layer.bias, output);
-            activation_forward(layer.activation, layer.output, 0, layer.output.rows, output);
+            activation_forward(layer.activation, layer.output, 0, layer.output.rows, output,
+                               rooms.kept[k][t]);
             input = output;
         } else {
             pooling_forward(layer, 0, layer.output.rows, input, output);
@@ -127,7 +131,7 @@ const V* forward_dense(const Network& network, const float* parameters, const Ro
             dense_forward<tiles>(layer.input.size(), layer.output.size(), input,
                                  parameters + layer.weight, parameters + layer.bias,
                                  rooms.dense[k]);
-        activation_forward(layer.activation, columns_of(layer), 0, 1, rooms.dense[k]);
+        activation_forward(layer.activation, columns_of(layer), 0, 1, rooms.dense[k], rooms.kept[k][0]);
         input = rooms.dense[k];
     }
     return input;
@@ -163,7 +167,8 @@ const V* backward_dense(const Network& network, const float* parameters, const R
     V *flow = rooms.dense_flow[0], *below = rooms.dense_flow[1];
     for (int k = network.count - 1; k >= network.spatial; --k) {
         const Layer& layer = network.layers[k];
-        activation_backward(layer.activation, columns_of(layer), 0, 1, rooms.dense[k], flow);
+        activation_backward(layer.activation, columns_of(layer), 0, 1,
+                            rooms.kept[k][0] ? rooms.kept[k][0] : rooms.dense[k], flow);
         const V* input = k == network.spatial ? rooms.flat : rooms.dense[k - 1];
         if (layer.kind == Kind::radial_basis) {
             distances_input_gradient<tiles>(layer, input, flow, parameters + layer.weight, below);
@@ -180,9 +185,11 @@ const V* backward_dense(const Network& network, const float* parameters, const R
 }
 
 // Completes the flow into the output of convolution `k` and adds to its gradient.  `above` is the
-// flow into the pooling above it, or null where the flow is already in `flow`.
+// flow into the pooling above it, or null where the flow is already in `flow`; `kept` is what the
+// activation read, or null where its value tells.
 void backward_stage(const Layer& layer, const Layer* pooling, const V* input, const V* output,
-                    const V* pooled, const V* above, V* flow, const Rooms& rooms, float* filter_gradient) {
+                    const V* kept, const V* pooled, const V* above, V* flow, const Rooms& rooms,
+                    float* filter_gradient) {
     V *weight = rooms.gradient + layer.weight, *bias = rooms.gradient + layer.bias;
     const bool filtered = is_filtered(layer, Purpose::training);
     // Some rows at a time, while they are in the nearest cache, if the gradient fits there too.
@@ -192,9 +199,10 @@ void backward_stage(const Layer& layer, const Layer* pooling, const V* input, co
     for (int y = 0; y < rows; y += step) {
         const int end = y + step < rows ? y + step : rows;
         if (pooling)
-            pooling_gradient(*pooling, layer.activation, y, end, output, pooled, above, flow);
-        else
-            activation_backward(layer.activation, layer.output, y, end, output, flow);
+            pooling_gradient(*pooling, kept ? Activation::identity : layer.activation, y, end, output,
+                             pooled, above, flow);
+        if (!pooling || kept)
+            activation_backward(layer.activation, layer.output, y, end, kept ? kept : output, flow);
         if (!filtered) convolution_weight_gradient(layer, y, end, input, flow, weight);
         convolution_bias_gradient(layer, y, end, flow, bias);
     }
@@ -232,10 +240,11 @@ void backward_tile(const Network& network, const Weights& weights, const Rooms& 
         const V* input = k == 0 ? rooms.image[t] : rooms.output[k - 1][t];
         const V* output = rooms.output[k][t];
         if (layer.kind == Kind::convolution)
-            backward_stage(layer, pooling, input, output, pooled_output, above, flow, rooms,
-                           rooms.filter_gradient + transformed_before(network, k));
+            backward_stage(layer, pooling, input, output, rooms.kept[k][t], pooled_output, above, flow,
+                           rooms, rooms.filter_gradient + transformed_before(network, k));
         if (layer.kind == Kind::subsampling) {
-            activation_backward(layer.activation, layer.output, 0, layer.output.rows, output, flow);
+            activation_backward(layer.activation, layer.output, 0, layer.output.rows,
+                                rooms.kept[k][t] ? rooms.kept[k][t] : output, flow);
             subsampling_weight_gradient(layer, input, flow, rooms.gradient + layer.weight,
                                         rooms.gradient + layer.bias);
         }
@@ -323,11 +332,10 @@ void see_images(const Network& network, const Images& images, std::size_t count,
     }
 }
 
-void dense_gradient(const Layer& layer, int first, int last, std::size_t count,
-                    const float* features, const float* flow, std::size_t capacity,
-                    float* weight_gradient, float* bias_gradient) {
-    dense_weight_gradient(layer.input.size(), first, last, count, capacity, features, flow,
-                          weight_gradient, bias_gradient);
+void dense_gradient(const Layer& layer, int first, int last, std::size_t count, const float* features,
+                    const float* flow, std::size_t capacity, float* weight_gradient, float* bias_gradient) {
+    dense_weight_gradient(layer.input.size(), first, last, count, capacity, features, flow, weight_gradient,
+                          bias_gradient);
 }
 
 void infer(const Network& network, const Weights& weights, const Images& images, std::size_t begin,

@@ -16,12 +16,13 @@ using lenet::Network;
 
 // One thread's buffers.
 struct Rooms {
-    std::uint8_t* seen;  // a tile's images as they are seen
+    std::uint8_t* seen; // a tile's images as they are seen
     AugmentRoom augment;
     std::uint8_t* bytes; // the same, the lanes of each pixel together
     V* image[tiles];
     V* output[lenet::maximum_layers][tiles]; // spatial layers
     V* dense[lenet::maximum_layers];         // dense layers, (features, tiles)
+    V* kept[lenet::maximum_layers][tiles];   // what an activation read, where its value does not tell
     V* flat;                                 // what the first dense layer reads
     V* flow[2];
     V* dense_flow[2];
@@ -33,8 +34,7 @@ struct Rooms {
 };
 
 std::size_t spatial_parameters(const Network& network) {
-    return network.spatial < network.count ? network.layers[network.spatial].weight
-                                           : network.parameters;
+    return network.spatial < network.count ? network.layers[network.spatial].weight : network.parameters;
 }
 
 Rooms lay_out(const Network& network, Shelf& shelf) {
@@ -50,12 +50,15 @@ Rooms lay_out(const Network& network, Shelf& shelf) {
     for (int k = 0; k < network.count; ++k) {
         const Maps& out = network.layers[k].output;
         if (k < network.spatial) {
-            for (int t = 0; t < tiles; ++t)
-                rooms.output[k][t] = shelf.take<V>(count_of(out.padded_size()));
+            for (int t = 0; t < tiles; ++t) rooms.output[k][t] = shelf.take<V>(count_of(out.padded_size()));
             widest = largest(widest, out.padded_size());
         } else {
             rooms.dense[k] = shelf.take<V>(count_of(out.size() * tiles));
         }
+        if (!lenet::is_told_by_value(network.layers[k].activation))
+            for (int t = 0; t < (k < network.spatial ? tiles : 1); ++t)
+                rooms.kept[k][t] =
+                    shelf.take<V>(count_of(k < network.spatial ? out.padded_size() : out.size() * tiles));
         features = largest(features, out.size());
         if (is_minimal(network.layers[k])) {
             const Layer& layer = network.layers[k];
@@ -79,12 +82,10 @@ Rooms lay_out(const Network& network, Shelf& shelf) {
 
 // Sixteen bytes of each lane's image, to the lanes of sixteen pixels: log2(lanes) rounds of the
 // perfect shuffle.
-inline void transpose_bytes(const std::uint8_t* const* from, std::size_t offset,
-                            std::uint8_t* to) {
+inline void transpose_bytes(const std::uint8_t* const* from, std::size_t offset, std::uint8_t* to) {
     Bytes row[lanes], shuffled[lanes];
 #pragma GCC unroll 16
-    for (int lane = 0; lane < lanes; ++lane)
-        std::memcpy(&row[lane], from[lane] + offset, sizeof(Bytes));
+    for (int lane = 0; lane < lanes; ++lane) std::memcpy(&row[lane], from[lane] + offset, sizeof(Bytes));
 #pragma GCC unroll 4
     for (int round = 1; round < lanes; round *= 2) {
 #pragma GCC unroll 8
@@ -106,9 +107,9 @@ void load_tile(const Network& network, const Images& images, std::size_t begin, 
     const std::uint8_t* from[lanes] = {};
     for (int lane = 0; lane < lanes; ++lane) {
         const std::size_t position = begin + count_of(lane);
-        from[lane] = position < end ? see(images, position, maps, rooms.augment,
-                                          rooms.seen + count_of(lane) * size)
-                                    : from[0];
+        from[lane] = position < end
+                         ? see(images, position, maps, rooms.augment, rooms.seen + count_of(lane) * size)
+                         : from[0];
     }
     std::size_t k = 0;
     for (; k + sizeof(Bytes) <= size; k += sizeof(Bytes))

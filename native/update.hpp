@@ -82,8 +82,7 @@ void average(double decay, std::int64_t updates, std::size_t count, const float*
     for (std::size_t k = 0; k < count; ++k) mean[k] += share * (parameters[k] - mean[k]);
 }
 
-double gradient_square(const Update& update, std::size_t begin, std::size_t count,
-                       const float* gradient) {
+double gradient_square(const Update& update, std::size_t begin, std::size_t count, const float* gradient) {
     double sum[8] = {}; // chains of additions, none of which waits for another
     for (std::size_t k = 0; k < count; ++k) {
         const float masked = update.mask == nullptr ? gradient[k] : gradient[k] * update.mask[begin + k];
@@ -101,8 +100,8 @@ void update(const Update& update, std::size_t begin, std::size_t count, float* g
         adamw(update.optimizer, update.learning_rate, update.count, count, gradient,
               update.parameters + begin, update.first + begin, update.second + begin);
     else
-        sgd(update.optimizer, static_cast<float>(update.learning_rate), update.count > 1, count,
-            gradient, update.parameters + begin, update.first + begin);
+        sgd(update.optimizer, static_cast<float>(update.learning_rate), update.count > 1, count, gradient,
+            update.parameters + begin, update.first + begin);
     if (update.average != nullptr)
         average(update.optimizer.averaging, update.count, count, update.parameters + begin,
                 update.average + begin);

@@ -36,18 +36,27 @@ constexpr int minimal_channels = 4, minimal_gradients = 3, minimal_squares = 5;
 constexpr int minimal_outputs = 4, minimal_inputs = 6;
 constexpr int filter_outputs = 2, planar_maps = 8;
 constexpr int tap_rows = 5, tap_maps = 1, column_maps = 3;
-constexpr int tiles = 2, dense_block = 12, dense_rows_block = 6, dense_vectors = 4;
+#if LENET_LANES == 16
+constexpr int tiles = 1;
+#else
+constexpr int tiles = 2;
+#endif
+constexpr int dense_block = 12, dense_rows_block = 6, dense_vectors = 4;
 #else
 constexpr int block_channels = 2, gather_columns = 4, gather_channels = 3, taps_channels = 2;
 constexpr int minimal_channels = 2, minimal_gradients = 2, minimal_squares = 5;
 constexpr int minimal_outputs = 2, minimal_inputs = 6;
 constexpr int filter_outputs = 3, planar_maps = 8;
 constexpr int tap_rows = 1, tap_maps = 2, column_maps = 2;
-constexpr int tiles = 2, dense_block = 5, dense_rows_block = 4, dense_vectors = 2;
+constexpr int tiles = 2;
+constexpr int dense_block = 5, dense_rows_block = 4, dense_vectors = 2;
 #endif
+// With AVX2 plain sums are quicker for answers from one input channel.
+constexpr bool filters_one_channel = lanes != 8;
 constexpr int block_columns = 5, planar_block = 6, filter_squares = 2;
 constexpr int group = tiles * lanes; // images that go through the dense layers together
-constexpr int few_images = lanes - 1; // that fill no vector and are quicker one by one
+// Up to so many images that fill no vector are quicker one by one.
+constexpr int few_images = lanes == 16 ? 8 : lanes == 8 ? 5 : 3;
 
 // Which lanes of two vectors interleave their lower and upper halves; the same within every four
 // lanes; and which put their halves, and every second of their quarters, beside each other.
@@ -101,12 +110,11 @@ inline Bytes interleave_high(Bytes a, Bytes b) {
 inline V to_floats(const std::uint8_t* from) {
 #if defined(__AVX512F__) && LENET_LANES == 16
     // With a mask: GCC 12 warns of the plain one that it may be uninitialised (its bug 105593).
-    const __m512i whole = _mm512_maskz_cvtepu8_epi32(
-        0xffff, _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+    const __m512i whole =
+        _mm512_maskz_cvtepu8_epi32(0xffff, _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
     return __builtin_convertvector(reinterpret_cast<I>(whole), V);
 #elif defined(__AVX2__) && LENET_LANES == 8
-    const __m256i whole = _mm256_cvtepu8_epi32(
-        _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+    const __m256i whole = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
     return __builtin_convertvector(reinterpret_cast<I>(whole), V);
 #else
     typedef std::uint8_t Lanes __attribute__((vector_size(LENET_LANES)));

@@ -55,7 +55,7 @@ struct Row {
 };
 
 struct Choice { // of an optimizer
-    double adamw, momentum, nesterov, weight_decay, beta1, beta2, epsilon, label_smoothing;
+    double adamw, momentum, nesterov, weight_decay, beta1, beta2, epsilon, label_smoothing, clip_norm;
 };
 
 // `parameters` and `mask` have as many floats as the network has parameters; `mask` may be null.
@@ -78,7 +78,9 @@ Engine* open_engine(int channels, int rows, int columns, float scale, float shif
                                      .beta1 = choice->beta1,
                                      .beta2 = choice->beta2,
                                      .epsilon = static_cast<float>(choice->epsilon),
-                                     .loss = {.smoothing = static_cast<float>(choice->label_smoothing)}};
+                                     .loss = {.smoothing = static_cast<float>(choice->label_smoothing)},
+                                     .averaging = 0.0,
+                                     .clip_norm = choice->clip_norm};
     std::vector<float> kept;
     if (mask != nullptr) kept.assign(mask, mask + network.parameters);
     return new Engine(network, *lenet::find_backend("baseline"), optimizer,
@@ -103,11 +105,14 @@ void watch(Engine* engine, const std::uint8_t* pixels, std::size_t count, float*
     engine->watch({.pixels = pixels}, count, places);
 }
 
+constexpr std::int64_t any_epoch = 1; // images are the same in each: none is changed
+
 // One update; `totals` gets the mean loss before it, and the misses.
 LENET_CALLED_BY_PAGE(step)
 void step(Engine* engine, const std::uint8_t* pixels, const std::int64_t* labels,
           const std::int64_t* indices, std::size_t count, double learning_rate, double* totals) {
-    const lenet::Totals found = engine->step({pixels, labels, indices}, count, learning_rate);
+    const lenet::Totals found = engine->step({.pixels = pixels, .labels = labels, .indices = indices},
+                                             count, learning_rate, any_epoch);
     totals[0] = found.loss;
     totals[1] = static_cast<double>(found.misses);
 }

@@ -239,3 +239,33 @@ def test_a_training_that_augments_ends_with_the_same_bytes_after_a_stop(tmp_path
     resume_run(one.path)
     for left, right in zip(whole.checkpoint_paths(), one.checkpoint_paths(), strict=True):
         assert left.read_bytes() == right.read_bytes()
+
+
+ODD = [
+    {"shift": 2, "flip": True},
+    {"shift": 3, "flip": True, "border": "edge"},
+    {"shift": 700, "rotation": 180, "scale": 0.9, "squeeze": 0.9, "shear": 2},
+    {"elastic": 200, "elastic_smoothness": 0.5, "border": "edge", "flip": True},
+    {"elastic": 34, "elastic_smoothness": 32},
+    {"brightness": 0.5, "contrast": 1},
+    {"erase": 0.9, "erase_side": 1},
+    EVERYTHING,
+]
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (2, 17, 45), (1, 150, 140)])
+def test_each_instruction_set_makes_the_bytes_of_the_reference(shape, monkeypatch):
+    need_native()
+    from lenet.engines.native import NativeEngine, instruction_sets
+
+    source = np.random.default_rng(0)
+    shown, chosen = source.integers(0, 256, (30, *shape), np.uint8), np.array([0, 29, 7])
+    spec = build(channels=shape[0], height=shape[1], width=shape[2])
+    for isa in instruction_sets():
+        monkeypatch.setenv("LENET_ISA", isa)
+        for fields, seed in zip(ODD * 2, [0, 2**63 - 1] * len(ODD), strict=True):
+            recipe = Recipe(augmentation=fields, seed=seed)
+            engine = NativeEngine(spec, recipe, initial_weights(spec, recipe), threads=1)
+            seen = engine.seen(engine.place(shown, np.zeros(30, np.int64)), chosen, 41)
+            made = augment(shown[chosen], chosen, recipe.augmentation, seed=seed, epoch=41)
+            np.testing.assert_array_equal(seen, made, err_msg=str(recipe.augmentation))

@@ -42,6 +42,19 @@ def test_a_checkpoint_survives_the_disk(tmp_path, checkpoint):
     assert_same(checkpoints.read(tmp_path / "a.safetensors"), checkpoint)
 
 
+def test_the_average_is_a_slot_of_its_own_and_the_network_that_answers(tmp_path, checkpoint):
+    state = checkpoint.state
+    slots = {f"{slot}/{name}": array * 3 for slot in ("mean", "square", "average")
+             for name, array in state.weights.items()}  # fmt: skip
+    averaged = replace(checkpoint, state=replace(state, optimizer=slots))
+    checkpoints.write(tmp_path / "a.safetensors", averaged)
+    found = checkpoints.read(tmp_path / "a.safetensors")
+    assert_same(found, averaged)
+    for name, array in found.weights.items():
+        np.testing.assert_array_equal(array, state.weights[name] * 3)
+    assert checkpoint.weights is checkpoint.state.weights
+
+
 def test_the_same_checkpoint_is_the_same_bytes(tmp_path, checkpoint):
     checkpoints.write(tmp_path / "a.safetensors", checkpoint)
     checkpoints.write(tmp_path / "b.safetensors", checkpoint)

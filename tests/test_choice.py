@@ -99,6 +99,17 @@ def test_published_data_get_the_note_and_any_other_auto():
     assert choice.subject == Subject(len(at_hand.train) - 100, 10, INK)
 
 
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [({"epochs": 3}, AUTO), ({"learning_rate": 0.2}, NOTE), ({"momentum": 0.9}, NOTE),
+     ({"learning_rate": 0.01, "optimizer": "adamw"}, AUTO)],
+)  # fmt: skip
+def test_a_rate_by_hand_is_one_for_the_notes_sgd(changes, name):
+    digits = data.load("digits")
+    own = data.load((digits.train.images, digits.train.labels))
+    assert choose_recipe(find_recipe(None, changes), own, changes).name == name
+
+
 def test_the_kind_is_told_by_the_pixels(fashion_mnist):
     digits, clothes = data.load("digits").train.images, data.load(fashion_mnist).train.images
     source = np.random.default_rng(0)

@@ -29,6 +29,13 @@ RECIPES = {
     "nesterov": Recipe(learning_rate=0.1, momentum=0.9, nesterov=True),
     "adamw": Recipe(learning_rate=1e-3, optimizer="adamw", weight_decay=0.01, label_smoothing=0.1),
     "sdlm": Recipe(learning_rate=1e-3, optimizer="sdlm"),
+    "averaged, clipped and augmented": Recipe(
+        learning_rate=0.1,
+        momentum=0.9,
+        averaging=0.99,
+        clip_norm=0.2,
+        augmentation={"shift": 1, "rotation": 10, "elastic": 8, "contrast": 0.2, "erase": 0.5},
+    ),
 }
 
 
@@ -298,6 +305,80 @@ def test_a_restored_engine_continues_with_the_same_bytes(recipe):
     for engine in (first, second):
         train(engine, IMAGES, LABELS, 50)
     assert everything(first.state()) == everything(second.state())
+
+
+def test_answers_are_those_of_the_averaged_weights(isa):
+    recipe = RECIPES["averaged, clipped and augmented"]
+    engine = train(open_engine(recipe=recipe), IMAGES, LABELS, 64)
+    state = engine.state()
+    assert {name.split("/")[0] for name in state.optimizer} == {"momentum", "average"}
+    other = open_engine(weights=state.answering)
+    for count in (1, 40):
+        ours, theirs = (each.logits(each.place(IMAGES[:count])) for each in (engine, other))
+        assert ours.tobytes() == theirs.tobytes()
+    raw = open_engine(weights=state.weights)
+    assert not np.array_equal(ours, raw.logits(raw.place(IMAGES[:40])))
+
+
+def test_the_average_follows_its_rule():
+    recipe = Recipe(learning_rate=0.1, averaging=0.3)
+    engine = open_engine(recipe=recipe)
+    placed, expected = engine.place(IMAGES, LABELS), flat(engine.state().weights).astype(float)
+    for step in range(1, 6):
+        engine.step(placed, np.arange(40), 0.1)
+        decay = min(0.3, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * flat(engine.state().weights)
+    np.testing.assert_allclose(flat(engine.state().answering), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_a_gradient_is_no_longer_than_it_may_be():
+    weights = initial_weights(zoo.build(), Recipe())
+    lengths = []
+    for clip_norm in (0.0, 0.5, 1e6):
+        engine = open_engine(recipe=Recipe(clip_norm=clip_norm), weights=weights)
+        engine.step(engine.place(IMAGES, LABELS), np.arange(40), 1.0)
+        lengths.append(np.linalg.norm(flat(engine.state().weights) - flat(weights)))
+    assert lengths[0] > 0.6
+    assert lengths[1] == pytest.approx(0.5, rel=1e-3)
+    assert lengths[2] == lengths[0]
+
+
+@pytest.mark.parametrize("count", [1, 3, 16, 37])
+def test_one_hot_targets_are_labels(isa, count):
+    engine = open_engine()
+    labels, targets = LABELS[:count], np.eye(10, dtype=np.float32)[LABELS[:count]]
+    plain = engine.gradient(engine.place(IMAGES[:count], labels), np.arange(count))
+    soft = engine.gradient(engine.place(IMAGES[:count], labels, targets), np.arange(count))
+    assert soft[0] == pytest.approx(plain[0], rel=1e-6)
+    np.testing.assert_allclose(flat(soft[1]), flat(plain[1]), atol=1e-7)
+
+
+@pytest.mark.parametrize("targets", [np.ones((300, 9), np.float32), np.ones((2, 10), np.float32)])
+def test_targets_that_do_not_fit_are_refused(targets):
+    with pytest.raises(EngineError, match="a target for each image, a probability for each class"):
+        open_engine().place(IMAGES, LABELS, targets)
+
+
+@pytest.mark.parametrize("network", ["lenet5", "deep"])
+def test_a_step_on_one_image_follows_the_plain_kernels(isa, network):
+    """Also where a convolution covers its whole input, and where there are several of many maps."""
+    layers = (
+        Convolution("C1", 6, 5, activation="silu"),
+        Pooling("S2", "max"),
+        Convolution("C3", 18, 5, activation="tanh"),
+        Pooling("S4", "average"),
+        Convolution("C4", 20, 3, 1, "relu"),
+        Convolution("C5", 30, 5, activation="silu"),
+        Dense("output", 10),
+    )
+    spec = zoo.build() if network == "lenet5" else Spec("deep", 2, 32, 32, layers)
+    weights = draw(spec, bound=0.2)
+    images = RANDOM.integers(0, 256, (1, *spec.input_shape), dtype=np.uint8)
+    loss, expected, _ = reference(spec, weights, images, LABELS[:1], 0.1)
+    engine = open_engine(spec, Recipe(label_smoothing=0.1), weights=weights)
+    ours, gradient = engine.gradient(engine.place(images, LABELS[:1]), np.arange(1))
+    assert ours == pytest.approx(loss, rel=1e-5)
+    np.testing.assert_allclose(flat(gradient), expected, rtol=1e-3, atol=1e-5)
 
 
 def test_a_state_is_a_copy():

@@ -233,6 +233,7 @@ def test_both_languages_say_the_same_things_and_all_that_is_asked_for():
 
 
 @pytest.mark.thorough
+@pytest.mark.timeout(900)  # a compiler at work
 def test_the_kernels_of_the_page_are_what_the_sources_give(tmp_path):
     cure = "apt install clang-19 lld-19 libc++-19-dev-wasm32 libclang-rt-19-dev-wasm32 wasi-libc"
     need(shutil.which("clang++-19") and shutil.which("wasm-ld-19"), f"install a compiler: {cure}")

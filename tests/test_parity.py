@@ -47,6 +47,7 @@ NETWORKS = {
         pixel_scale=1 / 128,
         pixel_shift=-1.0,
     ),
+    "silu": zoo.build(changes={"activation": "silu", "head_activation": "silu", "pooling": "max"}),
     "dense": Spec("dense", 1, 8, 8, (Dense("A", 30, "tanh"), Dense("B", 10))),
 }  # fmt: skip
 RECIPES = {
@@ -55,6 +56,7 @@ RECIPES = {
     "momentum": Recipe(learning_rate=0.02, momentum=0.9, weight_decay=1e-3),
     "nesterov": Recipe(learning_rate=0.02, momentum=0.9, nesterov=True, label_smoothing=0.2),
     "adamw": Recipe(learning_rate=1e-3, optimizer="adamw", weight_decay=0.05, label_smoothing=0.1),
+    "averaged and clipped": Recipe(learning_rate=0.02, momentum=0.9, averaging=0.9, clip_norm=0.1),
 }
 
 
@@ -101,6 +103,20 @@ def test_logits_loss_and_every_gradient_are_those_of_pytorch(network, isa):
         np.testing.assert_allclose(array, expected, atol=2e-5 * largest, err_msg=name)
 
 
+@pytest.mark.parametrize("count", [1, 7, 70])
+def test_soft_targets_are_those_of_pytorch(count):
+    spec = NETWORKS["lenet5"]
+    images, labels = draw(spec, count)
+    targets = np.random.default_rng(2).dirichlet(np.ones(10), count).astype(np.float32)
+    found = []
+    for engine in engines(spec, Recipe(label_smoothing=0.1)):
+        found.append(engine.gradient(engine.place(images, labels, targets), np.arange(count)))
+    (ours, gradient), (theirs, expected) = found
+    assert ours == pytest.approx(theirs, rel=2e-6)
+    for name, array in gradient.items():
+        np.testing.assert_allclose(array, expected[name], atol=2e-5 * np.abs(expected[name]).max())
+
+
 @pytest.mark.parametrize("network", ["lenet5", "lenet5-relu", "tanh with a table"])
 def test_activations_are_those_of_pytorch(network):
     spec = NETWORKS[network]
@@ -125,7 +141,8 @@ def follow(spec, recipe, steps, batch):
     assert ours.updates == theirs.updates == steps
     assert ours.optimizer.keys() == theirs.optimizer.keys()
     losses = [engine.step_metrics().loss for engine in pair]
-    weights = max(np.abs(ours.weights[name] - theirs.weights[name]).max() for name in ours.weights)
+    pairs = [(ours.weights, theirs.weights), (ours.answering, theirs.answering)]
+    weights = max(np.abs(a[name] - b[name]).max() for a, b in pairs for name in a)
     return weights, np.abs(losses[0] - losses[1]).max()
 
 
@@ -168,6 +185,8 @@ def train_in_double(spec, recipe, images, labels, batches):
         optimizer.zero_grad()
         logits = module(torch.from_numpy(images[indices]).double() / 255)
         loss(logits, torch.from_numpy(labels[indices])).backward()
+        if recipe.clip_norm:
+            torch.nn.utils.clip_grad_norm_(module.parameters(), recipe.clip_norm)
         optimizer.step()
     return np.concatenate([array.detach().numpy().ravel() for array in module.parameters()])
 

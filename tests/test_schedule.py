@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from conftest import need_torch
 
+from lenet.errors import RecipeError
 from lenet.recipe import Recipe
 from lenet.recipe.schedule import epoch_steps, learning_rate
 
@@ -45,6 +46,17 @@ def test_one_cycle_equals_pytorchs_schedule():
         theirs.step() if len(expected) < 9 * STEPS else None
     # PyTorch puts the peak at step pct_start * total - 1, we at pct_start * (total - 1).
     assert rates(schedule="one_cycle") == pytest.approx(expected, abs=2e-3)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "step", "cosine"])
+def test_every_schedule_but_one_cycle_can_warm_up_in_equal_steps(schedule):
+    found, plain = rates(schedule=schedule, warmup_epochs=0.5), rates(schedule=schedule)
+    half = STEPS // 2
+    growth = [rate / other for rate, other in zip(found[:half], plain[:half], strict=True)]
+    assert growth == pytest.approx([(step + 1) / half for step in range(half)])
+    assert found[half:] == plain[half:]
+    with pytest.raises(RecipeError, match=r"warmup_epochs = 1.0: schedule 'one_cycle' grows to"):
+        Recipe(schedule="one_cycle", warmup_epochs=1)
 
 
 def test_a_training_of_one_step_uses_the_first_rate():

@@ -66,8 +66,9 @@ def test_a_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
         {"momentum": 0.9, "nesterov": True, "learning_rate": 0.05, "schedule": "cosine"},
         {"optimizer": "adamw", "learning_rate": 0.002, "schedule": "one_cycle"},
         {"validation": 300, "label_smoothing": 0.1},
+        {"averaging": 0.99, "clip_norm": 0.5, "warmup_epochs": 1, "learning_rate": 0.1},
     ],
-    ids=["nesterov", "adamw", "validation"],
+    ids=["nesterov", "adamw", "validation", "averaging"],
 )
 def test_ctrl_c_in_the_middle_of_an_epoch_and_resume_end_with_the_same_bytes(tmp_path, changes):
     recipe = {**QUICK, **changes}

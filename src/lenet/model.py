@@ -91,7 +91,7 @@ class Model:
     @property
     def weights(self) -> Mapping[str, NDArray[np.float32]]:
         """Name -> array, with the names and shapes of `Spec.weight_shapes`."""
-        return self.checkpoint.state.weights
+        return self.checkpoint.weights
 
     def logits(self, images: Any) -> NDArray[np.float32]:
         """(n, classes) for images in the network's shape; one image is a batch of one.

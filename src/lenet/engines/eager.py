@@ -15,7 +15,7 @@ from torch.nn import functional
 from torch.nn.grad import conv2d_input, conv2d_weight
 
 from lenet.data.augmentation import augment
-from lenet.engines.base import EngineState, StepMetrics, Weights
+from lenet.engines.base import AVERAGE, EngineState, StepMetrics, Weights
 from lenet.errors import EngineError
 from lenet.network import Layer, RadialBasis, Shape, Spec
 from lenet.network.layers import LEAKY_RELU_SLOPE, SCALED_TANH
@@ -204,8 +204,11 @@ class EagerEngine:
         self._module = build_module(spec, weights).to(self._device)
         self._named = _parameters(self._module, spec)
         self._optimizer = _optimizer(recipe, list(self._named.values()))
+        self._averaging, self._clip_norm = recipe.averaging, recipe.clip_norm
+        self._answering = self._module
+        if self._averaging > 0:
+            self._answering = build_module(spec, weights).to(self._device).requires_grad_(False)
         self._loss = _loss(recipe)
-        self._layers = _by_layer(self._module, spec)
         self._augmentation, self._seed = recipe.augmentation, recipe.seed
         self._updates = 0
         self._pending = _Pending()
@@ -242,11 +245,24 @@ class EagerEngine:
             )
             images = torch.from_numpy(changed).to(self._device)
         loss, misses = self._backward(placed, indices, images)
+        if self._clip_norm > 0:
+            nn.utils.clip_grad_norm_(self._named.values(), self._clip_norm)
         self._optimizer.step()
         self._updates += 1
+        if self._averaging > 0:
+            self._average()
         self._pending.loss.append(loss)
         self._pending.misses.append(misses)
         self._pending.images.append(len(indices))
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """The moving average, whose decay grows to the recipe's: see `average` in native/."""
+        young = (1 + self._updates) / (10 + self._updates)
+        share = 1.0 - min(self._averaging, young)
+        pairs = zip(self._answering.parameters(), self._module.parameters(), strict=True)
+        for mean, parameter in pairs:
+            mean.lerp_(parameter, share)
 
     def _backward(
         self, placed: Placed, indices: NDArray[np.int64], images: Tensor | None = None
@@ -287,13 +303,15 @@ class EagerEngine:
     def logits(self, placed: Placed) -> NDArray[np.float32]:
         """See `Engine.logits`."""
         batches = torch.split(placed.images, EVALUATION_BATCH)
-        return np.concatenate([self._module.run(_pixels(batch)).cpu().numpy() for batch in batches])
+        answering = self._answering
+        return np.concatenate([answering.run(_pixels(batch)).cpu().numpy() for batch in batches])
 
     @torch.no_grad()
     def activations(self, placed: Placed) -> dict[str, NDArray[np.float32]]:
         """See `Engine.activations`."""
         x, outputs = self._scaled(placed.images), {}
-        for row, modules in zip(self._spec.counts(), self._layers, strict=True):
+        layers = _by_layer(self._answering, self._spec)
+        for row, modules in zip(self._spec.counts(), layers, strict=True):
             for module in modules:
                 x = module(x)
             outputs[row.name] = x.reshape(-1, *row.output_shape).cpu().numpy()
@@ -310,7 +328,7 @@ class EagerEngine:
         for start in range(0, len(indices), EVALUATION_BATCH):
             chosen = torch.from_numpy(indices[start : start + EVALUATION_BATCH]).to(self._device)
             x = self._scaled(placed.images[chosen])
-            for name, values in curve(self._spec, self._layers, x).items():
+            for name, values in curve(self._spec, _by_layer(self._module, self._spec), x).items():
                 totals[name] += values
         masks = self._spec.masks()
         mean = {
@@ -333,6 +351,9 @@ class EagerEngine:
             for slot, key in _SLOTS.items():
                 if isinstance(slots.get(key), Tensor):
                     optimizer[f"{slot}/{name}"] = _to_numpy(slots[key])
+        if self._averaging > 0 and self._updates:
+            averages = _parameters(self._answering, self._spec).items()
+            optimizer |= {f"{AVERAGE}/{name}": _to_numpy(mean) for name, mean in averages}
         return EngineState(weights, optimizer, self._updates)
 
     def restore(self, state: EngineState) -> None:
@@ -340,6 +361,9 @@ class EagerEngine:
         self._updates = state.updates
         self._pending = _Pending()
         self._optimizer.state.clear()
+        if self._averaging > 0:
+            for name, mean in _parameters(self._answering, self._spec).items():
+                mean.data.copy_(torch.from_numpy(state.answering[name]))
         for name, parameter in self._named.items():
             parameter.data.copy_(torch.from_numpy(state.weights[name]))
             slots: dict[str, Tensor] = {}
@@ -393,10 +417,11 @@ def curve(spec: Spec, modules: Sequence[Sequence[nn.Module]], x: Tensor) -> dict
         kernels = [step for step in steps if not isinstance(step, nn.Flatten)]
         if len(kernels) < len(steps):
             x = x.flatten(1)
-        given = x
-        for step in kernels:
+        given, told = x, kernels[0](x)
+        x = told
+        for step in kernels[1:]:
             x = step(x)
-        passed.append((layer, kernels[0], given, x))
+        passed.append((layer, kernels[0], given, told if layer.activation == "silu" else x))
     if isinstance(spec.layers[-1], RadialBasis):
         *passed, (last, _, given, _) = passed
         assert isinstance(last, RadialBasis)
@@ -456,7 +481,7 @@ def _spread(flow: Tensor, size: int, given: Tensor) -> Tensor:
 
 
 def _slope(activation: str, output: Tensor) -> Tensor:
-    """The activation's derivative, from its value."""
+    """The activation's derivative, from its value; of silu from what it read."""
     amplitude, slope = SCALED_TANH
     slopes: dict[str, Callable[[], Tensor]] = {
         "identity": lambda: torch.ones_like(output),
@@ -465,6 +490,7 @@ def _slope(activation: str, output: Tensor) -> Tensor:
         "sigmoid": lambda: output * (1.0 - output),
         "tanh": lambda: 1.0 - output**2,
         "scaled_tanh": lambda: slope * (amplitude - output**2 / amplitude),
+        "silu": lambda: output.sigmoid() * (1.0 + output * (1.0 - output.sigmoid())),
     }
     return slopes[activation]()
 
@@ -528,6 +554,7 @@ def _activation(name: str) -> list[nn.Module]:
         "sigmoid": nn.Sigmoid(),
         "tanh": nn.Tanh(),
         "scaled_tanh": ScaledTanh(),
+        "silu": nn.SiLU(),
     }
     return [] if name == "identity" else [modules[name]]
 

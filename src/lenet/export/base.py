@@ -47,7 +47,7 @@ class Trained:
 
     @property
     def weights(self) -> Weights:
-        return self.checkpoint.state.weights
+        return self.checkpoint.weights
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.engines.base import Weights
+from lenet.engines.base import EngineState, Weights
 from lenet.errors import UsageError
 from lenet.export.base import BITS, Expected, Format, Images, Options, Reference, Trained
 from lenet.export.description import describe
@@ -62,7 +62,7 @@ def _integer_network(trained: Trained, bits: int) -> IntegerNetwork:
         return quantize(spec, weights, measure_ranges(spec, trained.engine, train.images), bits)
     steps = weight_steps(spec, weights, bits)
     weights = retrain(spec, weights, steps, bits, train)
-    state = replace(checkpoint.state, weights=weights)
+    state = EngineState(weights, {}, checkpoint.state.updates)
     engine = open_network(replace(checkpoint, state=state))
     return quantize(spec, weights, measure_ranges(spec, engine, train.images), bits, steps)
 

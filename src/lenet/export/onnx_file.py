@@ -134,6 +134,9 @@ def _add_activation(graph: _Graph, layer: Layer, last: str) -> str:
         last = graph.node("Mul", f"{name}.in", last, graph.value(f"{name}.slope", [slope]))
         last = graph.node("Tanh", f"{name}.tanh", last)
         return graph.node("Mul", name, last, graph.value(f"{name}.amplitude", [amplitude]))
+    if layer.activation == "silu":
+        share = graph.node("Sigmoid", f"{name}.sigmoid", last)
+        return graph.node("Mul", name, last, share)
     kinds = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"}
     return graph.node(kinds[layer.activation], name, last)
 

@@ -37,6 +37,9 @@ FUNCTION_ERROR = 2.0**-22
 """What an exponential, a sigmoid or a tanh of a runtime is off by: two units in the last place of
 1, as a deviation."""
 
+SILU_SLOPE = 1.1
+"""A little over the greatest slope of a sigmoid(a), 1.0998 at a = 2.4."""
+
 DEVIATIONS = 8
 """Of how many standard deviations the bound is: 2 exp(-8^2 / 2) = 3e-14 of the answers are beyond
 it (Hoeffding 1963, theorem 2)."""
@@ -165,6 +168,10 @@ def _activate(name: str, right: Array, variance: Array) -> Layered:
         return Layered(np.where(right > 0, right, LEAKY_RELU_SLOPE * right), variance + rounding)
     if name == "sigmoid":  # by tanh, which knows no overflow
         return Layered(0.5 + 0.5 * np.tanh(0.5 * right), variance / 16 + FUNCTION_ERROR**2)
+    if name == "silu":  # the error of its sigmoid is multiplied by what it reads
+        function = FUNCTION_ERROR**2 * np.abs(right).max(axis=0, keepdims=True) ** 2
+        answers = right * (0.5 + 0.5 * np.tanh(0.5 * right))
+        return Layered(answers, SILU_SLOPE**2 * variance + 2 * rounding + function)
     amplitude, slope = (1.0, 1.0) if name == "tanh" else SCALED_TANH
     inside = slope**2 * (variance + 2 * rounding)
     return Layered(amplitude * np.tanh(slope * right), amplitude**2 * (inside + FUNCTION_ERROR**2))

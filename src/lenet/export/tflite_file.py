@@ -184,6 +184,9 @@ def _add_activation(graph: _Graph, layer: Layer, shape: Sequence[int], last: int
         last = graph.node("TANH", f"{name}.tanh", [last], shape)
         value = graph.values(f"{name}.amplitude", [amplitude])
         return graph.node("MUL", name, [last, value], shape, "MulOptions")
+    if layer.activation == "silu":
+        share = graph.node("LOGISTIC", f"{name}.sigmoid", [last], shape)
+        return graph.node("MUL", name, [last, share], shape, "MulOptions")
     kinds = {"relu": "RELU", "sigmoid": "LOGISTIC", "tanh": "TANH"}
     return graph.node(kinds[layer.activation], name, [last], shape)
 

@@ -266,6 +266,7 @@ def _activation(layer: Layer) -> list[str]:
         "sigmoid": ["nn.Sigmoid()"],
         "tanh": ["nn.Tanh()"],
         "scaled_tanh": ["ScaledTanh()"],
+        "silu": ["nn.SiLU()"],
     }
     return known[layer.activation]
 

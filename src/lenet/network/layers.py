@@ -14,7 +14,7 @@ from lenet.errors import SpecError
 from lenet.network import characters
 from lenet.system.facts import build
 
-ACTIVATIONS = ("identity", "relu", "leaky_relu", "sigmoid", "tanh", "scaled_tanh")
+ACTIVATIONS = ("identity", "relu", "leaky_relu", "sigmoid", "tanh", "scaled_tanh", "silu")
 POOLINGS = ("average", "max")
 
 LEAKY_RELU_SLOPE = 0.01

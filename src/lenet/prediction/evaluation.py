@@ -35,7 +35,7 @@ def open_network(
     return open_engine(
         checkpoint.spec,
         checkpoint.recipe,
-        checkpoint.state.weights,
+        checkpoint.weights,
         engine=engine,
         device=device,
         threads=threads,

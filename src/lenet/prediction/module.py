@@ -31,4 +31,4 @@ def load_module(run: str | Path, which: str | None = None) -> LeNet:
         )
     from lenet.engines.eager import build_module
 
-    return build_module(checkpoint.spec, checkpoint.state.weights).eval()
+    return build_module(checkpoint.spec, checkpoint.weights).eval()

@@ -93,7 +93,7 @@ class Network:
             EngineError: if the engine is not available.
         """
         spec, recipe, data = checkpoint.spec, checkpoint.recipe, checkpoint.data
-        weights = checkpoint.state.weights
+        weights = checkpoint.weights
         # Asked for here, so that all processes take the same one, and what is missing is said once.
         name = open_engine(spec, recipe, weights, engine=engine, device="cpu", threads=1).name
         seen = Views.of(checkpoint) if views else None

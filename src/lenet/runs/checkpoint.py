@@ -40,8 +40,8 @@ MAXIMUM_BYTES = 1 << 30
 MAXIMUM_HEADER = 2 << 20
 """Bytes; a thousand classes with the longest names in any script take a quarter of it."""
 
-MOST_SLOTS = 2
-"""Arrays that an optimizer keeps of each weight: AdamW's two moments."""
+MOST_SLOTS = 3
+"""Arrays that an optimizer keeps of each weight: AdamW's two moments, and the average."""
 
 LONGEST_REASON = 300
 """Letters of a reason that are repeated from a file that may be anything."""
@@ -121,6 +121,11 @@ class Checkpoint:
     state: EngineState
     position: Position
     best: Best | None = None
+
+    @property
+    def weights(self) -> Weights:
+        """Those of the network that answers."""
+        return self.state.answering
 
 
 def write(path: Path, checkpoint: Checkpoint) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lenet.data import Split
 from lenet.engines.base import Engine
+from lenet.errors import StudyError
 from lenet.network import Spec
 from lenet.network.layers import LEAKY_RELU_SLOPE, SCALED_TANH
 from lenet.training.watcher import Plan, Watcher
@@ -70,7 +71,11 @@ class Recorder(Watcher):
 
 
 def relative_slope(outputs: NDArray[np.float32], activation: str) -> NDArray[np.float64]:
-    """Slope of `activation` where it gave `outputs`, as a share of its largest slope."""
+    """Slope of `activation` where it gave `outputs`, as a share of its largest slope.
+
+    Raises:
+        StudyError: if its values do not tell.
+    """
     y = outputs.astype(np.float64)
     if activation == "sigmoid":
         return 4.0 * y * (1.0 - y)
@@ -78,6 +83,8 @@ def relative_slope(outputs: NDArray[np.float32], activation: str) -> NDArray[np.
         return 1.0 - y**2
     if activation == "scaled_tanh":
         return 1.0 - (y / SCALED_TANH[0]) ** 2
+    if activation == "silu":
+        raise StudyError("a value of silu does not tell its slope: watch another activation")
     below = {"identity": 1.0, "relu": 0.0, "leaky_relu": LEAKY_RELU_SLOPE}[activation]
     return np.where(y > 0.0, 1.0, below)
 

@@ -29,7 +29,7 @@ def find_recipe(
     if wanted is None and isinstance(model, str) and zoo.recipe_of(model) != Recipe():
         return find(zoo.recipe_of(model), changes)
     if wanted is None:
-        find(AUTO, changes)
+        find(NOTE if _is_for_plain_sgd(changes) else AUTO, changes)
         return None
     return find(wanted, changes)
 
@@ -37,12 +37,21 @@ def find_recipe(
 def choose_recipe(found: Recipe | str | None, dataset: Dataset, changes: dict[str, Any]) -> Choice:
     """The numbers of a training; None means "note" for data of the catalog, "auto" for any other.
 
+    A learning rate or a momentum by hand is one for plain SGD, which is the note's, unless an
+    optimizer is named too: with what "auto" would choose it could only diverge.
+
     Raises:
         RecipeError: if a change cannot work with the other numbers.
     """
     if found is None:
-        found = NOTE if is_published(dataset) else AUTO
+        found = NOTE if is_published(dataset) or _is_for_plain_sgd(changes) else AUTO
     return choose(found, subject_of(dataset, changes), changes)
+
+
+def _is_for_plain_sgd(changes: dict[str, Any]) -> bool:
+    return "optimizer" not in changes and not changes.keys().isdisjoint(
+        ("learning_rate", "momentum", "nesterov")
+    )
 
 
 def subject_of(dataset: Dataset, changes: dict[str, Any]) -> Subject:

@@ -67,7 +67,7 @@ def find_again(facts: Sequence[dict[str, Any]], place: Path) -> tuple[Teacher, .
 
 def _teacher(path: Path) -> Teacher:
     checkpoint, digest = find_run(path).checkpoint(), hashlib.sha256()
-    for name, array in sorted(checkpoint.state.weights.items()):
+    for name, array in sorted(checkpoint.weights.items()):
         digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
     return Teacher(str(path.absolute()), digest.hexdigest(), checkpoint)
 

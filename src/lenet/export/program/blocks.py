@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import final
 
+from lenet.errors import SpecError
 from lenet.network import Layer, Shape, Spec
 from lenet.network.layers import POOLINGS
 
@@ -57,7 +58,17 @@ class Block:
 
 
 def blocks_of(spec: Spec) -> tuple[Block, ...]:
-    """The blocks in order; a pooling that follows no convolution is a block of its own."""
+    """The blocks in order; a pooling that follows no convolution is a block of its own.
+
+    Raises:
+        SpecError: if it has an activation that is not there in C.
+    """
+    for layer in spec.layers:
+        if layer.activation == "silu":
+            raise SpecError(
+                f"layer {layer.name}: a C program knows no silu, whose largest value is not that "
+                "of the largest sum; export it as onnx, tflite or torch"
+            )
     blocks: list[Block] = []
     shapes = [(row.input_shape, row.output_shape) for row in spec.counts()]
     for layer, (before, after) in zip(spec.layers, shapes, strict=True):

@@ -171,7 +171,7 @@ def _differences(recipe: Recipe) -> str:
 
 
 def _training(checkpoint: Checkpoint, digits: Dataset) -> dict[str, Any]:
-    own = replace(checkpoint.recipe, validation=0, augmentation=Augmentation())
+    own = replace(checkpoint.recipe, validation=0, averaging=0.0, augmentation=Augmentation())
     on_digits = checkpoint.data.name == digits.name
     return {
         "recipes": {

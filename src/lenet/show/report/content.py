@@ -93,7 +93,7 @@ def gather(path: str | Path, data_dir: str | Path | None = None, split: str = "t
     logits = engine.logits(engine.place(chosen.images))
     facts, history = run.receipt(), run.history()
     mistakes = find_mistakes(logits, chosen)
-    filters = checkpoint.state.weights[f"{checkpoint.spec.layers[0].name}.weight"]
+    filters = checkpoint.weights[f"{checkpoint.spec.layers[0].name}.weight"]
     flat = filters.reshape(-1, *filters.shape[-2:])
     return Part(
         run=run,

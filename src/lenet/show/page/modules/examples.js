@@ -92,7 +92,7 @@ export class Examples {
     return found.sort((a, b) => b.value - a.value).slice(0, MOST_EXCITED);
   }
 
-  drawExcites(subject, layer, channel, scale, choose) {
+  drawExcites({ subject, layer, channel }, names, scale, choose) {
     const { columns } = subject.network.layers[layer].output;
     const unit = mapName(subject, layer, channel);
     byId("excites-of").textContent = say("excites-of", { unit, count: this.count });
@@ -105,7 +105,7 @@ export class Examples {
       context.lineWidth = 2;
       const [wide, high] = [(box.right - box.left) * pixel, (box.bottom - box.top) * pixel];
       context.strokeRect(box.left * pixel + 1, box.top * pixel + 1, wide - 2, high - 2);
-      const words = say("excites-item", { class: subject.className(this.facts.labels[k]), value: number(value) });
+      const words = say("excites-item", { class: names[this.facts.labels[k]], value: number(value) });
       const button = element("button", { type: "button", className: "excited" }, canvas, element("span", {}, words));
       button.addEventListener("click", () => choose(k));
       return button;

@@ -142,7 +142,7 @@ class Kernels {
 
 const NO_OPTIMIZER = {
   optimizer: "sgd", momentum: 0, nesterov: false, weight_decay: 0, beta1: 0, beta2: 0, epsilon: 1,
-  label_smoothing: 0,
+  label_smoothing: 0, clip_norm: 0,
 };
 
 // A network with its parameters, and an optimizer where it is trained.
@@ -158,6 +158,7 @@ export class Engine {
     const choice = [
       recipe.optimizer === "adamw" ? 1 : 0, recipe.momentum, recipe.nesterov ? 1 : 0,
       recipe.weight_decay, recipe.beta1, recipe.beta2, recipe.epsilon, recipe.label_smoothing,
+      recipe.clip_norm,
     ];
     const places = [Int32Array.from(rows), parameters, Float64Array.from(choice)].map((values) =>
       kernels.put(values),

@@ -287,9 +287,10 @@ class Page {
 
   #drawExcites() {
     if (!this.examples.count) return;
-    const { subject, layer, channel } = this.keptMap ?? this.#liveliestMap();
-    if (this.examples.maps.rows !== subject.network.pixels.rows) return;
-    this.examples.drawExcites(subject, layer, channel, this.scale, (k) => this.#takeExample(k));
+    const map = this.keptMap ?? this.#liveliestMap();
+    if (this.examples.maps.rows !== map.subject.network.pixels.rows) return;
+    const names = this.networks[0].facts.class_names;
+    this.examples.drawExcites(map, names, this.scale, (k) => this.#takeExample(k));
   }
 
   // ---- rows of layers ---------------------------------------------------------------------------

@@ -23,7 +23,13 @@ const SHAPES = {
 export function learningRate(recipe, index, stepsPerEpoch) {
   const last = Math.max(1, recipe.epochs * stepsPerEpoch - 1);
   const epoch = Math.floor(index / stepsPerEpoch) + 1;
-  return recipe.learning_rate * SHAPES[recipe.schedule](index / last, epoch, recipe);
+  const part = SHAPES[recipe.schedule](index / last, epoch, recipe);
+  return recipe.learning_rate * part * warmUp(recipe, index, stepsPerEpoch);
+}
+
+function warmUp(recipe, index, stepsPerEpoch) {
+  const steps = recipe.warmup_epochs * stepsPerEpoch;
+  return steps > 0 ? Math.min(1.0, (index + 1) / steps) : 1.0;
 }
 
 // The steps after which a row is written, as src/lenet/training/loop.py has them.
