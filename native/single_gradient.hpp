@@ -413,14 +413,13 @@ void one_input_gradient(const Layer& layer, bool planar, const float* flow, cons
     for (int i = 0; i < in.channels; i += planar_block)
         with_width<planar_block>(in.channels - i, [&]<int C>() {
             for (int y = 0; y < in.rows; ++y)
-                for (int x = 0; x < row;) {
+                for (int x = 0; x < row; x += 2 * lanes) {
                     float* to = below + i * flow_plane(in) + y * row + x;
                     const auto gather = [&]<int P>() {
                         if (layer.size == 5)
                             one_gather<C, P, 5>(layer, margin + x, weight + i * area, y, to);
                         else
                             one_gather<C, P, 0>(layer, margin + x, weight + i * area, y, to);
-                        x += P * lanes;
                     };
                     if (x + lanes < row)
                         gather.template operator()<2>();

@@ -4,7 +4,7 @@ from lenet.errors import SpecError, UsageError
 from lenet.network import Dense, RadialBasis, Spec, Subsampling, zoo
 
 
-@pytest.mark.parametrize("name", ["lenet5", "lenet5-sigmoid", "lenet5-relu"])
+@pytest.mark.parametrize("name", ["lenet5", "lenet5-sigmoid", "lenet5-relu", "lenet5-modern"])
 def test_every_network_of_the_full_size_has_the_published_counts(name):
     spec = zoo.build(name)
     assert spec.parameters == 61_706
