@@ -81,7 +81,7 @@ Engine* open_engine(int channels, int rows, int columns, float scale, float shif
                                      .beta1 = choice->beta1,
                                      .beta2 = choice->beta2,
                                      .epsilon = static_cast<float>(choice->epsilon),
-                                     .label_smoothing = static_cast<float>(choice->label_smoothing),
+                                     .loss = {.smoothing = static_cast<float>(choice->label_smoothing)},
                                      .averaging = 0.0,
                                      .clip_norm = choice->clip_norm};
     std::vector<float> kept;

@@ -284,6 +284,9 @@ def test_the_choices_of_flags_are_those_of_the_rooms():
     assert set(options.OptimizerName) == set(recipe.OPTIMIZERS)
     assert set(options.ScheduleName) == set(recipe.SCHEDULES)
     assert set(options.InitialiserName) == set(recipe.INITIALISERS)
+    assert set(options.LossName) == set(recipe.LOSSES)
+    assert set(options.SquaresName) == set(recipe.SQUARES)
+    assert set(options.OrderName) == set(recipe.ORDERS)
 
 
 def test_every_field_of_the_recipe_is_a_flag_whose_help_has_the_notes_number():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import need, need_native, run_lenet, train_run
+from conftest import EXPORTED, need, need_native, run_lenet, train_run
 
 import lenet
 from lenet import data
@@ -43,7 +43,7 @@ from lenet.export.program.source import (
 from lenet.export.proof import extremes
 from lenet.export.rounding import float_reference
 from lenet.network import Convolution, Dense, Pooling, Spec, zoo
-from lenet.network.initialiser import connection_masks, initial_weights
+from lenet.network.initialiser import initial_weights
 from lenet.recipe import Recipe
 
 need_native()
@@ -56,7 +56,7 @@ from bench import microcontroller
 STRICT = ("-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror")
 ORIGIN = Origin("a test", ("of it",))
 BITS = {"float": 32, "int8": 8, "int4": 4}
-IN_C = [name for name in zoo.ZOO if name != "lenet5-modern"]
+IN_C = [name for name in EXPORTED if name != "lenet5-modern"]
 
 COMPILERS = {
     "gcc-O0": ("gcc", "-std=c99", "-O0"),
@@ -294,7 +294,7 @@ def drawn(spec):
     """Weights with some life in them, and images."""
     weights = initial_weights(spec, Recipe(seed=3))
     random = np.random.default_rng(0)
-    masks = connection_masks(spec)
+    masks = spec.masks()
     for name in weights:
         weights[name] = (weights[name] * 2).astype(np.float32)
         if name in masks:
