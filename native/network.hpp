@@ -20,6 +20,9 @@
 namespace lenet {
 
 enum class Kind : int { convolution, average_pooling, max_pooling, dense, subsampling, radial_basis };
+LENET_INLINE bool is_pooling(Kind kind) {
+    return kind == Kind::average_pooling || kind == Kind::max_pooling;
+}
 enum class Activation : int { identity, relu, leaky_relu, sigmoid, tanh, scaled_tanh, silu };
 
 // Their names outside, in the same order: a layer's operation and its activation.
@@ -112,7 +115,7 @@ struct LayerRow {
     Activation activation = Activation::identity;
     int size = 0;
     int padding = 0;
-    int outputs = 0; // of a convolution (maps) or a dense layer; of a subsampling for each input map
+    int outputs = 0;    // of a convolution (maps) or a dense layer; of a subsampling for each input map
     float scale = 1.0f; // of squared distances
 };
 

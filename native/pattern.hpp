@@ -18,8 +18,6 @@ namespace {
 
 inline int filled(int count) { return (count + lanes - 1) / lanes * lanes; }
 
-inline bool is_pooling(Kind kind) { return kind == Kind::average_pooling || kind == Kind::max_pooling; }
-
 // A layer at work on one image: its numbers, what it reads and writes, and their strides.
 struct Pattern {
     const Layer& layer;
@@ -28,7 +26,7 @@ struct Pattern {
     std::size_t start; // of its weights among the packed ones
     const float* input;
     float* output;
-    float* kept;   // what the activation read, or null where its value tells its slope
+    float* kept;  // what the activation read, or null where its value tells its slope
     float* flow;  // the gradient of the loss with respect to the output
     int flow_pad; // columns of zeros on both sides of the flow
     float* below; // that with respect to the input, or null

@@ -5,7 +5,9 @@
 #include "dense.hpp"
 #include "loss.hpp"
 #include "minimal_gradient.hpp"
+#if !defined(LENET_SERIAL) // a page shows no network of 1998
 #include "pattern.hpp"
+#endif
 #include "pointwise.hpp"
 #include "probes.hpp"
 #include "single.hpp"
@@ -410,6 +412,7 @@ const Backend LENET_SYMBOL(LENET_ISA) = {
     .packed_floats = packed_floats,
     .pack = pack,
     .infer_one = infer_one,
+#if !defined(LENET_SERIAL)
     .pattern_bytes = pattern_bytes,
     .pattern_floats = pattern_floats,
     .pack_pattern = pack_pattern,
@@ -417,6 +420,7 @@ const Backend LENET_SYMBOL(LENET_ISA) = {
     .answer_pattern = answer_pattern,
     .learn_pattern = learn_pattern,
     .curve_pattern = curve_pattern,
+#endif
     .functions = functions,
     .multiply_add = multiply_add,
 };

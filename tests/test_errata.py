@@ -90,14 +90,14 @@ def test_5_evaluation_builds_no_gradients(monkeypatch):
     from lenet.engines.eager import EagerEngine, LeNet
 
     seen = []
-    real = LeNet.forward
+    real = LeNet.run
 
     def watched(self, x):
         logits = real(self, x)
         seen.append((logits.requires_grad, torch.is_grad_enabled()))
         return logits
 
-    monkeypatch.setattr(LeNet, "forward", watched)
+    monkeypatch.setattr(LeNet, "run", watched)
     spec = zoo.build("lenet5")
     engine = EagerEngine(spec, RECIPE, initial_weights(spec, RECIPE))
     evaluate(engine, data.load("digits").test)
