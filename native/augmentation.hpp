@@ -1,5 +1,5 @@
-// Images as they are seen in one epoch: the same bytes as src/lenet/data/augmentation.py, which says what
-// is done and why; names are as there.
+// Images as they are seen in one epoch, in the same bytes as src/lenet/data/augmentation.py makes.
+// There stands what is done and why; names are as there.
 //
 // Whole numbers alone, in loops that the compiler turns into vectors.
 #pragma once

@@ -35,7 +35,9 @@ struct Optimizer {
     double beta1 = 0.9;
     double beta2 = 0.999;
     float epsilon = 1e-8f;
-    float label_smoothing = 0.0f;
+    Loss loss;
+    bool sdlm = false; // `first` is the curvature, and a step is divided by it and `floor`
+    float floor = 0.02f;
     double averaging = 0.0; // decay of the average of the parameters; 0 keeps none
     double clip_norm = 0.0; // the largest norm of a gradient; 0 is any
 };
@@ -46,7 +48,7 @@ struct Update {
     const float* mask; // null, or 0 where a connection table has no weight
     float scale;       // of the gradient
     float* parameters;
-    float* first;       // SGD's momentum, or AdamW's first moment
+    float* first;       // SGD's momentum, AdamW's first moment, or the curvature
     float* second;      // AdamW's second moment
     float* average;     // null, or the exponential moving average of the parameters
     std::int64_t count; // updates so far, this one included
@@ -73,7 +75,7 @@ struct Backend {
     // is a multiple of `group`.  Overwrites the convolutions' part of `gradient` with the shard's
     // part of the mean gradient, and leaves in `store` what the dense layers' part needs.
     Totals (*train)(const Network&, const Weights&, const Images&, std::size_t begin, std::size_t end,
-                    std::size_t batch, float smoothing, const Batch& store, float* gradient,
+                    std::size_t batch, const Loss& loss, const Batch& store, float* gradient,
                     void* workspace);
 
     // Pixels of the first `count` images, as a step sees them.
@@ -85,7 +87,7 @@ struct Backend {
     std::size_t (*spatial_floats)(const Network&);
     void (*pack_spatial)(const Network&, const float* parameters, float* packed);
     Totals (*train_one)(const Network&, const Weights&, const Images&, std::size_t position,
-                        std::size_t batch, float smoothing, const Batch& store, float* gradient,
+                        std::size_t batch, const Loss& loss, const Batch& store, float* gradient,
                         void* workspace);
 
     // Overwrites the gradient of outputs [first, last) of a dense layer, from `count` images; the first
@@ -115,6 +117,20 @@ struct Backend {
     void (*pack)(const Network&, const float* parameters, float* packed);
     void (*infer_one)(const Network&, const float* packed, const std::uint8_t* pixels, float* logits,
                       void* workspace);
+
+    // Learning pattern by pattern.  The parameters are `pattern_floats` packed ones, which a step
+    // changes where they are; so are `rates`, each weight's own and 0 for what is no weight, and
+    // the sums of second derivatives, for which the squares of the weights are needed too.
+    std::size_t (*pattern_bytes)(const Network&);
+    std::size_t (*pattern_floats)(const Network&);
+    void (*pack_pattern)(const Network&, const float* plain, float* packed);
+    void (*unpack_pattern)(const Network&, const float* packed, float* plain);
+    void (*answer_pattern)(const Network&, const float* packed, const std::uint8_t* pixels,
+                           float* logits, void* workspace);
+    Totals (*learn_pattern)(const Network&, float* packed, const float* rates, const Loss& loss,
+                            const Images&, std::size_t image, void* workspace);
+    void (*curve_pattern)(const Network&, const float* packed, const float* squares,
+                          const std::uint8_t* pixels, float* curvature, void* workspace);
 
     // e^x, sigmoid and tanh of `count` numbers, for the tests.
     void (*functions)(const float* x, std::size_t count, float* exponential, float* sigmoid, float* tanh);

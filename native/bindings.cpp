@@ -36,8 +36,11 @@ using Floats = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::c
 using Rows = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Doubles = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-// Name, operation, activation, size, padding, outputs: one row a layer.
-using Row = std::tuple<std::string, std::string, std::string, int, int, int>;
+// Name, operation, activation, size, padding, outputs, scale: one row a layer.
+using Row = std::tuple<std::string, std::string, std::string, int, int, int, float>;
+
+// The loss by its name, the smoothing of labels, and what a rubbish class costs.
+using LossRow = std::tuple<std::string, float, float>;
 
 // Python goes on meanwhile.  When the interpreter ends, it ends a thread that wants its lock back, and
 // that would unwind through functions that must not throw: such a thread waits here for the process
@@ -90,15 +93,24 @@ Enum number_of(const std::string& name, const char* const (&names)[count], const
 Network build_network(int channels, int rows, int columns, float scale, float shift,
                       const std::vector<Row>& table) {
     std::vector<lenet::LayerRow> layers;
-    for (const auto& [name, operation, activation, size, padding, outputs] : table)
+    for (const auto& [name, operation, activation, size, padding, outputs, squares] : table)
         layers.push_back(
             {.name = name.c_str(),
              .kind = number_of<Kind>(operation, lenet::kind_names, name),
              .activation = number_of<lenet::Activation>(activation, lenet::activation_names, name),
              .size = size,
              .padding = padding,
-             .outputs = outputs});
+             .outputs = outputs,
+             .scale = squares});
     return lenet::build_network(channels, rows, columns, layers, scale, shift);
+}
+
+lenet::Loss loss_of(const LossRow& row) {
+    const auto& [name, smoothing, rubbish] = row;
+    for (std::size_t k = 0; k < std::size(lenet::loss_names); ++k)
+        if (name == lenet::loss_names[k])
+            return {.kind = static_cast<lenet::LossKind>(k), .smoothing = smoothing, .rubbish = rubbish};
+    throw std::invalid_argument("it has no loss " + name);
 }
 
 // Images, and targets or none, that stay where they are; the labels are checked once and kept.
@@ -181,6 +193,17 @@ nb::tuple gradient(Engine& engine, const Split& split, const Whole& given) {
     return nb::make_tuple(totals.loss, totals.misses, to_numpy(std::move(result), {count}));
 }
 
+nb::ndarray<nb::numpy, float> curvature(Engine& engine, const Split& split, const Whole& given) {
+    const std::vector<std::int64_t> indices = chosen(engine, split, given);
+    std::vector<float> result;
+    {
+        const Unlocked unlocked;
+        result = engine.curvature(split.view(&indices), indices.size());
+    }
+    const std::size_t count = result.size();
+    return to_numpy(std::move(result), {count});
+}
+
 nb::ndarray<nb::numpy, float> logits(Engine& engine, const Split& split) {
     require_fit(engine.network(), split);
     const auto classes = static_cast<std::size_t>(engine.network().classes());
@@ -242,7 +265,8 @@ void restore(Engine& engine, const Floats& parameters, const Floats& first, cons
 
 // The plain kernels in float64 over some images: (loss, gradient), both means, and the logits.
 nb::tuple reference(const Network& network, const Doubles& parameters, const Split& split,
-                    double smoothing) {
+                    const LossRow& loss_row) {
+    const lenet::Loss chosen_loss = loss_of(loss_row);
     require(parameters.shape(0) == network.parameters, "wrong number of parameters");
     require_fit(network, split);
     require(split.labels.size() == split.size() && split.size() > 0, "labels are missing");
@@ -252,7 +276,7 @@ nb::tuple reference(const Network& network, const Doubles& parameters, const Spl
     const auto size = static_cast<std::size_t>(network.pixels().size());
     for (std::size_t n = 0; n < split.size(); ++n) {
         loss += lenet::reference::run_image(network, parameters.data(), split.pixels.data() + n * size,
-                                            static_cast<int>(split.labels[n]), smoothing, total.data(),
+                                            static_cast<int>(split.labels[n]), chosen_loss, total.data(),
                                             outputs);
         all_logits.insert(all_logits.end(), outputs.back().begin(), outputs.back().end());
     }
@@ -262,6 +286,21 @@ nb::tuple reference(const Network& network, const Doubles& parameters, const Spl
     return nb::make_tuple(
         loss / count, to_numpy(std::move(total), {parameters_count}),
         to_numpy(std::move(all_logits), {split.size(), static_cast<std::size_t>(network.classes())}));
+}
+
+nb::ndarray<nb::numpy, double> reference_curvature(const Network& network,
+                                                   const Doubles& parameters, const Split& split) {
+    require(parameters.shape(0) == network.parameters, "wrong number of parameters");
+    require_fit(network, split);
+    require(split.size() > 0, "images are missing");
+    std::vector<double> total(network.parameters);
+    const auto size = static_cast<std::size_t>(network.pixels().size());
+    for (std::size_t n = 0; n < split.size(); ++n)
+        lenet::reference::curve_image(network, parameters.data(), split.pixels.data() + n * size,
+                                      total.data());
+    for (double& value : total) value /= static_cast<double>(split.size());
+    const std::size_t count = total.size();
+    return to_numpy(std::move(total), {count});
 }
 
 // From `Numbers` of src/lenet/recipe/augmentation.py; within its bounds nothing overflows.
@@ -331,7 +370,8 @@ NB_MODULE(_native, module) {
     module.attr("maximum_threads") = lenet::maximum_threads;
 
     nb::class_<Network>(module, "Network", "A network as the kernels see it.")
-        .def_ro("parameters", &Network::parameters);
+        .def_ro("parameters", &Network::parameters)
+        .def_ro("trained", &Network::trained);
     module.def("build_network", &build_network, "channels"_a, "rows"_a, "columns"_a, "pixel_scale"_a,
                "pixel_shift"_a, "layers"_a);
 
@@ -345,9 +385,10 @@ NB_MODULE(_native, module) {
         .def(
             "__init__",
             [](Engine* self, const Network& network, const std::string& isa, const Floats& parameters,
-               const Floats& mask, int threads, bool adamw, float momentum, bool nesterov,
-               float weight_decay, double beta1, double beta2, float epsilon, float label_smoothing,
-               double averaging, double clip_norm, const nb::object& augmentation, std::uint64_t seed) {
+               const Floats& mask, int threads, bool adamw, bool sdlm, float momentum, bool nesterov,
+               float weight_decay, double beta1, double beta2, float epsilon, float floor,
+               const LossRow& loss, double averaging, double clip_norm, const nb::object& augmentation,
+               std::uint64_t seed) {
                 require(parameters.shape(0) == network.parameters, "wrong number of parameters");
                 require(mask.shape(0) == 0 || mask.shape(0) == network.parameters, "wrong mask");
                 require(threads >= 1 && threads <= lenet::maximum_threads,
@@ -359,7 +400,9 @@ NB_MODULE(_native, module) {
                                                  .beta1 = beta1,
                                                  .beta2 = beta2,
                                                  .epsilon = epsilon,
-                                                 .label_smoothing = label_smoothing,
+                                                 .loss = loss_of(loss),
+                                                 .sdlm = sdlm,
+                                                 .floor = floor,
                                                  .averaging = averaging,
                                                  .clip_norm = clip_norm};
                 new (self) Engine(network, backend_of(isa), optimizer,
@@ -368,22 +411,26 @@ NB_MODULE(_native, module) {
                                   read_augmentation(augmentation, seed),
                                   nb::cast<std::vector<std::int32_t>>(augmentation.attr("kernel")));
             },
-            "network"_a, "isa"_a, "parameters"_a, "mask"_a, "threads"_a, "adamw"_a, "momentum"_a,
-            "nesterov"_a, "weight_decay"_a, "beta1"_a, "beta2"_a, "epsilon"_a, "label_smoothing"_a,
-            "averaging"_a, "clip_norm"_a, "augmentation"_a, "seed"_a)
+            "network"_a, "isa"_a, "parameters"_a, "mask"_a, "threads"_a, "adamw"_a, "sdlm"_a,
+            "momentum"_a, "nesterov"_a, "weight_decay"_a, "beta1"_a, "beta2"_a, "epsilon"_a, "floor"_a,
+            "loss"_a, "averaging"_a, "clip_norm"_a, "augmentation"_a, "seed"_a)
         .def("step", &step, "split"_a, "indices"_a.noconvert(), "learning_rate"_a, "epoch"_a,
              "One update; returns (mean loss, misses) before it.")
         .def("seen", &seen, "split"_a, "indices"_a.noconvert(), "epoch"_a,
              "The images as a step of that epoch sees them.")
         .def("gradient", &gradient, "split"_a, "indices"_a.noconvert(),
              "(loss, misses, gradient); no update.")
+        .def("curvature", &curvature, "split"_a, "indices"_a.noconvert(),
+             "Mean second derivatives over these images; sdlm goes by them from now on.")
         .def("logits", &logits, "split"_a)
         .def("activations", &activations, "split"_a)
         .def("restore", &restore, "parameters"_a, "first"_a, "second"_a, "average"_a, "updates"_a)
         .def("state", &state, "(parameters, first slot, second slot, average, updates), all copies.")
         .def_prop_ro("threads", &Engine::threads);
 
-    module.def("reference", &reference, "network"_a, "parameters"_a, "split"_a, "smoothing"_a,
+    module.def("reference_curvature", &reference_curvature, "network"_a, "parameters"_a, "split"_a,
+               "Mean second derivatives by the plain kernels in float64.");
+    module.def("reference", &reference, "network"_a, "parameters"_a, "split"_a, "loss"_a,
                "The plain kernels in float64: (mean loss, mean gradient, logits).");
     module.def("functions", &functions, "isa"_a, "x"_a, "(e^x, sigmoid, tanh), as the kernels do.");
     module.def("measure_peak", &measure_peak, "isa"_a, "seconds"_a,

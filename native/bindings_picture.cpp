@@ -7,6 +7,7 @@
 #include <memory>
 #include <stdexcept>
 
+#include "distortion.hpp"
 #include "picture.hpp"
 
 namespace nb = nanobind;
@@ -58,10 +59,32 @@ nb::tuple read_characters(const Grey& grey, int rows, int columns, int ink_side,
                           nb::tuple(characters));
 }
 
+using Images = nb::ndarray<const std::uint8_t, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
+using Rows = nb::ndarray<const float, nb::shape<-1, 5>, nb::c_contig, nb::device::cpu>;
+
+nb::ndarray<nb::numpy, std::uint8_t> distort(const Images& images, const Rows& numbers) {
+    if (numbers.shape(0) != images.shape(0))
+        throw std::invalid_argument("there must be a row of numbers for each image");
+    if (images.shape(2) > most_side || images.shape(3) > most_side)
+        throw std::invalid_argument("the images have too many pixels");
+    const std::size_t shape[4] = {images.shape(0), images.shape(1), images.shape(2), images.shape(3)};
+    auto made = std::make_unique<lenet::Bytes>(images.size());
+    {
+        nb::gil_scoped_release unlocked;
+        lenet::distort(images.data(), numbers.data(), shape[0], static_cast<int>(shape[1]),
+                       static_cast<int>(shape[2]), static_cast<int>(shape[3]), made->data());
+    }
+    std::uint8_t* values = made->data();
+    nb::capsule owner(made.release(), [](void* p) noexcept { delete static_cast<lenet::Bytes*>(p); });
+    return nb::ndarray<nb::numpy, std::uint8_t>(values, 4, shape, owner);
+}
+
 } // namespace
 
 NB_MODULE(_picture, m) {
     m.doc() = "A picture made into what a network was trained on.";
     m.def("read_characters", &read_characters, "grey"_a, "rows"_a, "columns"_a, "ink_side"_a, "by_mass"_a,
           "(dark, rules, ground, ink, kept, characters) of uint8 (rows, columns); see native/picture.hpp");
+    m.def("distort", &distort, "images"_a, "numbers"_a,
+          "uint8 (n, channels, rows, columns), each image distorted by its row of five numbers.");
 }

@@ -55,6 +55,33 @@ Network odd(Activation activation, Kind pooling) {
     return build_network(3, 11, 13, rows, 1.0f / 128.0f, -1.0f);
 }
 
+// The layers of 1998, in shapes that fill no vector; `copies` maps of A for each of them at B.
+Network of_1998(int copies, int border) {
+    const LayerRow rows[] = {
+        {.name = "A",
+         .kind = Kind::convolution,
+         .activation = Activation::scaled_tanh,
+         .size = 5,
+         .padding = border,
+         .outputs = 6},
+        {.name = "B",
+         .kind = Kind::subsampling,
+         .activation = Activation::scaled_tanh,
+         .size = 2,
+         .outputs = copies},
+        {.name = "C",
+         .kind = Kind::convolution,
+         .activation = Activation::tanh,
+         .size = 3,
+         .padding = border,
+         .outputs = 11},
+        {.name = "D", .kind = Kind::subsampling, .size = 2, .outputs = 1},
+        {.name = "E", .activation = Activation::sigmoid, .outputs = 13},
+        {.name = "F", .kind = Kind::radial_basis, .outputs = 5, .scale = 0.5f},
+    };
+    return build_network(1, 17, 15, rows, 1.0f / 200.0f, -0.1f);
+}
+
 struct Data {
     std::vector<std::uint8_t> pixels;
     std::vector<std::int64_t> labels;
@@ -111,10 +138,58 @@ void check_threads(const char* name, const Network& network, check::Failures& fa
     }
 }
 
-void check_gradient_of(std::size_t count, const char* name, const Network& network,
+void check_close(const std::string& what, const std::vector<float>& ours, const std::vector<double>& plain,
+                 double scale, check::Failures& failures) {
+    for (std::size_t k = 0; k < plain.size(); ++k) {
+        const double expected = plain[k] * scale;
+        if (!(std::fabs(static_cast<double>(ours[k]) - expected) <= 1e-4 * (0.1 + std::fabs(expected))))
+            return failures.add(what + " differs at " + std::to_string(k));
+    }
+}
+
+// The second derivatives, and steps of one image each, which must go where the plain gradient says.
+void check_patterns(const char* name, const Network& network, const Loss& loss, check::Failures& failures) {
+    const std::size_t count = 5;
+    const Data data(network, count);
+    Optimizer optimizer;
+    optimizer.sdlm = true;
+    optimizer.loss = loss;
+    Engine engine(network, backend(), optimizer, data.parameters, {}, 1);
+    std::vector<double> parameters(data.parameters.begin(), data.parameters.end());
+    std::vector<double> curvature(network.parameters);
+    std::vector<std::vector<double>> outputs;
+    const auto size = static_cast<std::size_t>(network.pixels().size());
+    for (std::size_t n = 0; n < count; ++n)
+        reference::curve_image(network, parameters.data(), data.pixels.data() + n * size, curvature.data());
+    for (double& value : curvature) value /= static_cast<double>(count);
+    check_close(std::string(name) + ": curvature", engine.curvature(data.images(), count), curvature, 1.0,
+                failures);
+    for (std::size_t n = 0; n < count; ++n) {
+        Images image = data.images();
+        image.indices += n;
+        engine.step(image, 1, 0.001, 1);
+        const auto index = static_cast<std::size_t>(*image.indices);
+        std::vector<double> gradient(network.parameters);
+        reference::run_image(network, parameters.data(), data.pixels.data() + index * size,
+                             static_cast<int>(data.labels[index]), loss, gradient.data(), outputs);
+        for (std::size_t k = 0; k < network.trained; ++k)
+            parameters[k] -= 0.001 / (static_cast<double>(optimizer.floor) + curvature[k]) * gradient[k];
+    }
+    check_close(std::string(name) + ": weights after patterns", engine.state().parameters, parameters, 1.0,
+                failures);
+    std::vector<float> one(static_cast<std::size_t>(network.classes())), many(one.size() * count);
+    engine.infer(data.images(), 1, one.data());
+    engine.infer(data.images(), count, many.data());
+    check_close(std::string(name) + ": answer to one", one,
+                {many.begin(), many.begin() + static_cast<std::ptrdiff_t>(one.size())}, 1.0, failures);
+}
+
+void check_gradient_of(std::size_t count, const char* name, const Network& network, const Loss& loss,
                        check::Failures& failures) {
     const Data data(network, count);
-    Engine engine(network, backend(), {}, data.parameters, {}, 2);
+    Optimizer optimizer;
+    optimizer.loss = loss;
+    Engine engine(network, backend(), optimizer, data.parameters, {}, 2);
     std::vector<float> ours;
     Images images = data.images();
     images.indices = nullptr;
@@ -125,17 +200,13 @@ void check_gradient_of(std::size_t count, const char* name, const Network& netwo
     const auto size = static_cast<std::size_t>(network.pixels().size());
     for (std::size_t n = 0; n < count; ++n)
         reference::run_image(network, parameters.data(), data.pixels.data() + n * size,
-                             static_cast<int>(data.labels[n]), 0.0, plain.data(), outputs);
-    for (std::size_t k = 0; k < plain.size(); ++k) {
-        const double expected = plain[k] / static_cast<double>(count);
-        if (!(std::fabs(static_cast<double>(ours[k]) - expected) <= 1e-4 * (0.1 + std::fabs(expected))))
-            return failures.add(std::string(name) + ": gradient differs at " + std::to_string(k));
-    }
+                             static_cast<int>(data.labels[n]), optimizer.loss, plain.data(), outputs);
+    check_close(std::string(name) + ": gradient", ours, plain, 1.0 / static_cast<double>(count), failures);
 }
 
-void check_gradient(const char* name, const Network& network, check::Failures& failures) {
+void check_gradient(const char* name, const Network& network, const Loss& loss, check::Failures& failures) {
     // One by one, together, and both.
-    for (const std::size_t count : {1, 3, 16, 21}) check_gradient_of(count, name, network, failures);
+    for (const std::size_t count : {1, 3, 16, 21}) check_gradient_of(count, name, network, loss, failures);
 }
 
 } // namespace
@@ -148,7 +219,8 @@ int main() {
     check::Failures failures;
     check::check_kernels(failures);
     const auto check_network = [&](const char* name, const Network& network) {
-        check_gradient(name, network, failures);
+        check_gradient(name, network, {}, failures);
+        check_patterns(name, network, {}, failures);
         check_threads(name, network, failures);
     };
     check_network("lenet5", lenet5(Activation::leaky_relu, Kind::average_pooling));
@@ -157,6 +229,16 @@ int main() {
     check_network("odd-silu", odd(Activation::silu, Kind::max_pooling));
     check_network("odd", odd(Activation::scaled_tanh, Kind::average_pooling));
     check_network("odd-max", odd(Activation::sigmoid, Kind::max_pooling));
+    for (const LossKind kind : {LossKind::cross_entropy, LossKind::mse, LossKind::map}) {
+        const Loss loss{.kind = kind, .rubbish = 3.0f};
+        for (const int border : {0, 1})
+            for (const int copies : {1, 2}) {
+                const Network network = of_1998(copies, border);
+                check_gradient("1998", network, loss, failures);
+                check_patterns("1998", network, loss, failures);
+            }
+    }
+    check_threads("1998", of_1998(2, 0), failures);
     for (const std::string& line : failures.lines()) std::puts(line.c_str());
     std::printf("%s: %zu failures\n", LENET_NAME(LENET_ISA), failures.lines().size());
     return failures.lines().empty() ? 0 : 1;

@@ -16,6 +16,13 @@ constexpr std::size_t dense_rows = 12;     // outputs of a dense layer whose gra
 constexpr std::size_t update_block = 2048; // parameters of the convolutions, likewise
 constexpr std::size_t few_images = 4;      // up to here one image at a time is quicker
 
+// Which the kernels for one image with its lanes over maps and columns do not know.
+bool has_units_of_1998(const Network& network) {
+    return std::any_of(network.layers, network.layers + network.count, [](const Layer& layer) {
+        return layer.kind == Kind::subsampling || layer.kind == Kind::radial_basis;
+    });
+}
+
 std::size_t convolution_parameters(const Network& network) {
     return network.spatial < network.count ? network.layers[network.spatial].weight : network.parameters;
 }
@@ -72,6 +79,7 @@ Engine::Engine(const Network& network, const Backend& backend, const Optimizer& 
     const std::size_t convolutions = convolution_parameters(network);
     std::size_t part = update_block;
     for (int k = network.spatial; k < network.count; ++k) {
+        if (network.layers[k].kind == Kind::radial_basis) continue;
         const auto outputs = static_cast<std::size_t>(network.layers[k].output.size());
         const auto inputs = static_cast<std::size_t>(network.layers[k].input.size());
         part = std::max(part, dense_rows * (inputs + 1));
@@ -85,6 +93,7 @@ Engine::Engine(const Network& network, const Backend& backend, const Optimizer& 
 
 Engine::State Engine::state() {
     const std::lock_guard turn(turn_);
+    settle();
     return state_;
 }
 
@@ -95,7 +104,73 @@ void Engine::restore(State state) {
         state.updates < 0)
         throw std::invalid_argument("this state is not one of this network and optimizer");
     state_ = std::move(state);
+    behind_ = false;
     forget();
+}
+
+void* Engine::one_workspace() {
+    if (pattern_room_ == nullptr)
+        pattern_room_ = std::make_unique<Workspace>(backend_.pattern_bytes(network_));
+    return pattern_room_->data();
+}
+
+const float* Engine::pattern() {
+    if (pattern_.empty()) {
+        std::vector<float> packed(backend_.pattern_floats(network_));
+        backend_.pack_pattern(network_, state_.parameters.data(), packed.data());
+        pattern_ = std::move(packed);
+    }
+    return pattern_.data();
+}
+
+void Engine::settle() {
+    if (!behind_) return;
+    backend_.unpack_pattern(network_, pattern_.data(), state_.parameters.data());
+    behind_ = false;
+    training_.forget();
+    answers_.forget();
+}
+
+void Engine::make_rates(double learning_rate) {
+    std::vector<float> plain(network_.parameters), packed(backend_.pattern_floats(network_));
+    const auto rate = static_cast<float>(learning_rate);
+    for (std::size_t k = 0; k < network_.trained; ++k)
+        plain[k] = rate / (optimizer_.floor + state_.first[k]) * (mask_.empty() ? 1.0f : mask_[k]);
+    backend_.pack_pattern(network_, plain.data(), packed.data());
+    rates_ = std::move(packed);
+    rate_ = learning_rate;
+}
+
+Totals Engine::learn_pattern(const Images& images, double learning_rate) {
+    pattern();
+    if (rates_.empty() || rate_ != learning_rate) make_rates(learning_rate);
+    void* room = one_workspace();
+    behind_ = true;
+    ++state_.updates;
+    return backend_.learn_pattern(network_, pattern_.data(), rates_.data(), optimizer_.loss,
+                                  images, images.index(0), room);
+}
+
+std::vector<float> Engine::curvature(const Images& images, std::size_t count) {
+    const std::lock_guard turn(turn_);
+    settle();
+    const float* packed = pattern();
+    std::vector<float> squares(pattern_), sums(pattern_.size()), mean(network_.parameters);
+    for (float& weight : squares) weight *= weight;
+    const auto size = static_cast<std::size_t>(network_.pixels().size());
+    void* room = one_workspace();
+    for (std::size_t n = 0; n < count; ++n)
+        backend_.curve_pattern(network_, packed, squares.data(),
+                               images.pixels + images.index(n) * size, sums.data(), room);
+    backend_.unpack_pattern(network_, sums.data(), mean.data());
+    const float share = 1.0f / static_cast<float>(count);
+    for (std::size_t k = 0; k < mean.size(); ++k)
+        mean[k] *= k < mask_.size() ? share * mask_[k] : share;
+    if (optimizer_.sdlm) {
+        state_.first = mean;
+        rates_.clear();
+    }
+    return mean;
 }
 
 void Engine::Prepared::forget() {
@@ -107,6 +182,8 @@ void Engine::Prepared::forget() {
 void Engine::forget() {
     training_.forget();
     answers_.forget();
+    pattern_.clear();
+    rates_.clear();
 }
 
 const std::vector<float>& Engine::answering() const {
@@ -181,7 +258,8 @@ Totals Engine::accumulate(const Images& images, std::size_t count, const Use& us
     make_room(count);
     const auto group = static_cast<std::size_t>(backend_.group);
     const std::size_t rest = count % static_cast<std::size_t>(backend_.lanes);
-    const std::size_t singles = rest <= static_cast<std::size_t>(backend_.few) ? rest : 0;
+    const bool fits = rest <= static_cast<std::size_t>(backend_.few) && !has_units_of_1998(network_);
+    const std::size_t singles = fits ? rest : 0;
     const std::size_t whole = count - singles, groups = (whole + group - 1) / group;
     const std::size_t shards = std::min(maximum_shards, groups), all = shards + singles;
     while (shard_gradients_.size() < all) shard_gradients_.emplace_back(convolution_parameters(network_));
@@ -201,14 +279,14 @@ Totals Engine::accumulate(const Images& images, std::size_t count, const Use& us
         float* gradient = shard_gradients_[shard].data();
         if (shard >= shards) {
             totals[shard] = backend_.train_one(network_, weights, images, whole + shard - shards, count,
-                                               optimizer_.label_smoothing, batch_, gradient,
+                                               optimizer_.loss, batch_, gradient,
                                                one_workspaces_[place].data());
             return;
         }
         const std::size_t begin = shard * groups / shards * group;
         const std::size_t end = std::min(whole, (shard + 1) * groups / shards * group);
         totals[shard] =
-            backend_.train(network_, weights, images, begin, end, count, optimizer_.label_smoothing, batch_,
+            backend_.train(network_, weights, images, begin, end, count, optimizer_.loss, batch_,
                            gradient, workspaces_[place].data());
     });
     pool_.run(static_cast<int>(tasks_.size()), [&](int number, int thread) {
@@ -242,10 +320,10 @@ Update Engine::next_update(double learning_rate) {
 
 // Calls body(begin, count) for blocks of all parameters, on all threads.
 template <typename Body> void Engine::for_blocks(Body body) {
-    const std::size_t blocks = (network_.parameters + update_block - 1) / update_block;
+    const std::size_t blocks = (network_.trained + update_block - 1) / update_block;
     pool_.run(static_cast<int>(blocks), [&](int number, int) {
         const std::size_t begin = static_cast<std::size_t>(number) * update_block;
-        body(begin, std::min(update_block, network_.parameters - begin));
+        body(begin, std::min(update_block, network_.trained - begin));
     });
 }
 
@@ -282,6 +360,9 @@ Totals Engine::step(const Images& placed, std::size_t count, double learning_rat
     const Augmentation numbers = augmentation_in(epoch);
     Images images = placed;
     if (!numbers.is_none()) images.augmentation = &numbers;
+    const bool plain = numbers.is_none() && optimizer_.averaging == 0.0 && optimizer_.clip_norm == 0.0;
+    if (optimizer_.sdlm && count == 1 && plain) return learn_pattern(images, learning_rate);
+    settle();
     Update update = next_update(learning_rate);
     Totals totals;
     if (optimizer_.clip_norm > 0.0) { // all of it must be known first
@@ -300,6 +381,7 @@ Totals Engine::step(const Images& placed, std::size_t count, double learning_rat
 
 Totals Engine::gradient(const Images& images, std::size_t count, std::vector<float>& gradient) {
     const std::lock_guard turn(turn_);
+    settle();
     const Totals totals = accumulate(images, count, [&](auto... part) { keep(part...); });
     gradient = gradient_;
     for (std::size_t k = 0; k < mask_.size(); ++k) gradient[k] *= mask_[k];
@@ -308,7 +390,18 @@ Totals Engine::gradient(const Images& images, std::size_t count, std::vector<flo
 
 void Engine::infer(const Images& images, std::size_t count, float* logits) {
     const std::lock_guard turn(turn_);
-    if (count <= few_images) {
+    settle();
+    const bool of_1998 = has_units_of_1998(network_);
+    if (count <= few_images && of_1998 && state_.average.empty()) {
+        const auto size = static_cast<std::size_t>(network_.pixels().size());
+        const auto classes = static_cast<std::size_t>(network_.classes());
+        void* room = one_workspace();
+        for (std::size_t n = 0; n < count; ++n)
+            backend_.answer_pattern(network_, pattern(), images.pixels + images.index(n) * size,
+                                    logits + n * classes, room);
+        return;
+    }
+    if (count <= few_images && !of_1998) {
         if (single_ == nullptr) single_ = std::make_unique<Workspace>(backend_.workspace_bytes(network_));
         std::vector<float>& packed = answers_.packed;
         if (packed.empty()) {
@@ -334,6 +427,7 @@ void Engine::infer(const Images& images, std::size_t count, float* logits) {
 
 void Engine::watch(const Images& images, std::size_t count, float* const* outputs) {
     const std::lock_guard turn(turn_);
+    settle();
     const Weights weights{answering().data(), transformed(answering(), answers_), nullptr};
     backend_.watch(network_, weights, images, 0, count, outputs, workspaces_[0].data());
 }

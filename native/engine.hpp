@@ -49,6 +49,10 @@ public:
     // Pixels of the images as such a step sees them.
     void see(const Images& images, std::size_t count, std::int64_t epoch, std::uint8_t* pixels);
 
+    // The mean second derivatives of Gauss and Newton over the images, without what couples them (LeCun
+    // et al. 1998, appendix C); sdlm goes by the last ones.
+    std::vector<float> curvature(const Images& images, std::size_t count);
+
     // Loss, misses and mean gradient without an update.
     Totals gradient(const Images& images, std::size_t count, std::vector<float>& gradient);
 
@@ -59,8 +63,8 @@ public:
     const Backend& backend() const { return backend_; }
     int threads() const { return pool_.threads(); }
 
-    // Parameters and the optimizer's slots: momentum and nothing, or AdamW's two moments; and the
-    // average of the parameters, or nothing.
+    // Parameters and the optimizer's slots: momentum or curvature and nothing, or AdamW's two moments;
+    // and the average of the parameters, or nothing.
     struct State {
         std::vector<float> parameters, first, second, average;
         std::int64_t updates = 0;
@@ -97,6 +101,11 @@ private:
     template <typename Body> void for_blocks(Body body);
     float clipping(const Update& update);
     void forget(); // what was made of the parameters
+    void* one_workspace();
+    const float* pattern(); // the parameters, packed
+    void settle();          // brings the parameters up to where learning by patterns has come
+    Totals learn_pattern(const Images& images, double learning_rate);
+    void make_rates(double learning_rate);
 
     Turn turn_;
     Network network_;
@@ -110,6 +119,11 @@ private:
     std::vector<Workspace> workspaces_;
     std::vector<Workspace> one_workspaces_; // of steps image by image
     std::unique_ptr<Workspace> single_;
+    std::unique_ptr<Workspace> pattern_room_;
+    std::vector<float> pattern_; // the parameters packed for patterns; empty where they are not
+    std::vector<float> rates_;   // of each of them, for `rate_`; empty where they are to be made anew
+    double rate_ = 0.0;
+    bool behind_ = false; // whether the parameters have yet to be unpacked from there
     Prepared training_, answers_;
     std::vector<float> gradient_;
     std::vector<std::vector<float>> shard_gradients_; // of the convolutions

@@ -24,30 +24,38 @@ bool is_moderate(const Maps& maps) {
            maximum_activations;
 }
 
+// Whether it reads numbers rather than maps.
+bool is_flat(Kind kind) { return kind == Kind::dense || kind == Kind::radial_basis; }
+
 Maps output_of(const LayerRow& row, const Maps& input) {
-    if (row.kind == Kind::dense) return Maps{row.outputs, 1, 1, 0};
+    if (is_flat(row.kind)) return Maps{row.outputs, 1, 1, 0};
     if (row.kind == Kind::convolution) {
         const int grow = 2 * row.padding - row.size + 1;
         return Maps{row.outputs, input.rows + grow, input.columns + grow, 0};
     }
-    return Maps{input.channels, input.rows / row.size, input.columns / row.size, 0};
+    const int copies = row.kind == Kind::subsampling ? row.outputs : 1;
+    return Maps{input.channels * copies, input.rows / row.size, input.columns / row.size, 0};
 }
 
 // In float64, where it cannot overflow.
 double weights_of(const Layer& layer) {
     const auto wide = [](int value) { return static_cast<double>(value); };
     const double pairs = wide(layer.input.channels) * wide(layer.output.channels);
-    if (layer.kind == Kind::dense) return pairs * wide(layer.input.rows) * wide(layer.input.columns);
+    if (layer.kind == Kind::subsampling) return wide(layer.output.channels);
+    if (is_flat(layer.kind)) return pairs * wide(layer.input.rows) * wide(layer.input.columns);
     return layer.kind == Kind::convolution ? pairs * wide(layer.size) * wide(layer.size) : 0.0;
 }
 
 void add_layer(Network& network, const LayerRow& row, Maps input) {
     const std::string place = std::string("layer ") + row.name;
-    const bool dense = row.kind == Kind::dense;
-    const bool learns = dense || row.kind == Kind::convolution;
+    const bool flat = is_flat(row.kind), distances = row.kind == Kind::radial_basis;
+    const bool learns = flat || row.kind == Kind::convolution || row.kind == Kind::subsampling;
     require(!learns || row.outputs >= 1, place, "it has no outputs");
     require(!learns || is_in_range(row.outputs), place, "it is too large");
-    if (!dense) {
+    require(row.kind != Kind::subsampling || row.outputs <= maximum_outputs / input.channels, place,
+            "it is too large");
+    require(!distances || network.count > network.spatial, place, "it needs a dense layer before it");
+    if (!flat) {
         require(network.spatial == network.count, place, "it comes after a dense layer");
         require(row.size >= 1 && row.padding >= 0 && row.padding < row.size, place,
                 "its size is out of range");
@@ -61,6 +69,7 @@ void add_layer(Network& network, const LayerRow& row, Maps input) {
     layer.kind = row.kind;
     layer.activation = row.activation;
     layer.size = row.size;
+    layer.scale = row.scale;
     layer.input = input;
     layer.output = output_of(row, input);
     require(layer.output.rows >= 1 && layer.output.columns >= 1, place, "nothing is left of a map");
@@ -69,7 +78,11 @@ void add_layer(Network& network, const LayerRow& row, Maps input) {
             place, "it is too large");
     layer.weight = network.parameters;
     layer.bias = layer.weight + static_cast<std::size_t>(weights);
-    if (learns) network.parameters = layer.bias + static_cast<std::size_t>(row.outputs);
+    if (!learns) return;
+    network.parameters = layer.bias;
+    if (distances) return;
+    network.parameters += static_cast<std::size_t>(layer.output.channels);
+    network.trained = network.parameters;
 }
 
 } // namespace
@@ -87,10 +100,12 @@ Network build_network(int channels, int rows, int columns, std::span<const Layer
     network.pixel_shift = pixel_shift;
     Maps input{channels, rows, columns, 0};
     for (const LayerRow& row : layers) {
+        require(network.count == 0 || network.last().kind != Kind::radial_basis,
+                std::string("layer ") + row.name, "it comes after radial basis units");
         add_layer(network, row, input);
         input = network.last().output;
     }
-    require(network.last().kind == Kind::dense, std::string("layer ") + layers.back().name,
+    require(is_flat(network.last().kind), std::string("layer ") + layers.back().name,
             "the last layer must be dense");
     return network;
 }

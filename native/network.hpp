@@ -19,11 +19,12 @@
 
 namespace lenet {
 
-enum class Kind : int { convolution, average_pooling, max_pooling, dense };
+enum class Kind : int { convolution, average_pooling, max_pooling, dense, subsampling, radial_basis };
 enum class Activation : int { identity, relu, leaky_relu, sigmoid, tanh, scaled_tanh, silu };
 
 // Their names outside, in the same order: a layer's operation and its activation.
-constexpr const char* kind_names[] = {"convolution", "average", "max", "dense"};
+constexpr const char* kind_names[] = {"convolution", "average",     "max",
+                                      "dense",       "subsampling", "radial_basis"};
 constexpr const char* activation_names[] = {"identity", "relu",        "leaky_relu", "sigmoid",
                                             "tanh",     "scaled_tanh", "silu"};
 
@@ -53,6 +54,10 @@ struct Maps {
 // One layer.  `size` is the side of a convolution's kernel or of a pooling's square.  A
 // convolution's padding is its input's border.  `weight` and `bias` are offsets in the parameters:
 // weights (outputs, inputs, size, size) or (outputs, inputs), biases (outputs).
+//
+// A subsampling has a coefficient and a bias a map (outputs), and feeds each input map to so many
+// neighbouring output maps.  Radial basis units answer with minus `scale` times the squared distance
+// to their centres (outputs, inputs), which are the last of the parameters and never change.
 struct Layer {
     Kind kind = Kind::dense;
     Activation activation = Activation::identity;
@@ -61,6 +66,7 @@ struct Layer {
     Maps output;
     std::size_t weight = 0;
     std::size_t bias = 0;
+    float scale = 1.0f;
 };
 
 // Far beyond any LeNet: what the kernels count in 32 bits stays far from overflowing.
@@ -71,12 +77,26 @@ constexpr int maximum_weights = 1 << 26;     // of a layer
 constexpr int maximum_activations = 1 << 22; // of a layer and an image, borders included
 constexpr int maximum_threads = 1024;
 
-// Convolutions and poolings first (`spatial` of them), then dense layers.
+// What a training minimises, from the logits: softmax cross-entropy with the label's probability
+// smoothed over the classes, or of LeCun et al. 1998 equation 8, the distance to the label's centre
+// alone, or equation 9, which lets it compete with the others and with a rubbish class at a distance
+// of `rubbish`.
+enum class LossKind : int { cross_entropy, mse, map };
+constexpr const char* loss_names[] = {"cross_entropy", "mse", "map"};
+
+struct Loss {
+    LossKind kind = LossKind::cross_entropy;
+    float smoothing = 0.0f;
+    float rubbish = 0.0f;
+};
+
+// Convolutions and poolings first (`spatial` of them), then dense layers, and radial basis units last.
 struct Network {
     Layer layers[maximum_layers];
     int count = 0;
     int spatial = 0;
     std::size_t parameters = 0;
+    std::size_t trained = 0; // those that may change: the first ones
     float pixel_scale = 1.0f;
     float pixel_shift = 0.0f;
 
@@ -92,7 +112,8 @@ struct LayerRow {
     Activation activation = Activation::identity;
     int size = 0;
     int padding = 0;
-    int outputs = 0; // of a convolution (maps) or a dense layer
+    int outputs = 0; // of a convolution (maps) or a dense layer; of a subsampling for each input map
+    float scale = 1.0f; // of squared distances
 };
 
 // The network of these layers over pictures of `channels`, `rows` and `columns`.  Throws

@@ -197,11 +197,93 @@ T softmax_cross_entropy(int classes, const T* logits, int label, T smoothing, T*
     return loss;
 }
 
-// One image forward and backward through a whole network; adds to `gradient` (parameters) and
-// returns the loss.  `outputs[k]` receives layer k's activations.
+// Of LeCun et al. 1998, equation 8 or 9, or softmax cross-entropy; writes its gradient with respect to
+// the logits, which are minus the penalties.
 template <typename T>
-T run_image(const Network& network, const T* parameters, const std::uint8_t* pixels, int label, T smoothing,
-            T* gradient, std::vector<std::vector<T>>& outputs) {
+T loss_of(const Loss& loss, int classes, const T* logits, int label, T* gradient) {
+    if (loss.kind == LossKind::cross_entropy)
+        return softmax_cross_entropy(classes, logits, label, static_cast<T>(loss.smoothing), gradient);
+    const bool competing = loss.kind == LossKind::map;
+    T largest = -static_cast<T>(loss.rubbish);
+    for (int c = 0; c < classes; ++c) largest = logits[c] > largest ? logits[c] : largest;
+    T sum = std::exp(-static_cast<T>(loss.rubbish) - largest);
+    for (int c = 0; c < classes; ++c) sum += std::exp(logits[c] - largest);
+    for (int c = 0; c < classes; ++c)
+        gradient[c] = (competing ? std::exp(logits[c] - largest) / sum : T(0)) -
+                      (c == label ? T(1) : T(0));
+    return (competing ? largest + std::log(sum) : T(0)) - logits[label];
+}
+
+template <typename T>
+void subsampling_forward(const Layer& layer, const T* input, const T* weight, const T* bias,
+                         T* output) {
+    const Maps &in = layer.input, &out = layer.output;
+    const int copies = out.channels / in.channels;
+    for (int o = 0; o < out.channels; ++o)
+        for (int y = 0; y < out.rows; ++y)
+            for (int x = 0; x < out.columns; ++x) {
+                T sum = T(0);
+                for (int v = 0; v < layer.size; ++v)
+                    for (int u = 0; u < layer.size; ++u)
+                        sum += input[in.at(o / copies, y * layer.size + v, x * layer.size + u)];
+                output[out.at(o, y, x)] = weight[o] * sum + bias[o];
+            }
+}
+
+// The gradient of the inputs, and what is added to those of coefficients and biases.  For second
+// derivatives the weights come squared, and so must be the sums: `squared`.
+template <typename T>
+void subsampling_gradient(const Layer& layer, const T* input, const T* output_gradient,
+                          const T* weight, bool squared, T* input_gradient, T* weight_gradient,
+                          T* bias_gradient) {
+    const Maps &in = layer.input, &out = layer.output;
+    const int copies = out.channels / in.channels;
+    for (int k = 0; k < in.padded_size(); ++k) input_gradient[k] = T(0);
+    for (int o = 0; o < out.channels; ++o)
+        for (int y = 0; y < out.rows; ++y)
+            for (int x = 0; x < out.columns; ++x) {
+                const T flow = output_gradient[out.at(o, y, x)];
+                T sum = T(0);
+                for (int v = 0; v < layer.size; ++v)
+                    for (int u = 0; u < layer.size; ++u) {
+                        const int place = in.at(o / copies, y * layer.size + v, x * layer.size + u);
+                        sum += input[place];
+                        input_gradient[place] += weight[o] * flow;
+                    }
+                weight_gradient[o] += flow * (squared ? sum * sum : sum);
+                bias_gradient[o] += flow;
+            }
+}
+
+template <typename T>
+void distances_forward(const Layer& layer, const T* input, const T* centres, T* output) {
+    const int inputs = layer.input.size();
+    for (int c = 0; c < layer.output.channels; ++c) {
+        T sum = T(0);
+        for (int j = 0; j < inputs; ++j)
+            sum += (input[j] - centres[c * inputs + j]) * (input[j] - centres[c * inputs + j]);
+        output[c] = -static_cast<T>(layer.scale) * sum;
+    }
+}
+
+template <typename T>
+void distances_input_gradient(const Layer& layer, const T* input, const T* output_gradient,
+                              const T* centres, T* input_gradient) {
+    const int inputs = layer.input.size();
+    for (int j = 0; j < inputs; ++j) {
+        T sum = T(0);
+        for (int c = 0; c < layer.output.channels; ++c)
+            sum += output_gradient[c] * (input[j] - centres[c * inputs + j]);
+        input_gradient[j] = T(-2) * static_cast<T>(layer.scale) * sum;
+    }
+}
+
+// The image as the first layer reads it, every layer's activations in `outputs`, and in `told` what
+// tells each activation's derivative.
+template <typename T>
+std::vector<T> forward_image(const Network& network, const T* parameters,
+                             const std::uint8_t* pixels, std::vector<std::vector<T>>& outputs,
+                             std::vector<std::vector<T>>& told) {
     const Maps& first = network.pixels();
     std::vector<T> image(static_cast<std::size_t>(first.padded_size()), T(0));
     for (int c = 0, k = 0; c < first.channels; ++c)
@@ -210,18 +292,26 @@ T run_image(const Network& network, const T* parameters, const std::uint8_t* pix
                 image[static_cast<std::size_t>(first.at(c, y, x))] =
                     T(pixels[k]) * T(network.pixel_scale) + T(network.pixel_shift);
     outputs.clear();
-    std::vector<std::vector<T>> told; // what tells each activation's derivative
+    told.clear();
     for (int k = 0; k < network.count; ++k) {
         const Layer& layer = network.layers[k];
         const T* input = k == 0 ? image.data() : outputs.back().data();
         const T *weight = parameters + layer.weight, *bias = parameters + layer.bias;
         std::vector<T> output(static_cast<std::size_t>(layer.output.padded_size()), T(0));
-        if (layer.kind == Kind::convolution)
+        switch (layer.kind) {
+        case Kind::convolution:
             convolution_forward(layer, input, weight, bias, output.data());
-        else if (layer.kind == Kind::dense)
-            dense_forward(layer.input.size(), layer.output.size(), input, weight, bias, output.data());
-        else
-            pooling_forward(layer, input, output.data());
+            break;
+        case Kind::dense:
+            dense_forward(layer.input.size(), layer.output.size(), input, weight, bias,
+                          output.data());
+            break;
+        case Kind::subsampling:
+            subsampling_forward(layer, input, weight, bias, output.data());
+            break;
+        case Kind::radial_basis: distances_forward(layer, input, weight, output.data()); break;
+        default: pooling_forward(layer, input, output.data());
+        }
         const Maps& out = layer.output;
         std::vector<T> read = output;
         for (int c = 0; c < out.channels; ++c)
@@ -233,30 +323,103 @@ T run_image(const Network& network, const T* parameters, const std::uint8_t* pix
         told.push_back(is_told_by_value(layer.activation) ? output : std::move(read));
         outputs.push_back(std::move(output));
     }
+    return image;
+}
+
+// From the flow into the outputs of layer `k`, before its activation, down to its inputs; adds to
+// the gradient of its parameters.  For second derivatives `squared` says that the weights are.
+template <typename T>
+std::vector<T> backward_layer(const Layer& layer, const T* input, const T* output,
+                              const std::vector<T>& flow, const T* parameters, bool squared,
+                              T* gradient) {
+    std::vector<T> below(static_cast<std::size_t>(layer.input.padded_size()));
+    const T* given = parameters + layer.weight;
+    T *weight = gradient + layer.weight, *bias = gradient + layer.bias;
+    std::vector<T> inputs(input, input + layer.input.padded_size());
+    if (squared && (layer.kind == Kind::convolution || layer.kind == Kind::dense))
+        for (T& value : inputs) value *= value;
+    switch (layer.kind) {
+    case Kind::convolution:
+        convolution_weight_gradient(layer, inputs.data(), flow.data(), weight, bias);
+        convolution_input_gradient(layer, flow.data(), given, below.data());
+        break;
+    case Kind::dense:
+        dense_weight_gradient(layer.input.size(), layer.output.size(), inputs.data(), flow.data(),
+                              weight, bias);
+        dense_input_gradient(layer.input.size(), layer.output.size(), flow.data(), given,
+                             below.data());
+        break;
+    case Kind::subsampling:
+        subsampling_gradient(layer, input, flow.data(), given, squared, below.data(), weight, bias);
+        break;
+    case Kind::radial_basis:
+        distances_input_gradient(layer, input, flow.data(), given, below.data());
+        break;
+    default:
+        pooling_gradient(layer, input, output, flow.data(), below.data());
+        if (squared && layer.kind == Kind::average_pooling)
+            for (T& value : below) value /= static_cast<T>(layer.size * layer.size);
+    }
+    return below;
+}
+
+// One image forward and backward through a whole network; adds to `gradient` (parameters) and
+// returns the loss.  `outputs[k]` receives layer k's activations.
+template <typename T>
+T run_image(const Network& network, const T* parameters, const std::uint8_t* pixels, int label,
+            const Loss& loss, T* gradient, std::vector<std::vector<T>>& outputs) {
+    std::vector<std::vector<T>> told;
+    const std::vector<T> image = forward_image(network, parameters, pixels, outputs, told);
     std::vector<T> flow(static_cast<std::size_t>(network.classes()));
-    const T loss =
-        softmax_cross_entropy(network.classes(), outputs.back().data(), label, smoothing, flow.data());
+    const T value = loss_of(loss, network.classes(), outputs.back().data(), label, flow.data());
     for (int k = network.count - 1; k >= 0; --k) {
         const Layer& layer = network.layers[k];
         const std::vector<T>& output = outputs[static_cast<std::size_t>(k)];
         const T* input = k == 0 ? image.data() : outputs[static_cast<std::size_t>(k - 1)].data();
         for (std::size_t j = 0; j < flow.size(); ++j)
             flow[j] *= activation_slope(layer.activation, told[static_cast<std::size_t>(k)][j]);
-        std::vector<T> below(static_cast<std::size_t>(layer.input.padded_size()));
-        T *weight = gradient + layer.weight, *bias = gradient + layer.bias;
-        if (layer.kind == Kind::convolution) {
-            convolution_weight_gradient(layer, input, flow.data(), weight, bias);
-            convolution_input_gradient(layer, flow.data(), parameters + layer.weight, below.data());
-        } else if (layer.kind == Kind::dense) {
-            const int inputs = layer.input.size(), count = layer.output.size();
-            dense_weight_gradient(inputs, count, input, flow.data(), weight, bias);
-            dense_input_gradient(inputs, count, flow.data(), parameters + layer.weight, below.data());
-        } else {
-            pooling_gradient(layer, input, output.data(), flow.data(), below.data());
-        }
-        flow = std::move(below);
+        flow = backward_layer(layer, input, output.data(), flow, parameters, false, gradient);
     }
-    return loss;
+    return value;
+}
+
+// Second derivatives of the loss with respect to what the last weights give, and the number of the
+// layer that these are in.  Of radial basis units it is that of a squared distance, whatever the loss:
+// the authors' code does so too, for what equation 9 adds could make it negative.
+template <typename T>
+std::vector<T> curvature_of_outputs(const Network& network, const std::vector<T>& last, int& layer) {
+    layer = network.count - 1;
+    if (network.last().kind == Kind::radial_basis)
+        return std::vector<T>(static_cast<std::size_t>(network.layers[layer--].input.size()),
+                              T(2) * static_cast<T>(network.last().scale));
+    std::vector<T> seeds(last.size());
+    softmax_cross_entropy(network.classes(), last.data(), -1, T(0), seeds.data());
+    for (T& p : seeds) p *= T(1) - p;
+    return seeds;
+}
+
+// Adds the second derivatives of one image, of Gauss and Newton and without what couples them (LeCun et
+// al. 1998, equations 23, 25 and 27), to `curvature` (parameters).
+template <typename T>
+void curve_image(const Network& network, const T* parameters, const std::uint8_t* pixels,
+                 T* curvature) {
+    std::vector<std::vector<T>> outputs;
+    std::vector<std::vector<T>> told;
+    const std::vector<T> image = forward_image(network, parameters, pixels, outputs, told);
+    std::vector<T> squares(parameters, parameters + network.parameters);
+    for (T& weight : squares) weight *= weight;
+    int k = 0;
+    std::vector<T> flow = curvature_of_outputs(network, outputs.back(), k);
+    for (; k >= 0; --k) {
+        const Layer& layer = network.layers[k];
+        const std::vector<T>& output = outputs[static_cast<std::size_t>(k)];
+        const T* input = k == 0 ? image.data() : outputs[static_cast<std::size_t>(k - 1)].data();
+        for (std::size_t j = 0; j < flow.size(); ++j) {
+            const T slope = activation_slope(layer.activation, told[static_cast<std::size_t>(k)][j]);
+            flow[j] *= slope * slope;
+        }
+        flow = backward_layer(layer, input, output.data(), flow, squares.data(), true, curvature);
+    }
 }
 
 } // namespace lenet::reference

@@ -195,7 +195,7 @@ void backward_spatial(const Network& network, const float* parameters, const One
 
 // Forward and backward for the image at `position` of a batch of `batch`: as `train` for one image.
 Totals train_one(const Network& network, const Weights& weights, const Images& images, std::size_t position,
-                 std::size_t batch, float smoothing, const lenet::Batch& store, float* gradient,
+                 std::size_t batch, const lenet::Loss& loss, const lenet::Batch& store, float* gradient,
                  void* workspace) {
     Shelf shelf(workspace);
     const OneRooms rooms = lay_out_one(network, shelf);
@@ -203,7 +203,7 @@ Totals train_one(const Network& network, const Weights& weights, const Images& i
     const std::uint8_t* pixels = see(images, position, network.pixels(), rooms.augment, rooms.seen);
     const float* logits = forward_one(network, weights.plain, weights.packed, pixels, rooms);
     const Totals totals =
-        score_one(network.classes(), logits, images, index, batch, smoothing, rooms.flow[0]);
+        score_one(network.classes(), logits, images, index, batch, loss, rooms.flow[0]);
     const int now = backward_flat(network, weights.plain, rooms, position, store, gradient);
     if (first_flat(network) > 0) backward_spatial(network, weights.plain, rooms, now, gradient);
     return totals;

@@ -5,10 +5,12 @@
 #include "dense.hpp"
 #include "loss.hpp"
 #include "minimal_gradient.hpp"
+#include "pattern.hpp"
 #include "pointwise.hpp"
 #include "probes.hpp"
 #include "single.hpp"
 #include "single_step.hpp"
+#include "subsampling.hpp"
 #include "tile.hpp"
 #include "update.hpp"
 
@@ -29,7 +31,7 @@ inline void exchange(V*& a, V*& b) {
 
 const Layer* pooling_above(const Network& network, int k) {
     const bool pooled = k + 1 < network.spatial && network.layers[k].kind == Kind::convolution &&
-                        network.layers[k + 1].kind != Kind::convolution;
+                        is_pooling(network.layers[k + 1].kind);
     return pooled ? &network.layers[k + 1] : nullptr;
 }
 
@@ -102,6 +104,12 @@ void forward_tile(const Network& network, const Weights& weights, Purpose purpos
             forward_stage(layer, pooling, is_filtered(layer, purpose), input, layer_weights,
                           weights.plain + layer.bias, rooms, output, kept, pooled);
             input = pooling ? pooled : output;
+        } else if (layer.kind == Kind::subsampling) {
+            subsampling_forward(layer, input, weights.plain + layer.weight,
+                                weights.plain + layer.bias, output);
+            activation_forward(layer.activation, layer.output, 0, layer.output.rows, output,
+                               rooms.kept[k][t]);
+            input = output;
         } else {
             pooling_forward(layer, 0, layer.output.rows, input, output);
             input = output;
@@ -117,8 +125,12 @@ const V* forward_dense(const Network& network, const float* parameters, const Ro
     const V* input = rooms.flat;
     for (int k = network.spatial; k < network.count; ++k) {
         const Layer& layer = network.layers[k];
-        dense_forward<tiles>(layer.input.size(), layer.output.size(), input, parameters + layer.weight,
-                             parameters + layer.bias, rooms.dense[k]);
+        if (layer.kind == Kind::radial_basis)
+            distances_forward<tiles>(layer, input, parameters + layer.weight, rooms.dense[k]);
+        else
+            dense_forward<tiles>(layer.input.size(), layer.output.size(), input,
+                                 parameters + layer.weight, parameters + layer.bias,
+                                 rooms.dense[k]);
         activation_forward(layer.activation, columns_of(layer), 0, 1, rooms.dense[k], rooms.kept[k][0]);
         input = rooms.dense[k];
     }
@@ -158,6 +170,11 @@ const V* backward_dense(const Network& network, const float* parameters, const R
         activation_backward(layer.activation, columns_of(layer), 0, 1,
                             rooms.kept[k][0] ? rooms.kept[k][0] : rooms.dense[k], flow);
         const V* input = k == network.spatial ? rooms.flat : rooms.dense[k - 1];
+        if (layer.kind == Kind::radial_basis) {
+            distances_input_gradient<tiles>(layer, input, flow, parameters + layer.weight, below);
+            exchange(flow, below);
+            continue;
+        }
         keep(layer, input, flow, start, used, batch.capacity, batch.features[k], batch.flow[k]);
         if (k == 0) break;
         dense_input_gradient<tiles>(layer.input.size(), layer.output.size(), flow,
@@ -225,20 +242,29 @@ void backward_tile(const Network& network, const Weights& weights, const Rooms& 
         if (layer.kind == Kind::convolution)
             backward_stage(layer, pooling, input, output, rooms.kept[k][t], pooled_output, above, flow,
                            rooms, rooms.filter_gradient + transformed_before(network, k));
+        if (layer.kind == Kind::subsampling) {
+            activation_backward(layer.activation, layer.output, 0, layer.output.rows,
+                                rooms.kept[k][t] ? rooms.kept[k][t] : output, flow);
+            subsampling_weight_gradient(layer, input, flow, rooms.gradient + layer.weight,
+                                        rooms.gradient + layer.bias);
+        }
         if (k == 0) break;
         if (layer.kind == Kind::convolution)
             backward_convolution(network, weights, k, rooms, flow, below);
+        else if (layer.kind == Kind::subsampling)
+            subsampling_input_gradient(layer, flow, weights.plain + layer.weight, below);
         else
             pooling_gradient(layer, Activation::identity, 0, layer.input.rows, input, output, flow, below);
         exchange(flow, below);
     }
 }
 
-// Calls body(layer, number, first, last) for the convolutions; lane-wise are parameters [first, last).
+// Calls body(layer, number, first, last) for the convolutions and the trained subsamplings; lane-wise
+// are parameters [first, last).
 template <typename Body> void for_convolutions(const Network& network, Body body) {
     for (int k = 0; k < network.spatial; ++k) {
         const Layer& layer = network.layers[k];
-        if (layer.kind != Kind::convolution) continue;
+        if (layer.kind != Kind::convolution && layer.kind != Kind::subsampling) continue;
         const bool filtered = is_filtered(layer, Purpose::training);
         body(layer, k, filtered ? layer.bias : layer.weight, layer.bias + count_of(layer.output.channels));
     }
@@ -273,7 +299,7 @@ std::size_t feature_floats(const Layer& layer, std::size_t capacity) {
 }
 
 Totals train(const Network& network, const Weights& weights, const Images& images, std::size_t begin,
-             std::size_t end, std::size_t batch, float smoothing, const lenet::Batch& store,
+             std::size_t end, std::size_t batch, const lenet::Loss& loss, const lenet::Batch& store,
              float* gradient, void* workspace) {
     Shelf shelf(workspace);
     const Rooms rooms = lay_out(network, shelf);
@@ -284,7 +310,7 @@ Totals train(const Network& network, const Weights& weights, const Images& image
         const int used = tiles_of(stop - start);
         const V* logits = forward_group(network, weights, Purpose::training, images, start, stop, rooms);
         const Totals part =
-            score_group(network, images, start, stop, batch, smoothing, logits, rooms.dense_flow[0]);
+            score_group(network, images, start, stop, batch, loss, logits, rooms.dense_flow[0]);
         totals.loss += part.loss;
         totals.misses += part.misses;
         const V* features = backward_dense(network, weights.plain, rooms, start, used, store);
@@ -384,6 +410,13 @@ const Backend LENET_SYMBOL(LENET_ISA) = {
     .packed_floats = packed_floats,
     .pack = pack,
     .infer_one = infer_one,
+    .pattern_bytes = pattern_bytes,
+    .pattern_floats = pattern_floats,
+    .pack_pattern = pack_pattern,
+    .unpack_pattern = unpack_pattern,
+    .answer_pattern = answer_pattern,
+    .learn_pattern = learn_pattern,
+    .curve_pattern = curve_pattern,
     .functions = functions,
     .multiply_add = multiply_add,
 };

@@ -63,6 +63,14 @@ void adamw(const Optimizer& optimizer, double rate, std::int64_t updates, std::s
     }
 }
 
+// Each parameter goes down its gradient at a rate of its own: LeCun et al. 1998, equations 18 and 21.
+void sdlm(const Optimizer& optimizer, float rate, std::size_t count,
+          const float* __restrict gradient, float* __restrict parameters,
+          const float* __restrict curvature) {
+    for (std::size_t k = 0; k < count; ++k)
+        parameters[k] -= rate / (optimizer.floor + curvature[k]) * gradient[k];
+}
+
 // The exponential moving average.  Its decay grows to what was asked for, (1 + t) / (10 + t) after t
 // updates, so that the first weights are soon forgotten: as TensorFlow's ExponentialMovingAverage does it
 // with `num_updates`.
@@ -85,7 +93,10 @@ double gradient_square(const Update& update, std::size_t begin, std::size_t coun
 
 void update(const Update& update, std::size_t begin, std::size_t count, float* gradient) {
     prepare_gradient(update, begin, count, gradient);
-    if (update.optimizer.adamw)
+    if (update.optimizer.sdlm)
+        sdlm(update.optimizer, static_cast<float>(update.learning_rate), count, gradient,
+             update.parameters + begin, update.first + begin);
+    else if (update.optimizer.adamw)
         adamw(update.optimizer, update.learning_rate, update.count, count, gradient,
               update.parameters + begin, update.first + begin, update.second + begin);
     else

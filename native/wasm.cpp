@@ -31,6 +31,9 @@ extern "C" [[noreturn]] void __cxa_throw(void* thrown, std::type_info*, void (*)
     refuse(static_cast<std::exception*>(thrown)->what());
 }
 
+// What a thread leaves behind at its end: the one that there is has none.
+extern "C" int __cxa_thread_atexit(void (*)(void*), void*, void*) { return 0; }
+
 // ---- memory -------------------------------------------------------------------------------------
 
 LENET_CALLED_BY_PAGE(allocate) void* allocate(std::size_t bytes) { return std::malloc(bytes); }
@@ -78,7 +81,7 @@ Engine* open_engine(int channels, int rows, int columns, float scale, float shif
                                      .beta1 = choice->beta1,
                                      .beta2 = choice->beta2,
                                      .epsilon = static_cast<float>(choice->epsilon),
-                                     .label_smoothing = static_cast<float>(choice->label_smoothing),
+                                     .loss = {.smoothing = static_cast<float>(choice->label_smoothing)},
                                      .averaging = 0.0,
                                      .clip_norm = choice->clip_norm};
     std::vector<float> kept;

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lenet.engines import has_torch, native
+from lenet.network import zoo
 
 # A shell or a service that starts the tests in the background lets them ignore signals, and what
 # they start inherits that; the tests of signals are about programs that hear them.
@@ -20,6 +21,9 @@ for _number, _usual in (
 ):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _usual)
+
+EXPORTED = [name for name, row in zoo.ZOO.items() if row.pooling != "trained"]
+"""The networks of the zoo that the formats of export know: all but those of 1998."""
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 

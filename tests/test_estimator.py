@@ -841,3 +841,12 @@ def test_what_cannot_be_kept_or_read_is_refused(small, tmp_path, digits_run):
     (run / "receipt.json").write_text(json.dumps(receipt))
     with pytest.raises(RunError, match=r"receipt\.json: no classifier can be made of it: it has"):
         LeNetClassifier.from_run(run)
+
+
+def test_a_network_of_1998_learns_as_a_classifier_too():
+    digits = load_digits()
+    classifier = LeNetClassifier(
+        model="lenet5-1998", recipe="note", optimizer="sdlm", learning_rate=5e-4, epochs=2,
+        batch_size=1, n_jobs=1, random_state=0,
+    ).fit(digits.images[:600], digits.target[:600])  # fmt: skip
+    assert classifier.score(digits.images[600:900], digits.target[600:900]) > 0.7

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import need, need_module, need_native, need_torch
+from conftest import EXPORTED, need, need_module, need_native, need_torch
 from safetensors.numpy import load_file, save_file
 
 import lenet
@@ -23,7 +23,6 @@ from lenet.export.base import INPUTS
 from lenet.export.proof import extremes
 from lenet.export.rounding import float_reference
 from lenet.network import Convolution, Dense, Pooling, Spec
-from lenet.network.zoo import ZOO
 
 need_native()
 
@@ -51,8 +50,8 @@ def models(tmp_path_factory):
     """Each network of the zoo trained a little on digits, and the odd one on noise."""
     folder = tmp_path_factory.mktemp("runs")
     made = {}
-    for name in ZOO:
-        rate = 0.05 if name == "lenet5-relu" else 0.5
+    for name in EXPORTED:
+        rate = 0.05 if name in ("lenet5-relu", "lenet5-modern") else 0.5
         made[name] = lenet.train(
             name, "digits", out=folder / name, epochs=2, batch_size=32, learning_rate=rate
         )
@@ -66,7 +65,7 @@ def models(tmp_path_factory):
     return made
 
 
-@pytest.fixture(params=[*ZOO, "odd"])
+@pytest.fixture(params=[*EXPORTED, "odd"])
 def model(request, models):
     return models[request.param]
 
@@ -540,7 +539,7 @@ def test_node_answers_the_same(models, onnx, tmp_path):
         cwd=tmp_path, check=True, capture_output=True, env={**os.environ, "CI": "1"},
     )  # fmt: skip
     shutil.copy(Path(__file__).with_name("ask_onnx.mjs"), tmp_path)
-    for name in ZOO:
+    for name in EXPORTED:
         model = models[name]
         path = model.export("onnx", tmp_path / f"{name}.onnx").path
         (tmp_path / "images.bin").write_bytes(some_images(model).tobytes())

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import need_module, need_native, need_torch, run_lenet
+from conftest import EXPORTED, need_module, need_native, need_torch, run_lenet
 
 import lenet
 from lenet.errors import ExportError, InputError, RunError, UsageError
@@ -15,7 +15,6 @@ from lenet.export.base import Expected, Format, Reference
 from lenet.export.proof import extremes
 from lenet.export.rounding import float_reference
 from lenet.network import Convolution, Dense, Pooling, Spec
-from lenet.network.zoo import ZOO
 
 need_native()
 
@@ -342,7 +341,7 @@ def networks():
         Dense("E", 7, activation="relu"),
         Dense("output", 3),
     )
-    rows = [lenet.build(name) for name in ZOO]
+    rows = [lenet.build(name) for name in EXPORTED]
     return [*rows, Spec("odd", 3, 20, 23, odd, pixel_scale=1 / 127.5, pixel_shift=-1.0)]
 
 

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from lenet.network import Convolution, Dense, Spec, zoo
-from lenet.network.initialiser import connection_masks, initial_weights, weight_bound
+from lenet.network.initialiser import initial_weights, weight_bound
 from lenet.recipe import Recipe
 from lenet.recipe.recipe import INITIALISERS
 
+OF_1998 = ("lecun_1998", "lecun_1998_rates", "lush")
 
-@pytest.mark.parametrize("initialiser", INITIALISERS)
+
+@pytest.mark.parametrize("initialiser", [name for name in INITIALISERS if name not in OF_1998])
 def test_weights_fill_the_published_interval(initialiser):
     weights = initial_weights(zoo.build(), Recipe(initialiser=initialiser))["C5.weight"]
     bound = weight_bound(initialiser, weights.shape)
@@ -48,4 +50,28 @@ def test_a_connection_table_leaves_no_weight_between_unconnected_maps():
     weights = initial_weights(spec, Recipe())["C1.weight"]
     assert not weights[0, 1].any()
     assert weights[1].all()
-    assert connection_masks(spec)["C1.weight"].sum() == 3 * 9
+    assert spec.masks()["C1.weight"].sum() == 3 * 9
+
+
+@pytest.mark.parametrize(
+    ("initialiser", "bound", "coefficient"),
+    [
+        ("lecun_1998", lambda fan_in: 2.4 / fan_in, 0.6),
+        ("lecun_1998_rates", lambda fan_in: 1.2 / math.sqrt(fan_in), 0.6),
+        ("lush", lambda fan_in: 1 / math.sqrt(fan_in), 0.5),
+    ],
+)
+def test_the_presets_of_1998_count_the_connections_of_each_unit(initialiser, bound, coefficient):
+    weights = initial_weights(zoo.build("lenet5-1998"), Recipe(initialiser=initialiser))
+    for unit, table in ((0, 3), (7, 4), (15, 6)):
+        largest = np.abs(weights["C3.weight"][unit]).max()
+        assert 0.9 * bound(25 * table) < largest <= bound(25 * table) * (1 + 1e-6)
+    assert 0.999 * bound(400) < np.abs(weights["C5.weight"]).max() <= bound(400) * (1 + 1e-6)
+    assert set(weights["S2.weight"]) == {np.float32(coefficient)}
+    assert not any(weights[name].any() for name in weights if name.endswith(".bias"))
+
+
+def test_a_subsampling_begins_as_an_average_for_the_other_presets():
+    weights = initial_weights(zoo.build("lenet5-1998"), Recipe())
+    assert set(weights["S4.weight"]) == {np.float32(0.25)}
+    assert not weights["S4.bias"].any()

@@ -13,7 +13,7 @@ from lenet.data.files import idx
 from lenet.engines import native
 from lenet.engines.native import NO_TARGETS, NativeEngine, build_network, instruction_sets
 from lenet.errors import EngineError
-from lenet.network import Convolution, Dense, Pooling, Spec, zoo
+from lenet.network import Convolution, Dense, Pooling, RadialBasis, Spec, Subsampling, zoo
 from lenet.network.initialiser import initial_weights
 from lenet.network.layers import ACTIVATIONS
 from lenet.recipe import Recipe
@@ -28,6 +28,7 @@ RECIPES = {
     "momentum": Recipe(learning_rate=0.1, momentum=0.9, weight_decay=1e-3),
     "nesterov": Recipe(learning_rate=0.1, momentum=0.9, nesterov=True),
     "adamw": Recipe(learning_rate=1e-3, optimizer="adamw", weight_decay=0.01, label_smoothing=0.1),
+    "sdlm": Recipe(learning_rate=1e-3, optimizer="sdlm"),
     "averaged, clipped and augmented": Recipe(
         learning_rate=0.1,
         momentum=0.9,
@@ -71,7 +72,11 @@ def reference(spec, weights, images, labels, smoothing=0.0):
     """Mean loss, its gradient by name and the logits, from the plain kernels in float64."""
     split = module.Split(images, np.asarray(labels, np.int64), spec.classes, NO_TARGETS)
     parameters = flat(weights).astype(np.float64)
-    return module.reference(build_network(spec), parameters, split, smoothing)
+    return module.reference(build_network(spec), parameters, split, cross_entropy(smoothing))
+
+
+def cross_entropy(smoothing):
+    return ("cross_entropy", smoothing, 0.0)
 
 
 def small(activation="identity", pooling="average", size=2, padding=1, kernel=3):
@@ -105,16 +110,79 @@ def test_the_plain_gradients_are_the_finite_differences_of_the_loss(activation, 
     parameters = flat(draw(spec)).astype(np.float64)
     network = build_network(spec)
     split = module.Split(SMALL_IMAGES, SMALL_LABELS, spec.classes, NO_TARGETS)
-    _, gradient, _ = module.reference(network, parameters, split, 0.1)
+    _, gradient, _ = module.reference(network, parameters, split, cross_entropy(0.1))
     step = 1e-5  # truncation and rounding both stay near 1e-10
     for place in np.random.default_rng(2).choice(len(parameters), 60, replace=False):
         ends = []
         for sign in (1, -1):
             moved = parameters.copy()
             moved[place] += sign * step
-            ends.append(module.reference(network, moved, split, 0.1)[0])
+            ends.append(module.reference(network, moved, split, cross_entropy(0.1))[0])
         slope = (ends[0] - ends[1]) / (2 * step)
         assert slope == pytest.approx(gradient[place], rel=1e-6, abs=1e-9)
+
+
+def small_of_1998(squares="half", border=0):
+    """The layers of 1998, with rows that squares leave out and maps that fill no vector."""
+    layers = (
+        Convolution("A", 3, 3, border, "scaled_tanh"),
+        Subsampling("B", 2, "scaled_tanh", copies=2),
+        Convolution("C", 5, 2, 1, "tanh", ((0, 1), (1, 2, 5), (3, 4), (0, 5), tuple(range(6)))),
+        Subsampling("D", 2, "identity"),
+        Dense("E", 7, "scaled_tanh", reads=9),
+        Dense("F", 4, "scaled_tanh"),
+        RadialBasis("G", 4, "place", squares),
+    )
+    return Spec("small of 1998", 2, 9, 11, layers, pixel_scale=1 / 256, pixel_shift=-0.1)
+
+
+LOSSES = [("cross_entropy", 0.1, 0.0), ("mse", 0.0, 0.0), ("map", 0.0, 2.0)]
+
+
+def plain_of_1998(spec, parameters, loss):
+    split = module.Split(SMALL_IMAGES, SMALL_LABELS, spec.classes, NO_TARGETS)
+    centres = spec.layers[-1].centres().ravel()
+    return module.reference(build_network(spec), np.append(parameters, centres), split, loss)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss[0])
+@pytest.mark.parametrize("squares", ["half", "whole"])
+def test_the_plain_gradients_of_1998_are_the_finite_differences_of_each_loss(squares, loss):
+    spec = small_of_1998(squares)
+    parameters = flat(draw(spec)).astype(np.float64)
+    _, gradient, _ = plain_of_1998(spec, parameters, loss)
+    step = 1e-5
+    for place in range(0, len(parameters), 5):
+        ends = []
+        for sign in (1, -1):
+            moved = parameters.copy()
+            moved[place] += sign * step
+            ends.append(plain_of_1998(spec, moved, loss)[0])
+        slope = (ends[0] - ends[1]) / (2 * step)
+        assert slope == pytest.approx(gradient[place], rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss[0])
+@pytest.mark.parametrize("border", [0, 1])
+def test_each_instruction_set_follows_the_plain_kernels_of_1998(isa, border, loss):
+    spec = small_of_1998(border=border)
+    masks = spec.masks()
+    weights = {name: array * masks.get(name, 1) for name, array in draw(spec).items()}
+    expected_loss, gradient, logits = plain_of_1998(spec, flat(weights).astype(np.float64), loss)
+    name, smoothing, rubbish = loss
+    recipe = Recipe(loss=name, label_smoothing=smoothing, rubbish_cost=rubbish)
+    engine = open_engine(spec, recipe, weights=weights)
+    placed = engine.place(SMALL_IMAGES, SMALL_LABELS)
+    ours, ours_gradient = engine.gradient(placed, np.arange(6))
+    assert ours == pytest.approx(expected_loss, rel=1e-5)
+    kept = np.concatenate(
+        [masks.get(name, np.ones(shape)).ravel() for name, shape in spec.weight_shapes().items()]
+    )
+    found = gradient[: len(kept)] * kept
+    np.testing.assert_allclose(flat(ours_gradient), found, rtol=1e-4, atol=2e-6)
+    np.testing.assert_allclose(engine.logits(placed), logits, rtol=1e-5, atol=1e-5)
+    one_by_one = engine.logits(engine.place(SMALL_IMAGES[:3]))
+    np.testing.assert_allclose(one_by_one, logits[:3], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -69,6 +69,7 @@ class OptimizerName(StrEnum):
 
     sgd = "sgd"
     adamw = "adamw"
+    sdlm = "sdlm"
 
 
 class ScheduleName(StrEnum):
@@ -78,6 +79,7 @@ class ScheduleName(StrEnum):
     step = "step"
     cosine = "cosine"
     one_cycle = "one_cycle"
+    lecun_1998 = "lecun_1998"
 
 
 class InitialiserName(StrEnum):
@@ -86,6 +88,31 @@ class InitialiserName(StrEnum):
     xavier_uniform = "xavier_uniform"
     lecun_uniform = "lecun_uniform"
     kaiming_uniform = "kaiming_uniform"
+    lecun_1998 = "lecun_1998"
+    lecun_1998_rates = "lecun_1998_rates"
+    lush = "lush"
+
+
+class LossName(StrEnum):
+    """What `--loss` may be."""
+
+    cross_entropy = "cross_entropy"
+    mse = "mse"
+    map = "map"
+
+
+class SquaresName(StrEnum):
+    """What `--squares` may be."""
+
+    half = "half"
+    whole = "whole"
+
+
+class OrderName(StrEnum):
+    """What `--order` may be."""
+
+    shuffled = "shuffled"
+    constant = "constant"
 
 
 class ExportName(StrEnum):

@@ -15,14 +15,17 @@ from lenet.cli.options import (
     Engine,
     EngineName,
     InitialiserName,
+    LossName,
     Model,
     OptimizerName,
+    OrderName,
     RecipeName,
     Resize,
     ResizeName,
     ScheduleName,
     Size,
     SplitSeed,
+    SquaresName,
     Threads,
     complete_run,
 )
@@ -111,6 +114,27 @@ def train(
     ] = None,
     label_smoothing: Annotated[
         float | None, _recipe_option("label_smoothing", "Share of the target that all classes get.")
+    ] = None,
+    loss: Annotated[
+        LossName | None, _recipe_option("loss", "mse and map are for networks of distances.")
+    ] = None,
+    rubbish_cost: Annotated[
+        float | None, _recipe_option("rubbish_cost", "For map: the paper's j.")
+    ] = None,
+    squares: Annotated[
+        SquaresName | None, _recipe_option("squares", "Of distances: half, or whole.")
+    ] = None,
+    curvature_images: Annotated[
+        int | None, _recipe_option("curvature_images", "For sdlm: measured before each epoch.")
+    ] = None,
+    curvature_floor: Annotated[
+        float | None, _recipe_option("curvature_floor", "For sdlm: the paper's mu.")
+    ] = None,
+    order: Annotated[
+        OrderName | None, _recipe_option("order", "Of images: drawn each epoch, or once.")
+    ] = None,
+    distortions: Annotated[
+        int | None, _recipe_option("distortions", "Distorted copies of each image.")
     ] = None,
     warmup_epochs: Annotated[
         float | None,

@@ -21,8 +21,8 @@ class EngineState:
 
     `optimizer` maps `<slot>/<weight name>` to an array of the weight's shape, where the slot is
     `momentum` for SGD with momentum, `mean` and `square` for AdamW (its first and second moments),
-    and `average` for the moving average of the weights; `updates` counts the steps taken, which
-    AdamW's bias correction and the average need.
+    `curvature` for SDLM, and `average` for the moving average of the weights; `updates` counts the
+    steps taken, which AdamW's bias correction and the average need.
     """
 
     weights: Weights
@@ -53,9 +53,9 @@ class StepMetrics:
 class Engine(Protocol):
     """Trains and runs one network.
 
-    Images are uint8 (n, channels, height, width), labels int64 (n,); the engine scales the pixels
-    as the spec says.  `place` brings them to where the engine computes and returns a handle that
-    only this engine can read, so that a GPU copies a split once.
+    Images are uint8 (n, channels, height, width), labels int64 (n,); the engine prepares them and
+    scales the pixels as the spec says.  `place` brings them to where the engine computes and
+    returns a handle that only this engine can read, so that a GPU copies a split once.
     """
 
     name: str
@@ -69,11 +69,14 @@ class Engine(Protocol):
         images: NDArray[np.uint8],
         labels: NDArray[np.int64] | None = None,
         targets: NDArray[np.float32] | None = None,
+        *,
+        prepared: bool = False,
     ) -> Any:
         """Bring images (and labels, for training) to the engine's memory.
 
         `targets` (n, classes), a probability for each class, are what is learned in place of the
-        labels, which then say only what counts as a miss; they are not smoothed.
+        labels, which then say only what counts as a miss; they are not smoothed.  Images that are
+        `prepared` have been through the spec's preparation already.
         """
         ...
 
@@ -95,6 +98,14 @@ class Engine(Protocol):
         """Mean loss over the images at `indices`, and its gradient by weight; updates nothing.
 
         The images are as they were placed, whatever the recipe does to them in a step.
+        """
+        ...
+
+    def curvature(self, placed: Any, indices: NDArray[np.int64]) -> Weights:
+        """Mean second derivatives over the images at `indices` by weight, none below 0.
+
+        Of Gauss and Newton and without what couples weights or units: LeCun et al. 1998, appendix
+        C.  SDLM goes by the last ones from then on; before the first ones they are 0.
         """
         ...
 

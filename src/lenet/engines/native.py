@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from lenet.engines.base import AVERAGE, EngineState, StepMetrics, Weights
 from lenet.errors import EngineError
-from lenet.network import Spec
-from lenet.network.initialiser import connection_masks
+from lenet.network import RadialBasis, Spec
+from lenet.network.preparation import prepare
 from lenet.recipe import Recipe
 from lenet.system.machine import cores
 
@@ -91,6 +91,8 @@ class NativeEngine:
         self._spec = spec
         self._shapes = spec.weight_shapes()
         self._adamw = recipe.optimizer == "adamw"
+        self._sdlm = recipe.optimizer == "sdlm"
+        self._fixed = _fixed(spec)
         self._momentum = recipe.momentum > 0
         self._averaging = recipe.averaging > 0
         self._engine = self._open(recipe, weights, threads or cores())
@@ -107,13 +109,15 @@ class NativeEngine:
                 mask=_mask(self._spec),
                 threads=threads,
                 adamw=self._adamw,
+                sdlm=self._sdlm,
                 momentum=recipe.momentum,
                 nesterov=recipe.nesterov,
                 weight_decay=recipe.weight_decay,
                 beta1=recipe.beta1,
                 beta2=recipe.beta2,
                 epsilon=recipe.epsilon,
-                label_smoothing=recipe.label_smoothing,
+                floor=recipe.curvature_floor,
+                loss=(recipe.loss, recipe.label_smoothing, recipe.rubbish_cost),
                 averaging=recipe.averaging,
                 clip_norm=recipe.clip_norm,
                 augmentation=recipe.augmentation.numbers(),
@@ -134,14 +138,19 @@ class NativeEngine:
         images: NDArray[np.uint8],
         labels: NDArray[np.int64] | None = None,
         targets: NDArray[np.float32] | None = None,
+        *,
+        prepared: bool = False,
     ) -> Any:
-        """See `Engine.place`; images and targets stay where they are."""
+        """See `Engine.place`; targets, and images that nobody prepares, stay where they are."""
         images = np.asarray(images)
-        if images.dtype != np.uint8 or images.shape[1:] != self._spec.input_shape:
+        shape = self._spec.prepared_shape if prepared else self._spec.input_shape
+        if images.dtype != np.uint8 or images.shape[1:] != shape:
             raise EngineError(
                 f"images are {images.dtype} {images.shape}; the network {self._spec.name} reads "
-                f"uint8 (n, {', '.join(map(str, self._spec.input_shape))})"
+                f"uint8 (n, {', '.join(map(str, shape))})"
             )
+        if not prepared:
+            images = prepare(self._spec.preparation, images)
         try:
             return self._native.Split(
                 np.ascontiguousarray(images),
@@ -212,6 +221,13 @@ class NativeEngine:
         except REFUSALS as error:
             _refuse_batch(error, "this gradient cannot be computed", indices)
 
+    def curvature(self, placed: Any, indices: NDArray[np.int64]) -> Weights:
+        """See `Engine.curvature`."""
+        try:
+            return self._unflatten(self._engine.curvature(placed, np.ascontiguousarray(indices)))
+        except REFUSALS as error:
+            _refuse_batch(error, "this curvature cannot be computed", indices)
+
     def state(self) -> EngineState:
         """See `Engine.state`."""
         try:
@@ -222,8 +238,8 @@ class NativeEngine:
     def _copy_state(self) -> EngineState:
         parameters, first, second, average, updates = self._engine.state()
         optimizer: Weights = {}
-        if updates and (self._adamw or self._momentum):
-            slots = {"mean": first, "square": second} if self._adamw else {"momentum": first}
+        if updates and (self._adamw or self._momentum or self._sdlm):
+            slots = {self._first_slot: first} | ({"square": second} if self._adamw else {})
             for slot, values in slots.items():
                 named = self._unflatten(values).items()
                 optimizer |= {f"{slot}/{name}": array for name, array in named}
@@ -235,7 +251,7 @@ class NativeEngine:
     def restore(self, state: EngineState) -> None:
         """See `Engine.restore`; a state that does not fit is refused before anything is touched."""
         try:
-            first = self._slot(state, "mean" if self._adamw else "momentum")
+            first = self._slot(state, self._first_slot)
             second = self._slot(state, "square") if self._adamw else np.zeros(0, np.float32)
             weights = self._flatten(state.weights)
             average = self._flatten(state.answering) if self._averaging else NO_AVERAGE
@@ -243,6 +259,10 @@ class NativeEngine:
         except REFUSALS as error:
             self._refuse_state(error, "this state cannot be restored")
         self._steps = []
+
+    @property
+    def _first_slot(self) -> str:
+        return "mean" if self._adamw else "curvature" if self._sdlm else "momentum"
 
     def _refuse_state(self, error: Exception, place: str) -> NoReturn:
         expected = "a state has float32 arrays and a whole number of updates, at least 0"
@@ -262,7 +282,7 @@ class NativeEngine:
             if np.shape(weights[name]) != shape:
                 raise ValueError(f"{name} is {np.shape(weights[name])}, not {shape}")
         arrays = [np.asarray(weights[name], np.float32).ravel() for name in self._shapes]
-        return np.concatenate(arrays)
+        return np.concatenate([*arrays, self._fixed])
 
     def _unflatten(self, values: NDArray[np.float32]) -> Weights:
         named, start = {}, 0
@@ -280,10 +300,18 @@ def build_network(spec: Spec) -> Any:
         EngineError: naming the layer that it cannot do.
     """
     rows = [
-        (layer.name, layer.operation, layer.activation, layer.window, layer.padding, layer.outputs)
+        (
+            layer.name,
+            layer.operation,
+            layer.activation,
+            layer.window,
+            layer.padding,
+            layer.outputs,
+            layer.scale if isinstance(layer, RadialBasis) else 1.0,
+        )
         for layer in spec.layers
     ]
-    numbers = (spec.channels, spec.height, spec.width, spec.pixel_scale, spec.pixel_shift)
+    numbers = (*spec.prepared_shape, spec.pixel_scale, spec.pixel_shift)
     try:
         return _load().build_network(*numbers, rows)
     except REFUSALS as error:
@@ -324,13 +352,18 @@ def _whole_numbers(labels: NDArray[Any]) -> NDArray[np.int64]:
 
 def _mask(spec: Spec) -> NDArray[np.float32]:
     """1 for each parameter that may change; empty where all may."""
-    masks = connection_masks(spec)
+    masks = spec.masks()
     if not masks:
         return np.zeros(0, np.float32)
     shapes = spec.weight_shapes()
-    return np.concatenate(
-        [masks.get(name, np.ones(shape, np.float32)).ravel() for name, shape in shapes.items()]
-    )
+    parts = [masks.get(name, np.ones(shape, np.float32)) for name, shape in shapes.items()]
+    return np.concatenate([*(part.ravel() for part in parts), np.zeros_like(_fixed(spec))])
+
+
+def _fixed(spec: Spec) -> NDArray[np.float32]:
+    """What the compiled part keeps behind the weights and never changes: the centres."""
+    last = spec.layers[-1]
+    return last.centres().ravel() if isinstance(last, RadialBasis) else np.zeros(0, np.float32)
 
 
 def _load() -> Any:

@@ -40,6 +40,7 @@ from lenet.network.initialiser import initial_weights
 from lenet.recipe import Recipe
 from lenet.recipe.library import Choice, Subject, choose, find
 from lenet.runs.run import Run, find_run
+from lenet.training.setup import check_loss
 
 SMALLEST_SHARE = 2.0**-52
 """Of the largest weight; a smaller one is lost when they are added up."""
@@ -334,9 +335,17 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
         """The network, which the engine can do: asked before pictures and weights cost memory."""
         channels, height, width = form.input_shape
         subject = subject_of(form, features, len(features), classes)
-        model = self.model or self._choose(0, subject).model
+        choice = self._choose(0, subject)
         try:
-            spec = zoo.build(model, channels=channels, height=height, width=width, classes=classes)
+            spec = zoo.build(
+                self.model or choice.model,
+                channels=channels,
+                height=height,
+                width=width,
+                classes=classes,
+                squares=choice.recipe.squares,
+            )
+            check_loss(spec, choice.recipe)
         except UsageError as error:
             raise InputError(str(error)) from error
         check_engine(spec, device="cpu")

@@ -15,6 +15,7 @@ from lenet.estimator.rows import Rows, epoch_order
 from lenet.prediction import metrics
 from lenet.recipe import Recipe
 from lenet.recipe.schedule import epoch_steps
+from lenet.training.curvature import measure_curvature
 from lenet.training.epoch import LossNotFiniteError, Pass
 
 FEWEST_IMAGES = 5
@@ -92,6 +93,7 @@ def thread_count(n_jobs: int | None) -> int:
 def _train_epoch(engine: Engine, placed: Any, recipe: Recipe, rows: Rows, epoch: int) -> float:
     """One pass over the rows; its mean loss."""
     order = epoch_order(rows.weights, recipe.seed, epoch)
+    measure_curvature(engine, recipe, placed, len(rows.split), epoch)
     try:
         return Pass(engine, placed, epoch_steps(recipe, order, epoch), epoch).to_end().mean_loss
     except LossNotFiniteError as error:

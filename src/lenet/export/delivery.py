@@ -17,7 +17,7 @@ from lenet.errors import ExportError, UsageError
 from lenet.export.base import Format, Options, Trained
 from lenet.export.formats import FORMATS, find_format
 from lenet.export.proof import Proof, prove
-from lenet.network import Spec
+from lenet.network import Dense, RadialBasis, Spec, Subsampling
 from lenet.runs import checkpoint as checkpoints
 from lenet.system import machine
 from lenet.system.facts import build, read_object
@@ -49,6 +49,7 @@ def export(trained: Trained, to: str, out: Path, options: Options) -> Exported:
         ExportError: if what was written answers otherwise than the run; nothing is left.
     """
     row = find_format(to, options)
+    _check_network(trained.spec, to)
     row.need()
     target = _target(out, row, trained)
     try:
@@ -63,6 +64,27 @@ def export(trained: Trained, to: str, out: Path, options: Options) -> Exported:
             f"{target}: cannot be written: {error.strerror or error}; name another place with --out"
         ) from error
     return Exported(target, proof)
+
+
+def _check_network(spec: Spec, to: str) -> None:
+    """Refuse what no format can say.
+
+    Raises:
+        UsageError: naming the layer, or the preparation.
+    """
+    for layer in spec.layers:
+        if isinstance(layer, Subsampling | RadialBasis) or (
+            isinstance(layer, Dense) and layer.reads
+        ):
+            raise UsageError(
+                f"{to}: no export knows layer {layer.name} of {spec.name} "
+                f"({layer.describe((0, 0, 0))}); use it with lenet.load or lenet.load_module"
+            )
+    if spec.preparation:
+        raise UsageError(
+            f"{to}: no export knows the preparation of {spec.name} "
+            f"({', '.join(spec.preparation)}); use it with lenet.load or lenet.load_module"
+        )
 
 
 def usual_name(to: str, spec: Spec) -> str:

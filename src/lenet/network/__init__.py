@@ -4,7 +4,26 @@ Kept here: what follows from a network alone, as shapes and counts.  It may know
 initialiser; it knows no engine and no data set.
 """
 
-from lenet.network.layers import Convolution, Dense, Layer, LayerCounts, Pooling, Shape
+from lenet.network.layers import (
+    Convolution,
+    Dense,
+    Layer,
+    LayerCounts,
+    Pooling,
+    RadialBasis,
+    Shape,
+    Subsampling,
+)
 from lenet.network.spec import Spec
 
-__all__ = ["Convolution", "Dense", "Layer", "LayerCounts", "Pooling", "Shape", "Spec"]
+__all__ = [
+    "Convolution",
+    "Dense",
+    "Layer",
+    "LayerCounts",
+    "Pooling",
+    "RadialBasis",
+    "Shape",
+    "Spec",
+    "Subsampling",
+]

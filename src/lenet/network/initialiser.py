@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,33 +19,61 @@ def initial_weights(spec: Spec, recipe: Recipe) -> dict[str, NDArray[np.float32]
     """Weights from the recipe's initialiser and seed; biases as PyTorch draws them.
 
     Every array has a stream of its own, named by seed and array, so that two networks that share
-    a layer's name and shape start from the same numbers there.
+    a layer's name and shape start from the same numbers there.  The initialisers of 1998 have zero
+    biases, and as fan-in the connections that a unit really has.  Coefficients of a subsampling
+    begin all alike: as an average, or where the initialiser is of 1998 as its bound for one input
+    map.
     """
-    shapes, masks = spec.weight_shapes(), connection_masks(spec)
+    shapes, masks = spec.weight_shapes(), spec.masks()
+    squares = {layer.name: layer.window**2 for layer in spec.layers}
     weights = {}
     for name, shape in shapes.items():
         layer, part = name.rsplit(".", 1)
-        if part == "weight":
-            bound = weight_bound(recipe.initialiser, shape)
-        else:
+        of_1998 = recipe.initialiser in _OF_1998
+        if len(shapes[f"{layer}.weight"]) == 1 or (of_1998 and part == "bias"):
+            value = 0.0 if part == "bias" else _coefficient(recipe.initialiser, squares[layer])
+            weights[name] = np.full(shape, value, np.float32)
+            continue
+        if part == "bias":
             bound = 1.0 / math.sqrt(_fans(shapes[f"{layer}.weight"])[0])
+        else:
+            bound = 1.0 if of_1998 else weight_bound(recipe.initialiser, shape)
         weights[name] = rng.uniform(shape, bound, recipe.seed, "initial", name)
+        if of_1998:
+            weights[name] *= _bounds_of_1998(recipe.initialiser, shape, masks.get(name))
         if name in masks:
             weights[name] *= masks[name]
     return weights
 
 
-def connection_masks(spec: Spec) -> dict[str, NDArray[np.float32]]:
-    """By name of the weights of a connection table: 1 where a weight is, 0 where none is."""
-    masks = {}
-    shapes = spec.weight_shapes()
-    for layer in spec.layers:
-        if layer.connections is not None:
-            name = f"{layer.name}.weight"
-            masks[name] = np.zeros(shapes[name], np.float32)
-            for output, inputs in enumerate(layer.connections):
-                masks[name][output, list(inputs)] = 1.0
-    return masks
+_OF_1998: dict[str, Callable[[Any], Any]] = {
+    "lecun_1998": lambda fan_in: 2.4 / fan_in,
+    "lecun_1998_rates": lambda fan_in: 1.2 / np.sqrt(fan_in),
+    "lush": lambda fan_in: 1.0 / np.sqrt(fan_in),
+}
+"""Half-width of the uniform distribution by fan-in.
+
+lecun_1998: as LeCun et al. 1998 print it in appendix A.  lecun_1998_rates: the one with which the
+effective rates of the first pass are those that the paper reports.  lush: that of the authors'
+public code.
+"""
+
+
+def _bounds_of_1998(
+    initialiser: str, shape: Shape, mask: NDArray[np.float32] | None
+) -> NDArray[np.float32]:
+    """A bound for each unit, of a shape that broadcasts to `shape`."""
+    fan_in = np.full(shape[0], _fans(shape)[0], np.float64)
+    if mask is not None:
+        fan_in = mask.reshape(shape[0], -1).sum(axis=1, dtype=np.float64)
+    bounds: NDArray[np.float32] = _OF_1998[initialiser](fan_in).astype(np.float32)
+    return bounds.reshape(-1, *[1] * (len(shape) - 1))
+
+
+def _coefficient(initialiser: str, inputs: int) -> float:
+    if initialiser in _OF_1998:
+        return float(_OF_1998[initialiser](inputs))
+    return 1.0 / inputs
 
 
 def weight_bound(initialiser: str, shape: Shape) -> float:

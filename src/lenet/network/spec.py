@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lenet.errors import SpecError
-from lenet.network import layers
+from lenet.network import layers, preparation
 from lenet.network.layers import Layer, LayerCounts, Shape
 from lenet.system.facts import as_type
 
@@ -16,12 +19,13 @@ from lenet.system.facts import as_type
 @final
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A network: input size, pixel scaling and layers.
+    """A network: input size, preparation, pixel scaling and layers.
 
-    A stored pixel p (0 to 255) enters the network as `p * pixel_scale + pixel_shift`.
+    `preparation` are the steps of `network.preparation` that an image goes through first.  Then a
+    pixel p (0 to 255) enters the network as `p * pixel_scale + pixel_shift`.
 
     Raises:
-        SpecError: if a layer does not fit, names repeat, or the last layer is not dense.
+        SpecError: if a layer does not fit, names repeat, or the last layer has no output a class.
 
     """
 
@@ -32,6 +36,7 @@ class Spec:
     layers: tuple[Layer, ...]
     pixel_scale: float = 1.0 / 255.0
     pixel_shift: float = 0.0
+    preparation: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = [layer.name for layer in self.layers]
@@ -39,8 +44,13 @@ class Spec:
             raise SpecError(f"{self.name}: layer names repeat in {names}; give each layer its own")
         if min(self.input_shape) < 1:
             raise SpecError(f"{self.name}: input {self.input_shape} must be at least 1x1x1")
-        if not self.layers or self.layers[-1].operation != "dense":
-            raise SpecError(f"{self.name}: the last layer must be dense, one output per class")
+        if not self.layers or self.layers[-1].operation not in ("dense", "radial_basis"):
+            raise SpecError(
+                f"{self.name}: the last layer must be dense or radial_basis, one output per class"
+            )
+        if "radial_basis" in (layer.operation for layer in self.layers[:-1]):
+            raise SpecError(f"{self.name}: radial_basis must be the last layer")
+        preparation.check(self.preparation, self.name)
         if not (math.isfinite(self.pixel_scale) and math.isfinite(self.pixel_shift)):
             raise SpecError(f"{self.name}: pixel_scale and pixel_shift must be finite numbers")
         for layer, shape in self._walk():
@@ -57,13 +67,18 @@ class Spec:
         return (self.channels, self.height, self.width)
 
     @property
+    def prepared_shape(self) -> Shape:
+        """(channels, height, width) of what the first layer reads."""
+        return preparation.prepared_shape(self.preparation, self.input_shape)
+
+    @property
     def classes(self) -> int:
         """Number of logits."""
         return self.layers[-1].outputs
 
     def _walk(self) -> Iterator[tuple[Layer, Shape]]:
         """Each layer with the shape that enters it."""
-        shape = self.input_shape
+        shape = self.prepared_shape
         for layer in self.layers:
             yield layer, shape
             shape = layer.output_shape(shape)
@@ -84,6 +99,11 @@ class Spec:
             for name, weight in layer.weight_shapes(shape).items()
         }
 
+    def masks(self) -> dict[str, NDArray[np.float32]]:
+        """By name of the weights that lack connections: 1 where one is, 0 where none is."""
+        found = {f"{layer.name}.weight": layer.mask(shape) for layer, shape in self._walk()}
+        return {name: mask for name, mask in found.items() if mask is not None}
+
     @property
     def parameters(self) -> int:
         """Number of trainable numbers."""
@@ -102,6 +122,8 @@ class Spec:
     def to_dict(self) -> dict[str, Any]:
         """The network as plain JSON values; `from_dict` reads it back."""
         head = {key: getattr(self, key) for key in _HEAD}
+        if not self.preparation:  # as those who wrote it before there was any
+            head.pop("preparation")
         return {**head, "layers": [layers.to_dict(layer) for layer in self.layers]}
 
     @classmethod
@@ -124,7 +146,7 @@ class Spec:
             raise SpecError(f"not the description of a network: {error}") from error
 
 
-_HEAD = {
+_HEAD: dict[str, Any] = {
     "name": str, "channels": int, "height": int, "width": int,
-    "pixel_scale": float, "pixel_shift": float,
+    "pixel_scale": float, "pixel_shift": float, "preparation": tuple[str, ...],
 }  # fmt: skip

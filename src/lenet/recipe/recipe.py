@@ -23,9 +23,14 @@ from lenet.recipe.values import (
 )
 from lenet.system.facts import shown
 
-OPTIMIZERS = ("sgd", "adamw")
-SCHEDULES = ("constant", "step", "cosine", "one_cycle")
-INITIALISERS = ("xavier_uniform", "lecun_uniform", "kaiming_uniform")
+OPTIMIZERS = ("sgd", "adamw", "sdlm")
+SCHEDULES = ("constant", "step", "cosine", "one_cycle", "lecun_1998")
+INITIALISERS = (
+    "xavier_uniform", "lecun_uniform", "kaiming_uniform", "lecun_1998", "lecun_1998_rates", "lush",
+)  # fmt: skip
+LOSSES = ("cross_entropy", "mse", "map")
+ORDERS = ("shuffled", "constant")
+SQUARES = ("half", "whole")
 
 MOST_BYTES = 1 << 20
 """Of a recipe file, far above any recipe."""
@@ -41,7 +46,13 @@ class Recipe:
     any other the rate grows in a straight line.  `momentum` and `nesterov` serve SGD; `beta1`,
     `beta2` and `epsilon` serve AdamW.  A gradient longer than `clip_norm` (0: any) is shortened to
     that.  With `averaging` above 0 the network that answers is the exponential moving average of
-    the weights with that decay.  `validation` is the number of train images held
+    the weights with that decay.  `curvature_images` and `curvature_floor` serve SDLM (LeCun et al.
+    1998, appendix C): the images whose second derivatives are averaged before each epoch, and what
+    is added to them (the paper's mu).  `loss` is that of the classes, or for a network that ends in
+    distances the paper's equation 8 ("mse") or 9 ("map"), where `rubbish_cost` is j and `squares`
+    says whether a distance is squared whole or halved.  An `order` of images is drawn for each
+    epoch, or once.  Of each image there are so many `distortions` besides; an epoch is still as
+    many images as there are in the train split.  `validation` is the number of train images held
     out for choosing.  `seed` fixes the initial weights, the held-out images, every order and what
     becomes of every image by `augmentation`, of which a dict changes the fields that it names.
     Where a training has teachers, `teacher_share` of a target is what they say at `temperature`,
@@ -70,6 +81,13 @@ class Recipe:
     step_factor: float = 0.1
     warmup_fraction: float = 0.3
     label_smoothing: float = 0.0
+    loss: str = "cross_entropy"
+    rubbish_cost: float = 0.1
+    squares: str = "half"
+    curvature_images: int = 500
+    curvature_floor: float = 0.02
+    order: str = "shuffled"
+    distortions: int = 0
     warmup_epochs: float = 0.0
     clip_norm: float = 0.0
     averaging: float = 0.0
@@ -88,8 +106,24 @@ class Recipe:
         if self.nesterov and not (self.optimizer == "sgd" and self.momentum > 0):
             raise RecipeError("nesterov = true: it needs optimizer 'sgd' and momentum above 0")
         if self.momentum > 0 and self.optimizer != "sgd":
+            cure = "use beta1" if self.optimizer == "adamw" else "leave it out"
             raise RecipeError(
-                f"momentum = {self.momentum}: optimizer {self.optimizer!r} has none; use beta1"
+                f"momentum = {self.momentum}: optimizer {self.optimizer!r} has none; {cure}"
+            )
+
+        if self.label_smoothing > 0 and self.loss != "cross_entropy":
+            raise RecipeError(
+                f"label_smoothing = {self.label_smoothing}: loss {self.loss!r} has none; leave it "
+                "out, or use loss 'cross_entropy'"
+            )
+        if self.distortions > 0 and not self.augmentation.is_none:
+            raise RecipeError(
+                f"distortions = {self.distortions}: images are changed by augmentation already; "
+                "leave one of them out"
+            )
+        if self.weight_decay > 0 and self.optimizer == "sdlm":
+            raise RecipeError(
+                f"weight_decay = {self.weight_decay}: optimizer 'sdlm' has none; leave it out"
             )
         if self.warmup_epochs > 0 and self.schedule == "one_cycle":
             raise RecipeError(
@@ -204,6 +238,13 @@ _RANGES: dict[str, Range] = {
     "step_factor": ((lambda value: 0 < value <= 1), "above 0 and at most 1"),
     "warmup_fraction": ((lambda value: 0 < value < 1), "between 0 and 1"),
     "label_smoothing": BELOW_1,
+    "loss": one_of(LOSSES),
+    "rubbish_cost": AT_LEAST_0,
+    "squares": one_of(SQUARES),
+    "curvature_images": AT_LEAST_1,
+    "curvature_floor": ABOVE_0,
+    "order": one_of(ORDERS),
+    "distortions": AT_LEAST_0,
     "warmup_epochs": AT_LEAST_0,
     "clip_norm": AT_LEAST_0,
     "averaging": BELOW_1,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet.recipe.recipe import Recipe
+from lenet.system import rng
 
 ONE_CYCLE_START = 1 / 25
 ONE_CYCLE_END = 1e-4 / 25
@@ -38,11 +39,24 @@ def one_cycle(progress: float, epoch: int, recipe: Recipe) -> float:
     return _anneal(1.0, ONE_CYCLE_END, (progress - peak) / (1.0 - peak))
 
 
+def lecun_1998(progress: float, epoch: int, recipe: Recipe) -> float:
+    """By epoch, from a peak of 0.0005: LeCun et al. 1998, section III-B."""
+    for last, part in _STEPS_OF_1998:
+        if epoch <= last:
+            return part
+    return _END_OF_1998
+
+
+_STEPS_OF_1998 = ((2, 1.0), (5, 0.4), (8, 0.2), (12, 0.1))
+_END_OF_1998 = 0.02
+"""0.0005 for two passes, 0.0002 for three, 0.0001 for three, 0.00005 for four, then 0.00001."""
+
 _SHAPES: dict[str, Callable[[float, int, Recipe], float]] = {
     "constant": constant,
     "step": step,
     "cosine": cosine,
     "one_cycle": one_cycle,
+    "lecun_1998": lecun_1998,
 }
 
 
@@ -58,6 +72,23 @@ def warm_up(recipe: Recipe, step_index: int, steps_per_epoch: int) -> float:
     """Up to 1 in equal steps over `warmup_epochs`: Goyal et al. 2017, section 2.2."""
     steps = recipe.warmup_epochs * steps_per_epoch
     return min(1.0, (step_index + 1) / steps) if steps > 0 else 1.0
+
+
+def epoch_order(recipe: Recipe, count: int, epoch: int) -> NDArray[np.int64]:
+    """The order in which an epoch sees `count` images, int64 (count,).
+
+    Where the recipe has distortions an epoch sees `count` of the patterns 0 to
+    `count * (distortions + 1) - 1`, whose remainder by `count` is the image; one order goes through
+    all patterns before it begins again.
+    """
+    constant = recipe.order == "constant"
+    if not recipe.distortions:
+        key: tuple[int | str, ...] = (recipe.seed, "order") + (() if constant else (epoch,))
+        return rng.permutation(count, *key)
+    versions = recipe.distortions + 1
+    turn, part = divmod(epoch - 1, versions)
+    key = (recipe.seed, "order of patterns") + (() if constant else (turn,))
+    return rng.permutation(count * versions, *key)[part * count : (part + 1) * count]
 
 
 def epoch_steps(

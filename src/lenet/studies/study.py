@@ -182,7 +182,9 @@ _REQUIRED = ("question", "control", "seeds", "arms")
 
 def _study(values: dict[str, Any], name: str, text: str) -> Study:
     _check_fields(values)
-    base = Recipe().with_changes(values.get("recipe", {}), "[recipe]")
+    base = zoo.recipe_of(values.get("model", zoo.DEFAULT_MODEL)).with_changes(
+        values.get("recipe", {}), "[recipe]"
+    )
     grid = _rates(values.get("learning_rates", [base.learning_rate]), base)
     arms = tuple(_arm(key, row, base, grid) for key, row in values["arms"].items())
     study = Study(

@@ -7,6 +7,7 @@ from typing import Any
 
 from lenet.data import CATALOG, Dataset
 from lenet.data.kind import kind_of
+from lenet.network import Spec, zoo
 from lenet.recipe import Recipe
 from lenet.recipe.library import AUTO, NOTE, Choice, Subject, choose, find
 
@@ -14,12 +15,19 @@ Wanted = Recipe | str | Path | None
 """A recipe, the name of one, a file, or whatever suits the data."""
 
 
-def find_recipe(wanted: Wanted, changes: dict[str, Any]) -> Recipe | str | None:
+def find_recipe(
+    wanted: Wanted, changes: dict[str, Any], model: str | Spec | None = None
+) -> Recipe | str | None:
     """What is known before the data are: see `lenet.recipe.library.find`.
+
+    Where nothing is wanted, a network of the zoo brings its own recipe, if it has one.
 
     Raises:
         RecipeError: as that.
+        UsageError: if the zoo has no such network.
     """
+    if wanted is None and isinstance(model, str) and zoo.recipe_of(model) != Recipe():
+        return find(zoo.recipe_of(model), changes)
     if wanted is None:
         find(NOTE if _is_for_plain_sgd(changes) else AUTO, changes)
         return None

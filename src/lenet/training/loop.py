@@ -19,9 +19,10 @@ from lenet.recipe.schedule import epoch_steps
 from lenet.runs import receipt
 from lenet.runs.checkpoint import Best, Checkpoint, Position, is_finite
 from lenet.runs.run import Row, Run
-from lenet.system import rng
 from lenet.system.signals import Interruption
+from lenet.training.curvature import measure_curvature
 from lenet.training.epoch import LossNotFiniteError, Pass, Sums
+from lenet.training.patterns import Patterns
 from lenet.training.watcher import Plan, Watcher
 
 POINTS_PER_EPOCH = 5
@@ -95,13 +96,15 @@ def run_epochs(training: Training, interruption: Interruption) -> None:
 
     """
     recipe, steps = training.recipe, training.steps_per_epoch
-    train = training.train
-    placed = training.engine.place(train.images, train.labels, training.targets)
+    spec, targets = training.checkpoint.spec, training.targets
+    patterns = Patterns(training.engine, spec, recipe, training.train, targets)
     points = point_steps(steps)
 
     for epoch in range(training.position.epoch, recipe.epochs + 1):
         started = time.perf_counter()
-        order = rng.permutation(len(training.train), recipe.seed, "order", epoch)
+        placed, order = patterns.of(epoch)
+        if training.position.step == 0:
+            measure_curvature(training.engine, recipe, placed, len(order), epoch)
         batches = epoch_steps(recipe, order, epoch, training.position.step + 1)
         done = Pass(training.engine, placed, batches, epoch, _sums(training.position))
         for step, rate in done:

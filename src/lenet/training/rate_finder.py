@@ -17,6 +17,7 @@ from lenet.network import Spec
 from lenet.recipe import Recipe
 from lenet.system import rng
 from lenet.training.choice import Wanted, choose_recipe, find_recipe
+from lenet.training.curvature import measure_curvature
 from lenet.training.epoch import Batch, LossNotFiniteError, Pass
 from lenet.training.setup import set_up
 
@@ -79,11 +80,12 @@ def find_rate(
     if steps < 10:
         raise RecipeError(f"steps = {steps}: fewer than 10 say nothing")
     given = {} if seed is None else {"seed": seed}
-    found = find_recipe(recipe, given)
+    found = find_recipe(recipe, given, model)
     dataset = data_sets.load(data, data_dir, reading=reading)
     choice = choose_recipe(found, dataset, given)
     ready = set_up(model or choice.model, dataset, choice.recipe, changes=changes, threads=threads)
     placed = ready.engine.place(dataset.train.images, dataset.train.labels)
+    measure_curvature(ready.engine, choice.recipe, placed, len(dataset.train), 1)
     rates = np.geomspace(lowest, highest, steps)
     batches = _batches(len(dataset.train), choice.recipe, rates)
     test, losses = Pass(ready.engine, placed, batches, epoch=1), []

@@ -27,6 +27,7 @@ from lenet.training.loop import Training, recorded_points, run_epochs
 from lenet.training.setup import hold_out_images, set_up
 from lenet.training.teaching import (
     Teacher,
+    check_taught,
     check_teachers,
     find_again,
     find_teachers,
@@ -57,8 +58,9 @@ def train(
     `model` is a row of the zoo, or a `Spec` that fits the data; by default the recipe's.  `data` is
     a name of the catalog, the path of own data, which is read as `reading` says, or data at hand: a
     `Dataset`, or images and labels as arrays.  `recipe` is one, the name of one (`lenet recipes`)
-    or a file; by default "note" for data of the catalog and "auto" for any other.  `changes` are
-    fields of the recipe (`epochs=3`, `learning_rate=0.5`).
+    or a file; by default that of the network, if it has one of its own (those of 1998 do), else
+    "note" for data of the catalog and "auto" for any other.  `changes` are fields of the recipe
+    (`epochs=3`, `learning_rate=0.5`).
     `checkpoint_every` adds a checkpoint each so many steps of an epoch to the one at its end.
     `watcher` sees the training, and `progress` how far a download is.  `teacher` names runs whose
     mean answer on the train images the network learns from, beside the labels.
@@ -68,10 +70,11 @@ def train(
         InterruptedRunError: after Ctrl-C, SIGTERM or SIGHUP, when the checkpoint is written.
 
     """
-    found, teachers = find_recipe(recipe, changes), find_teachers(teacher)
+    found, teachers = find_recipe(recipe, changes, model), find_teachers(teacher)
     dataset = data_sets.load(data, data_dir, progress=progress, reading=reading)
     check_teachers(teachers, dataset)
     choice = choose_recipe(found, dataset, changes)
+    check_taught(teachers, choice.recipe)
     ready = set_up(
         model or choice.model,
         dataset,

@@ -10,7 +10,7 @@ from lenet.data.reading import SIDE
 from lenet.engines import check_engine, open_engine
 from lenet.engines.base import Engine
 from lenet.errors import RecipeError, SpecError, UsageError
-from lenet.network import Spec, zoo
+from lenet.network import RadialBasis, Spec, zoo
 from lenet.network.initialiser import initial_weights
 from lenet.recipe import Recipe
 from lenet.runs.checkpoint import Checkpoint, DataSource, Position
@@ -53,7 +53,8 @@ def set_up(
     """
     hold_out_images(dataset, recipe)
     check_flip(dataset, recipe)
-    spec = _fitting(model, dataset, changes)
+    spec = _fitting(model, dataset, changes, recipe)
+    check_loss(spec, recipe)
     check_engine(spec, engine=engine, device=device)
     weights = initial_weights(spec, recipe)
     opened = open_engine(spec, recipe, weights, engine=engine, device=device, threads=threads)
@@ -75,6 +76,25 @@ def hold_out_images(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split]:
     return training_splits(dataset, recipe.validation, recipe.seed)
 
 
+def check_loss(spec: Spec, recipe: Recipe) -> None:
+    """Refuse a loss that the network's outputs do not have.
+
+    Raises:
+        RecipeError: if it is one of distances and they are none, or are squared otherwise.
+    """
+    last = spec.layers[-1]
+    if isinstance(last, RadialBasis) and last.squares != recipe.squares:
+        raise RecipeError(
+            f"squares = {recipe.squares!r}: {spec.name} has them {last.squares}; say the same in "
+            "both"
+        )
+    if recipe.loss != "cross_entropy" and not isinstance(last, RadialBasis):
+        raise RecipeError(
+            f"loss = {recipe.loss!r}: {spec.name} ends in no distances; use loss 'cross_entropy', "
+            "or a network that ends in radial_basis, such as lenet5-1998"
+        )
+
+
 def check_flip(dataset: Dataset, recipe: Recipe) -> None:
     """Refuse to mirror pictures that then show something else.
 
@@ -88,7 +108,9 @@ def check_flip(dataset: Dataset, recipe: Recipe) -> None:
         )
 
 
-def _fitting(model: str | Spec, dataset: Dataset, changes: Mapping[str, str] | None) -> Spec:
+def _fitting(
+    model: str | Spec, dataset: Dataset, changes: Mapping[str, str] | None, recipe: Recipe
+) -> Spec:
     shape, classes = dataset.train.images.shape[1:], len(dataset.class_names)
     if isinstance(model, str):
         channels, height, width = shape
@@ -100,6 +122,7 @@ def _fitting(model: str | Spec, dataset: Dataset, changes: Mapping[str, str] | N
                 width=width,
                 classes=classes,
                 changes=changes,
+                squares=recipe.squares,
             )
         except SpecError as error:
             if dataset.survey is None or min(height, width) >= SIDE:

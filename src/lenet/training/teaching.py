@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lenet.data import Dataset, Split
 from lenet.data.files import listed
-from lenet.errors import RunError, UsageError
+from lenet.errors import RecipeError, RunError, UsageError
 from lenet.prediction.evaluation import open_network
 from lenet.prediction.metrics import log_probabilities
 from lenet.recipe import Recipe
@@ -87,6 +87,24 @@ def check_teachers(teachers: Sequence[Teacher], dataset: Dataset) -> None:
                 f"{listed(theirs)}; {dataset.name} has {shape} and {listed(names)}: name a run "
                 "that was trained on such data"
             )
+
+
+def check_taught(teachers: Sequence[Teacher], recipe: Recipe) -> None:
+    """Refuse a recipe that cannot learn what a teacher says.
+
+    Raises:
+        RecipeError: if its loss knows labels alone, or it sees images that no teacher has seen.
+    """
+    if teachers and recipe.loss != "cross_entropy":
+        raise RecipeError(
+            f"loss = {recipe.loss!r}: it learns labels, and no teacher's answers; use loss "
+            "'cross_entropy', or leave the teacher out"
+        )
+    if teachers and recipe.distortions:
+        raise RecipeError(
+            f"distortions = {recipe.distortions}: a teacher answers to the images themselves; "
+            "leave one of them out"
+        )
 
 
 def soft_targets(

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from lenet.network import RadialBasis, characters
 from lenet.prediction.explanation import Explanation
 from lenet.show.figures.figure import BLUE, ORANGE, open_figure, show_image
 
 if TYPE_CHECKING:
     from matplotlib.figure import SubFigure
+
+
+MOST_TARGETS = 10
+"""Characters shown, of networks that have more classes the nearest."""
 
 
 def draw_decision(explanation: Explanation, path: Path) -> None:
@@ -24,11 +29,15 @@ def draw_decision(explanation: Explanation, path: Path) -> None:
     dense = [name for name in explanation.activations if name not in layers]
     heights = [2.6, *(_sheet_rows(explanation.activations[name]) for name in layers)]
     heights += [0.45] * (len(dense) - 1)
+    targets = _targets(explanation)
+    heights += [1.5] if targets is not None else []
     with open_figure(path, 10.0, sum(heights) + 0.55 * len(heights)) as figure:
         rows = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
         figure.suptitle(_headline(explanation), fontsize=12)
         _draw_answer(rows[0], explanation)
-        for row, name in zip(rows[1:], [*layers, *dense[:-1]], strict=True):
+        if targets is not None:
+            _draw_targets(rows[-1], explanation, targets)
+        for row, name in zip(rows[1:], [*layers, *dense[:-1]], strict=targets is None):
             maps = explanation.activations[name]
             axes = row.subplots()
             shown = axes.imshow(_map_sheet(maps), cmap="cividis", aspect="equal")
@@ -40,6 +49,36 @@ def draw_decision(explanation: Explanation, path: Path) -> None:
             ticks = np.linspace(float(maps.min()), float(maps.max()), 4 if height > 1 else 2)
             bar = row.colorbar(shown, ax=axes, pad=0.01, aspect=12, ticks=ticks, format="%.1f")
             bar.ax.tick_params(labelsize=8)
+
+
+def _targets(explanation: Explanation) -> NDArray[np.float32] | None:
+    """The characters that the network compares with, (classes, 12, 7); None where it has none."""
+    last = explanation.spec.layers[-1]
+    if not isinstance(last, RadialBasis) or last.code != "characters":
+        return None
+    return last.centres().reshape(-1, characters.ROWS, characters.COLUMNS)
+
+
+def _draw_targets(row: SubFigure, explanation: Explanation, targets: NDArray[np.float32]) -> None:
+    """What the last units said, as a picture beside its targets, nearest first."""
+    said = explanation.activations[explanation.spec.layers[-2].name]
+    order = np.argsort(-explanation.logits)[:MOST_TARGETS]
+    row.suptitle(
+        f"{explanation.spec.layers[-2].name} as a picture, and the characters that it is compared "
+        "with: distances below",
+        fontsize=10, x=0.01, ha="left",
+    )  # fmt: skip
+    places = row.subplots(1, MOST_TARGETS + 1)
+    places[0].imshow(said.reshape(targets.shape[1:]), cmap="gray_r", vmin=-1.7159, vmax=1.7159)
+    places[0].set_xlabel(explanation.spec.layers[-2].name, fontsize=8)
+    for axes, index in zip(places[1:], order, strict=False):
+        axes.imshow(targets[index], cmap="gray_r", vmin=-1.7159, vmax=1.7159)
+        name = explanation.class_names[index]
+        axes.set_xlabel(f"{name[:9]}: {-explanation.logits[index]:.1f}", fontsize=8)
+    for axes in places:
+        axes.set(xticks=[], yticks=[])
+    for axes in places[1 + len(order) :]:
+        axes.set_axis_off()
 
 
 def _headline(explanation: Explanation) -> str:

@@ -1,8 +1,8 @@
 """The parts of a page joined into one file.
 
 The modules are ECMAScript modules as they stand.  To be one script they are written one after the
-other, each after those that it imports, without their import lines and the word `export`: all names
-at their top are different, and none is renamed.
+other, each after those that it imports, without their import lines, the word `export`, lines of
+comments and indentation: all names at their top are different, and none is renamed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ FIRST_MODULE = "start.js"
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w-]+\.js)";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=async |function|class|const|let)", re.MULTILINE)
 
+COMMENT = re.compile(r"^\s*//(?! ----).*\n", re.MULTILINE)
+INDENTATION = re.compile(r"^[ ]+", re.MULTILINE)
+
 NO_LESS_THAN = str.maketrans("<", ".")
 """In base 85, which has no full stop, so that no text can look like the end of a script."""
 
@@ -42,7 +45,8 @@ def assemble(content: Content) -> Page:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    program, style = join_modules(_module), "".join(_read(f"style/{name}") for name in STYLES)
+    program = join_modules(_module)
+    style = INDENTATION.sub("", "".join(_read(f"style/{name}") for name in STYLES))
     policy = _policy(program, style)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     text = environment.from_string(_read("page.html")).render(
@@ -70,7 +74,7 @@ def join_modules(read: Callable[[str], str], first: str = FIRST_MODULE) -> str:
         for imported in IMPORT.findall(text):
             add(imported)
         del parts[name]
-        parts[name] = EXPORT.sub("", IMPORT.sub("", text))
+        parts[name] = INDENTATION.sub("", COMMENT.sub("", EXPORT.sub("", IMPORT.sub("", text))))
 
     add(first)
     return "\n".join(f"// ---- {name} ----\n{text.strip()}\n" for name, text in parts.items())

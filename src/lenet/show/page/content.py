@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lenet import data as data_sets
 from lenet.data import CATALOG, Dataset, Split, locate
@@ -26,7 +25,9 @@ from lenet.recipe.augmentation import Augmentation
 from lenet.runs import checkpoint as checkpoints
 from lenet.runs.checkpoint import Checkpoint, DataSource
 
-MOST_EXAMPLES = 200
+MOST_EXAMPLES, MOST_BYTES = 200, 28_000
+"""Test images in a page, and what they may take of it, compressed."""
+
 LANGUAGES = ("en", "zh")
 
 DIGITS_RECIPE = Recipe(epochs=20, batch_size=32, learning_rate=0.2)
@@ -74,20 +75,18 @@ def gather(
         _check(each.checkpoint, first)
     dataset = _find_data(first, data_dir, fetch=fetch)
     test = None if dataset is None else dataset.test
-    chosen = np.zeros(0, np.int64) if test is None else _choose(test.labels, first.spec.classes)
-    images = np.zeros((0, *first.spec.input_shape), np.uint8) if test is None else test.images
-    labels = np.zeros(0, np.int64) if test is None else test.labels
+    chosen, labels, images = _choose(test, first.spec.classes)
     digits = data_sets.load("digits")
     facts = {
         "networks": [_network(each, test) for each in shown],
-        "examples": {"labels": labels[chosen].tolist(), "indices": chosen.tolist()},
+        "examples": {"labels": labels, "indices": chosen},
         "training": _training(first, digits),
         "words": {name: _read_json(f"words/{name}.json") for name in LANGUAGES},
     }
     packs = {
         "kernels": _compress(_part("lenet.wasm").read_bytes()),
         "digits": _compress(_pack_digits()),
-        "examples": _compress(images[chosen].tobytes()),
+        "examples": images,
     }
     for number, each in enumerate(shown):
         packs[f"network-{number}"] = _compress(_pack_weights(each.checkpoint))
@@ -130,11 +129,18 @@ def _is_here(name: str, data_dir: str | Path | None) -> bool:
     return CATALOG[name].is_bundled or locate(name, folder) is not None
 
 
-def _choose(labels: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
-    """The first images of each class, the same number of each, in the order of the split."""
+def _choose(test: Split | None, classes: int) -> tuple[list[int], list[int], bytes]:
+    """Indices and labels of the first images of each class, and the images, compressed."""
+    if test is None:
+        return [], [], _compress(b"")
     each = max(1, MOST_EXAMPLES // classes)
-    found = [np.flatnonzero(labels == label)[:each] for label in range(classes)]
-    return np.sort(np.concatenate(found)[: max(MOST_EXAMPLES, classes)])
+    while True:
+        found = [np.flatnonzero(test.labels == label)[:each] for label in range(classes)]
+        chosen = np.sort(np.concatenate(found)[: max(MOST_EXAMPLES, classes)])
+        images = _compress(test.images[chosen].tobytes())
+        if len(images) <= MOST_BYTES or each == 1:
+            return chosen.tolist(), test.labels[chosen].tolist(), images
+        each = max(1, each * 3 // 4)
 
 
 def _title(checkpoint: Checkpoint) -> str:
@@ -206,7 +212,7 @@ def _published(name: str) -> DataSource:
 
 def _pack_weights(checkpoint: Checkpoint) -> bytes:
     """All weights in the order of the layers, the first bytes of all floats first, and so on."""
-    weights = checkpoint.state.weights
+    weights = checkpoint.weights
     names = checkpoint.spec.weight_shapes()
     flat = np.concatenate([weights[name].ravel() for name in names]).astype("<f4")
     return flat.view(np.uint8).reshape(-1, 4).T.tobytes()

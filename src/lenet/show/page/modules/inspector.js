@@ -52,6 +52,7 @@ const ACTIVATIONS = {
   leaky_relu: (x) => (x > 0 ? x : 0.01 * x),
   sigmoid: (x) => 1 / (1 + Math.exp(-x)),
   tanh: Math.tanh,
+  silu: (x) => x / (1 + Math.exp(-x)),
   scaled_tanh: (x) => 1.7159 * Math.tanh((2 / 3) * x),
 };
 

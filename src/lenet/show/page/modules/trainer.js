@@ -80,7 +80,7 @@ export class Trainer {
       return field(word, control);
     };
     rows.splice(
-      1, 0, select("head", "head", HEADS), select("activation", "activation", [...HEADS, "scaled_tanh"]),
+      1, 0, select("head", "head", HEADS), select("activation", "activation", [...HEADS, "silu", "scaled_tanh"]),
       select("pooling", "pooling", ["average", "max"]),
     );
     rows.push(field("data", this.#dataChoice()));
