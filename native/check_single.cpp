@@ -1,5 +1,8 @@
 // The backward kernels for one image against the plain ones, for one instruction set.
 
+// The headers bring more than is asked for here.
+#pragma GCC diagnostic ignored "-Wunused-function"
+
 #include "check_values.hpp"
 #include "reference.hpp"
 #include "single_gradient.hpp"

@@ -191,7 +191,9 @@ def train_in_double(spec, recipe, images, labels, batches):
     return np.concatenate([array.detach().numpy().ravel() for array in module.parameters()])
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+# A clipped path is so calm that none, one or both of two roundings meet a kink: over three draws of
+# batches 1.0 to 100 times as near, at distances of 2e-7 to 5e-5.
+@pytest.mark.parametrize("recipe", [name for name in RECIPES if name != "averaged and clipped"])
 # The path of the small network is wilder: over six draws of batches 0.02 to 4.4 times as near.
 @pytest.mark.parametrize("network", ["lenet5", "lenet5-sigmoid", "lenet5-relu"])
 def test_after_235_steps_it_is_as_near_to_float64_as_pytorch_is(network, recipe):
