@@ -103,6 +103,24 @@ def test_signals_in_a_row_end_with_one_checkpoint_and_the_same_bytes(tmp_path, n
     assert run.holds([(1, 36)])
 
 
+def test_a_signal_while_a_row_is_written_loses_no_step(tmp_path):
+    from conftest import train_run
+    from test_session import Press
+
+    class PressAtAPoint(Press):
+        def step(self, epoch, step): ...
+
+        def point(self, row):
+            super().step(row["epoch"], row["step"])
+
+    with pytest.raises(lenet.InterruptedRunError, match="stopped after step 6 of epoch 1"):
+        train_run(
+            data="digits", epochs=2, batch_size=64, out=tmp_path / "run",
+            display=PressAtAPoint(signal.SIGINT, 1, 5),
+        )  # fmt: skip
+    assert lenet.open_run(tmp_path / "run").checkpoint("last").position.updates == 6
+
+
 def test_a_signal_after_the_last_step_ends_what_comes_next(tmp_path):
     from conftest import train_run
     from test_session import Press

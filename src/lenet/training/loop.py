@@ -109,15 +109,18 @@ def run_epochs(training: Training, interruption: Interruption) -> None:
         done = Pass(training.engine, placed, batches, epoch, _sums(training.position))
         for step, rate in done:
             training.watcher.step(epoch, step)
-            save = interruption.number is not None or _is_due(training, step)
+            signal = (
+                interruption.number
+            )  # asked once: one that comes later is that of the next step
+            save = signal is not None or _is_due(training, step)
             if step in points or save:
                 started = _account(training, done, epoch, step, started)
             if step in points and step < steps:
                 _record_point(training, rate)
             if save and step < steps:
                 _save(training)
-            if interruption.number is not None and step < steps:
-                raise _interrupted(training, interruption.number)
+            if signal is not None and step < steps:
+                raise _interrupted(training, signal)
         _finish_epoch(training, rate)
         if interruption.number is not None and epoch < recipe.epochs:
             raise _interrupted(training, interruption.number)
