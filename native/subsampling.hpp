@@ -1,5 +1,4 @@
-// The layers of 1998 over a tile of `lanes` images, one image a lane: trained subsampling and radial
-// basis units.
+// Trained subsampling and radial basis units (1998) over a tile of `lanes` images, one image a lane.
 #pragma once
 
 #include "network.hpp"

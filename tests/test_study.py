@@ -93,6 +93,7 @@ def test_the_built_in_studies_are_complete():
         "initialisation",
         "learning-rate",
         "pooling",
+        "unknowns-1998",
     }
     for study in known.values():
         assert study.seeds >= 10
