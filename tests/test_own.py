@@ -22,7 +22,7 @@ import lenet
 from lenet import data
 from lenet.data import Reading, own
 from lenet.errors import DataError, DataNotFoundError, RunError, UsageError
-from lenet.prediction.evaluation import evaluate_run
+from lenet.prediction.evaluation import evaluate_runs
 from lenet.system import machine
 
 SHORT = {"epochs": 2, "batch_size": 16}
@@ -658,23 +658,23 @@ def test_other_pictures_of_some_classes_are_all_scored(trained, letters, tmp_pat
     run, _ = trained
     for letter in "ЖΣ":
         shutil.copytree(letters / letter, tmp_path / "other" / letter)
-    result = evaluate_run(run.path, tmp_path / "other")
+    (result,) = evaluate_runs([run.path], tmp_path / "other")
     assert result.evaluation.count == 72
     assert result.evaluation.accuracy > 0.9
     assert result.class_names == run.checkpoint().data.class_names
     (tmp_path / "other" / "Σ").rename(tmp_path / "other" / "Q")
     with pytest.raises(DataError, match="other: the label 'Q' is none of the 26 classes"):
-        evaluate_run(run.path, tmp_path / "other")
+        evaluate_runs([run.path], tmp_path / "other")
 
 
 def test_a_network_of_digits_is_scored_on_a_folder_of_digits(
     digits_run, digits_model, tmp_path, digits
 ):
     folder = make_folder(tmp_path, *digits)
-    result = evaluate_run(digits_run.path, folder)
+    (result,) = evaluate_runs([digits_run.path], folder)
     assert result.evaluation.count == 120
     csv_file = make_csv(tmp_path, *digits)
-    again = evaluate_run(digits_run.path, csv_file)
+    (again,) = evaluate_runs([digits_run.path], csv_file)
     own_split = digits_model.evaluate()
     assert abs(again.evaluation.accuracy - own_split.accuracy) < 0.1
 

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import asdict, replace
 from html import unescape
 from pathlib import Path
 
@@ -17,7 +18,9 @@ import lenet
 from lenet import data
 from lenet.data.pictures.picture import read_picture
 from lenet.errors import UsageError
+from lenet.network import zoo
 from lenet.prediction.explanation import explain_image
+from lenet.recipe import Recipe
 from lenet.runs.run import open_run
 from lenet.show.page import assembly, write_page
 from lenet.show.page.content import Shown, gather
@@ -511,6 +514,37 @@ def test_files_of_mnist_that_are_dropped_train_to_the_same_bytes(browser, mnist_
         tab.train()
         saved = tab.save(tmp_path / "page.safetensors")
     assert saved.read_bytes() == run.checkpoint_paths()[0].read_bytes()
+
+
+def test_a_recipe_that_the_page_cannot_follow_is_not_offered(tmp_path):
+    run = train_run(
+        "lenet5-sigmoid", "digits", out=tmp_path / "run", epochs=1, batch_size=32,
+        learning_rate=0.2, order="constant",
+    )  # fmt: skip
+    recipes = gather([Shown("run", run.checkpoint())], fetch=False).facts["training"]["recipes"]
+    assert recipes["digits"] == asdict(Recipe())
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [({"preparation": ("deslant",)}, r"the preparation \(deslant\)"),
+     ({"model": "lenet5-1998"}, r"layer S2 \(2x2 trained subsampling, scaled_tanh\)"),
+     ({"reads": 300}, r"layer C5 \(")],
+    ids=["preparation", "layer", "partial"],
+)  # fmt: skip
+def test_a_network_that_the_page_does_not_know_is_refused(changes, what, first_run):
+    checkpoint = first_run.checkpoint()
+    spec = zoo.build(changes.get("model", "lenet5"))
+    if "preparation" in changes:
+        spec = replace(spec, preparation=changes["preparation"])
+    if "reads" in changes:
+        layers = [
+            replace(layer, reads=changes["reads"]) if layer.name == "C5" else layer
+            for layer in spec.layers
+        ]
+        spec = replace(spec, layers=tuple(layers))
+    with pytest.raises(UsageError, match=f"the page does not know {what}"):
+        gather([Shown("one", replace(checkpoint, spec=spec))], fetch=False)
 
 
 def test_files_that_are_none_of_mnists_are_refused(browser, page, tmp_path):

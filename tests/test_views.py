@@ -7,7 +7,7 @@ from PIL import Image
 
 import lenet
 from lenet import data
-from lenet.prediction.evaluation import evaluate_ensemble
+from lenet.prediction.evaluation import evaluate_runs
 from lenet.prediction.metrics import log_probabilities
 from lenet.prediction.views import Views, mean_of
 
@@ -75,7 +75,7 @@ def test_an_ensemble_answers_with_the_mean_of_its_members(digits_run, other_run)
     members = [lenet.load(run.path) for run in (digits_run, other_run)]
     test = data.load("digits").test
     mean = np.mean([model(test.images) for model in members], axis=0)
-    alone, together = evaluate_ensemble([digits_run.path, other_run.path], views=True)
+    *alone, together = evaluate_runs([digits_run.path, other_run.path], views=True)
     assert [each.evaluation.accuracy for each in alone] == [
         model.evaluate().accuracy for model in members
     ]

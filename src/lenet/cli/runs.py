@@ -72,10 +72,14 @@ def evaluate(
     """Score a trained network: accuracy with its interval, per-class scores, confusion matrix."""
     from lenet.prediction import evaluation
 
-    if ensemble != (len(runs) > 1):
-        raise UsageError("--ensemble is the mean answer of several runs: name them, and the flag")
+    if len(runs) > 1 and not ensemble:
+        raise UsageError(
+            f"{len(runs)} runs: add --ensemble to score their mean answer, or name one run"
+        )
+    if len(runs) < 2 and ensemble:
+        raise UsageError("--ensemble is the mean answer of several runs: name two or more")
     folders = [find_run_folder(run) for run in runs]
-    members, together = evaluation.evaluate_ensemble(
+    results = evaluation.evaluate_runs(
         folders,
         data,
         split,
@@ -87,9 +91,9 @@ def evaluate(
         by_position=by_position,
         views=views,
     )
-    result = together if ensemble else members[0]
+    result = results[-1]
     if ensemble:
-        say(_members([*members, together]))
+        say(_members(results))
     say(_evaluation(result))
     _draw_confusion(result, folders, picture)
     evaluation.check_inputs(result)

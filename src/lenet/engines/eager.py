@@ -422,10 +422,9 @@ def curve(spec: Spec, modules: Sequence[Sequence[nn.Module]], x: Tensor) -> dict
         for step in kernels[1:]:
             x = step(x)
         passed.append((layer, kernels[0], given, told if layer.activation == "silu" else x))
-    if isinstance(spec.layers[-1], RadialBasis):
-        *passed, (last, _, given, _) = passed
-        assert isinstance(last, RadialBasis)
-        flow = torch.full_like(given, 2.0 * last.scale)
+    if spec.distances is not None:
+        *passed, (_, _, given, _) = passed
+        flow = torch.full_like(given, 2.0 * spec.distances.scale)
     else:
         chances = x.softmax(dim=1)
         flow = chances * (1.0 - chances)

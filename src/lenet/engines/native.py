@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lenet.engines.base import AVERAGE, EngineState, StepMetrics, Weights
 from lenet.errors import EngineError
-from lenet.network import RadialBasis, Spec
+from lenet.network import Spec
 from lenet.network.preparation import prepare
 from lenet.recipe import Recipe
 from lenet.system.machine import cores
@@ -299,6 +299,7 @@ def build_network(spec: Spec) -> Any:
     Raises:
         EngineError: naming the layer that it cannot do.
     """
+    distances = spec.distances
     rows = [
         (
             layer.name,
@@ -307,7 +308,7 @@ def build_network(spec: Spec) -> Any:
             layer.window,
             layer.padding,
             layer.outputs,
-            layer.scale if isinstance(layer, RadialBasis) else 1.0,
+            distances.scale if layer is distances else 1.0,
         )
         for layer in spec.layers
     ]
@@ -362,8 +363,8 @@ def _mask(spec: Spec) -> NDArray[np.float32]:
 
 def _fixed(spec: Spec) -> NDArray[np.float32]:
     """What the compiled part keeps behind the weights and never changes: the centres."""
-    last = spec.layers[-1]
-    return last.centres().ravel() if isinstance(last, RadialBasis) else np.zeros(0, np.float32)
+    distances = spec.distances
+    return np.zeros(0, np.float32) if distances is None else distances.centres().ravel()
 
 
 def _load() -> Any:

@@ -17,7 +17,7 @@ from lenet.errors import ExportError, UsageError
 from lenet.export.base import Format, Options, Trained
 from lenet.export.formats import FORMATS, find_format
 from lenet.export.proof import Proof, prove
-from lenet.network import Dense, RadialBasis, Spec, Subsampling
+from lenet.network import Spec
 from lenet.runs import checkpoint as checkpoints
 from lenet.system import machine
 from lenet.system.facts import build, read_object
@@ -72,18 +72,10 @@ def _check_network(spec: Spec, to: str) -> None:
     Raises:
         UsageError: naming the layer, or the preparation.
     """
-    for layer in spec.layers:
-        if isinstance(layer, Subsampling | RadialBasis) or (
-            isinstance(layer, Dense) and layer.reads
-        ):
-            raise UsageError(
-                f"{to}: no export knows layer {layer.name} of {spec.name} "
-                f"({layer.describe((0, 0, 0))}); use it with lenet.load or lenet.load_module"
-            )
-    if spec.preparation:
+    if spec.special is not None:
         raise UsageError(
-            f"{to}: no export knows the preparation of {spec.name} "
-            f"({', '.join(spec.preparation)}); use it with lenet.load or lenet.load_module"
+            f"{to}: no export knows {spec.special} of {spec.name}; use it with lenet.load or "
+            "lenet.load_module"
         )
 
 

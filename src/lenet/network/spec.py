@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lenet.errors import SpecError
 from lenet.network import layers, preparation
-from lenet.network.layers import Layer, LayerCounts, Shape
+from lenet.network.layers import Layer, LayerCounts, RadialBasis, Shape
 from lenet.system.facts import as_type
 
 
@@ -75,6 +75,24 @@ class Spec:
     def classes(self) -> int:
         """Number of logits."""
         return self.layers[-1].outputs
+
+    @property
+    def distances(self) -> RadialBasis | None:
+        """The layer of distances that it ends in, or None where its last outputs are logits."""
+        last = self.layers[-1]
+        return last if isinstance(last, RadialBasis) else None
+
+    @property
+    def special(self) -> str | None:
+        """The first thing in it that exports and the page do not know, in words; None if nothing.
+
+        They know whole convolutions, convolutions with a table, poolings and whole dense layers.
+        """
+        for layer in self.layers:
+            is_partial = layer.operation == "dense" and f"{layer.name}.weight" in self.masks()
+            if layer.operation not in _PLAIN or is_partial:
+                return f"layer {layer.name} ({layer.describe((0, 0, 0))})"
+        return f"the preparation ({', '.join(self.preparation)})" if self.preparation else None
 
     def _walk(self) -> Iterator[tuple[Layer, Shape]]:
         """Each layer with the shape that enters it."""
@@ -145,6 +163,9 @@ class Spec:
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise SpecError(f"not the description of a network: {error}") from error
 
+
+_PLAIN = ("convolution", "average", "max", "dense")
+"""Operations."""
 
 _HEAD: dict[str, Any] = {
     "name": str, "channels": int, "height": int, "width": int,

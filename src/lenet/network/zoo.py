@@ -94,7 +94,7 @@ ZOO: dict[str, Model] = {
     "lenet5": Model("the note's: LeakyReLU, Sigmoid head", "leaky_relu", "sigmoid", "average"),
     "lenet5-sigmoid": Model("the textbook's: Sigmoid throughout", "sigmoid", "sigmoid", "average"),
     "lenet5-relu": Model("the usual modern one: ReLU, max pooling", "relu", "relu", "max"),
-    "lenet5-modern": Model("the same with SiLU for ReLU; none in C", "silu", "silu", "max"),
+    "lenet5-modern": Model("the same with SiLU for ReLU; not exported to C", "silu", "silu", "max"),
     "lenet5-small": Model(
         "for microcontrollers: the note's with an eighth of the weights",
         "leaky_relu",

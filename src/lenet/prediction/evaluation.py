@@ -73,42 +73,13 @@ class Result:
     viewed: Evaluation | None = None
 
 
-def evaluate_run(
-    path: Path,
-    data: data_sets.Source | None = None,
-    split: str = "test",
-    *,
-    data_dir: str | Path | None = None,
-    which: str | None = None,
-    engine: str = "auto",
-    device: str = "auto",
-    threads: int | None = None,
-    by_position: bool = False,
-    views: bool = False,
-) -> Result:
-    """Score a run on a split of its own data set, or of another with the same classes.
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What a network, or several by their mean, says of a split: logits, also over `views`."""
 
-    Classes are the same if they have the same names; with `by_position`, the first class of the
-    data is the network's first whatever they are called.  With `views` it is scored once more, by
-    the mean over several views of each image.
-
-    Raises:
-        UsageError: if there is no such split, or the data does not fit the network.
-        LenetError: as `open_run`, `Run.checkpoint`, `data.load` and `open_engine`.
-
-    """
-    checkpoint = open_run(path).checkpoint(which)
-    network = open_network(checkpoint, engine=engine, device=device, threads=threads)
-    return evaluate_network(
-        network,
-        checkpoint,
-        data,
-        split,
-        data_dir=data_dir,
-        run=str(path),
-        by_position=by_position,
-        views=views,
-    )
+    logits: NDArray[np.float32]
+    views: Views | None
+    viewed: NDArray[np.float32] | None
 
 
 def evaluate_network(
@@ -118,26 +89,29 @@ def evaluate_network(
     split: str = "test",
     *,
     data_dir: str | Path | None = None,
-    run: str = "",
     by_position: bool = False,
     views: bool = False,
 ) -> Result:
-    """The same for a network that is open already.
+    """Score a network that is open on a split of its own data set, or of another.
+
+    The other must have the same classes: those with the same names; with `by_position`, the first
+    class of the data is the network's first whatever they are called.  With `views` it is scored
+    once more, by the mean over several views of each image.
 
     Raises:
-        UsageError, LenetError: as `evaluate_run`.
+        UsageError: if there is no such split, or the data does not fit the network.
+        DataError: if there is no image in it.
+        LenetError: as `data.load`.
 
     """
     dataset = load_data(checkpoint, data, data_dir, by_position=by_position)
     check_fit(checkpoint, dataset, by_position=by_position)
     chosen = choose_split(dataset, split, checkpoint)
-    seen = Views.of(checkpoint) if views else None
-    answers = [mean_logits(network, chosen.images, None)] if len(chosen) else []
-    viewed = [] if seen is None else [mean_logits(network, chosen.images, seen)]
-    return _scored(run, dataset, split, chosen, answers, seen, viewed)
+    answers = _ask(network, chosen, Views.of(checkpoint) if views else None)
+    return _scored("", dataset, split, chosen, answers)
 
 
-def evaluate_ensemble(
+def evaluate_runs(
     paths: Sequence[Path],
     data: data_sets.Source | None = None,
     split: str = "test",
@@ -149,56 +123,61 @@ def evaluate_ensemble(
     threads: int | None = None,
     by_position: bool = False,
     views: bool = False,
-) -> tuple[list[Result], Result]:
-    """Score several runs on the same split, each alone, and the mean of their probabilities.
+) -> list[Result]:
+    """Score runs on the same split, each alone; of several, last, the mean of their probabilities.
 
-    The data are by default the first run's own.
+    The data are by default the first run's own; see `evaluate_network`.
 
     Raises:
-        UsageError: as `evaluate_run`, or if the runs do not know the same classes.
-        LenetError: as `evaluate_run`.
+        UsageError: as `evaluate_network`, or if the runs do not know the same classes.
+        LenetError: as `open_run`, `Run.checkpoint`, `open_engine` and `evaluate_network`.
     """
     checkpoints = [open_run(path).checkpoint(which) for path in paths]
     first = checkpoints[0]
     dataset = load_data(first, data, data_dir, by_position=by_position)
     chosen = choose_split(dataset, split, first)
-    alone, answers, seen_answers = [], [], []
+    said = []
     for path, checkpoint in zip(paths, checkpoints, strict=True):
         _check_member(first, checkpoint, paths[0], path)
         check_fit(checkpoint, dataset, by_position=by_position)
         network = open_network(checkpoint, engine=engine, device=device, threads=threads)
-        seen = Views.of(checkpoint) if views else None
-        answers.append(mean_logits(network, chosen.images, None))
-        if seen is not None:
-            seen_answers.append(mean_logits(network, chosen.images, seen))
-        alone.append(_scored(str(path), dataset, split, chosen, answers, seen, seen_answers))
-    name = f"the ensemble of {len(paths)} runs"
-    together, over_views = [mean_of(answers)], [mean_of(seen_answers)] if views else []
-    return alone, _scored(name, dataset, split, chosen, together, alone[0].views, over_views)
+        said.append(_ask(network, chosen, Views.of(checkpoint) if views else None))
+    answers = list(zip(map(str, paths), said, strict=True))
+    if len(said) > 1:
+        answers.append((f"the ensemble of {len(said)} runs", _mean(said)))
+    return [_scored(name, dataset, split, chosen, each) for name, each in answers]
 
 
-def _scored(
-    run: str,
-    dataset: Dataset,
-    split: str,
-    chosen: Split,
-    answers: list[NDArray[np.float32]],
-    views: Views | None,
-    viewed: list[NDArray[np.float32]],
-) -> Result:
-    """The scores of the newest answers."""
+def _ask(network: Engine, chosen: Split, views: Views | None) -> _Answers:
+    """What the network says of the images of a split.
+
+    Raises:
+        DataError: if there is none.
+    """
     if not len(chosen):
         raise DataError("no images to evaluate on: this split is empty")
+    viewed = None if views is None else mean_logits(network, chosen.images, views)
+    return _Answers(mean_logits(network, chosen.images, None), views, viewed)
+
+
+def _mean(said: Sequence[_Answers]) -> _Answers:
+    viewed = [each.viewed for each in said if each.viewed is not None]
+    together = mean_of([each.logits for each in said])
+    return _Answers(together, said[0].views, mean_of(viewed) if viewed else None)
+
+
+def _scored(run: str, dataset: Dataset, split: str, chosen: Split, answers: _Answers) -> Result:
+    viewed = answers.viewed
     return Result(
         run=run,
         data=dataset.name,
         split=split,
         class_names=dataset.class_names,
-        evaluation=metrics.score(answers[-1], chosen.labels),
+        evaluation=metrics.score(answers.logits, chosen.labels),
         source="" if dataset.origin is None else dataset.origin.path,
         left_out=0 if dataset.survey is None else len(dataset.survey.left_out),
-        views=views,
-        viewed=None if views is None else metrics.score(viewed[-1], chosen.labels),
+        views=answers.views,
+        viewed=None if viewed is None else metrics.score(viewed, chosen.labels),
     )
 
 

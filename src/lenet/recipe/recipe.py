@@ -110,7 +110,6 @@ class Recipe:
             raise RecipeError(
                 f"momentum = {self.momentum}: optimizer {self.optimizer!r} has none; {cure}"
             )
-
         if self.label_smoothing > 0 and self.loss != "cross_entropy":
             raise RecipeError(
                 f"label_smoothing = {self.label_smoothing}: loss {self.loss!r} has none; leave it "

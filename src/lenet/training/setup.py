@@ -10,7 +10,7 @@ from lenet.data.reading import SIDE
 from lenet.engines import check_engine, open_engine
 from lenet.engines.base import Engine
 from lenet.errors import RecipeError, SpecError, UsageError
-from lenet.network import RadialBasis, Spec, zoo
+from lenet.network import Spec, zoo
 from lenet.network.initialiser import initial_weights
 from lenet.recipe import Recipe
 from lenet.runs.checkpoint import Checkpoint, DataSource, Position
@@ -82,13 +82,13 @@ def check_loss(spec: Spec, recipe: Recipe) -> None:
     Raises:
         RecipeError: if it is one of distances and they are none, or are squared otherwise.
     """
-    last = spec.layers[-1]
-    if isinstance(last, RadialBasis) and last.squares != recipe.squares:
+    distances = spec.distances
+    if distances is not None and distances.squares != recipe.squares:
         raise RecipeError(
-            f"squares = {recipe.squares!r}: {spec.name} has them {last.squares}; say the same in "
-            "both"
+            f"squares = {recipe.squares!r}: {spec.name} has them {distances.squares}; say the same "
+            "in both"
         )
-    if recipe.loss != "cross_entropy" and not isinstance(last, RadialBasis):
+    if recipe.loss != "cross_entropy" and distances is None:
         raise RecipeError(
             f"loss = {recipe.loss!r}: {spec.name} ends in no distances; use loss 'cross_entropy', "
             "or a network that ends in radial_basis, such as lenet5-1998"

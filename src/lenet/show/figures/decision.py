@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.network import RadialBasis, characters
+from lenet.network import characters
 from lenet.prediction.explanation import Explanation
 from lenet.show.figures.figure import BLUE, ORANGE, open_figure, show_image
 
@@ -53,10 +53,10 @@ def draw_decision(explanation: Explanation, path: Path) -> None:
 
 def _targets(explanation: Explanation) -> NDArray[np.float32] | None:
     """The characters that the network compares with, (classes, 12, 7); None where it has none."""
-    last = explanation.spec.layers[-1]
-    if not isinstance(last, RadialBasis) or last.code != "characters":
+    distances = explanation.spec.distances
+    if distances is None or distances.code != "characters":
         return None
-    return last.centres().reshape(-1, characters.ROWS, characters.COLUMNS)
+    return distances.centres().reshape(-1, characters.ROWS, characters.COLUMNS)
 
 
 def _draw_targets(row: SubFigure, explanation: Explanation, targets: NDArray[np.float32]) -> None:

@@ -17,7 +17,6 @@ from lenet import data as data_sets
 from lenet.data import CATALOG, Dataset, Split, locate
 from lenet.data.published.digits import read_bundle
 from lenet.errors import DataError, UsageError
-from lenet.network.layers import Convolution, Dense, Pooling
 from lenet.prediction.evaluation import evaluate, open_network
 from lenet.prediction.metrics import SURE
 from lenet.recipe import Recipe
@@ -33,7 +32,15 @@ LANGUAGES = ("en", "zh")
 DIGITS_RECIPE = Recipe(epochs=20, batch_size=32, learning_rate=0.2)
 """For the bundled digits: the note's has too few steps for 1,437 images."""
 
-KNOWN = (Convolution, Pooling, Dense)
+TRAINED_BY: dict[str, tuple[Any, ...]] = {
+    "initialiser": ("xavier_uniform", "lecun_uniform", "kaiming_uniform"),
+    "optimizer": ("sgd", "adamw"),
+    "schedule": ("constant", "step", "cosine", "one_cycle"),
+    "loss": ("cross_entropy",),
+    "order": ("shuffled",),
+    "distortions": (0,),
+}
+"""The choices of a recipe by which a page can train; by others it would end with other bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +102,10 @@ def gather(
 
 def _check(checkpoint: Checkpoint, first: Checkpoint) -> None:
     spec = checkpoint.spec
-    for layer in spec.layers:
-        if not isinstance(layer, KNOWN):
-            raise UsageError(f"{spec.name}: the page does not know layers as {layer.name}")
+    if spec.special is not None:
+        raise UsageError(
+            f"{spec.name}: the page does not know {spec.special}; look into it with lenet explain"
+        )
     ours = (spec.input_shape, checkpoint.data.class_names)
     if ours != (first.spec.input_shape, first.data.class_names):
         raise UsageError(
@@ -178,6 +186,8 @@ def _differences(recipe: Recipe) -> str:
 
 def _training(checkpoint: Checkpoint, digits: Dataset) -> dict[str, Any]:
     own = replace(checkpoint.recipe, validation=0, averaging=0.0, augmentation=Augmentation())
+    if any(getattr(own, name) not in choices for name, choices in TRAINED_BY.items()):
+        own = Recipe()
     on_digits = checkpoint.data.name == digits.name
     return {
         "recipes": {
