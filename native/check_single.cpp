@@ -5,6 +5,7 @@
 
 #include "check_values.hpp"
 #include "reference.hpp"
+#include "single_dense.hpp"
 #include "single_gradient.hpp"
 
 namespace {

@@ -108,10 +108,10 @@ void Engine::restore(State state) {
     forget();
 }
 
-void* Engine::one_workspace() {
-    if (pattern_room_ == nullptr)
-        pattern_room_ = std::make_unique<Workspace>(backend_.pattern_bytes(network_));
-    return pattern_room_->data();
+void* Engine::pattern_workspace() {
+    if (pattern_workspace_ == nullptr)
+        pattern_workspace_ = std::make_unique<Workspace>(backend_.pattern_bytes(network_));
+    return pattern_workspace_->data();
 }
 
 const float* Engine::pattern() {
@@ -144,7 +144,7 @@ void Engine::make_rates(double learning_rate) {
 Totals Engine::learn_pattern(const Images& images, double learning_rate) {
     pattern();
     if (rates_.empty() || rate_ != learning_rate) make_rates(learning_rate);
-    void* room = one_workspace();
+    void* room = pattern_workspace();
     behind_ = true;
     ++state_.updates;
     return backend_.learn_pattern(network_, pattern_.data(), rates_.data(), optimizer_.loss,
@@ -158,7 +158,7 @@ std::vector<float> Engine::curvature(const Images& images, std::size_t count) {
     std::vector<float> squares(pattern_), sums(pattern_.size()), mean(network_.parameters);
     for (float& weight : squares) weight *= weight;
     const auto size = static_cast<std::size_t>(network_.pixels().size());
-    void* room = one_workspace();
+    void* room = pattern_workspace();
     for (std::size_t n = 0; n < count; ++n)
         backend_.curve_pattern(network_, packed, squares.data(),
                                images.pixels + images.index(n) * size, sums.data(), room);
@@ -395,7 +395,7 @@ void Engine::infer(const Images& images, std::size_t count, float* logits) {
     if (count <= few_images && of_1998 && state_.average.empty()) {
         const auto size = static_cast<std::size_t>(network_.pixels().size());
         const auto classes = static_cast<std::size_t>(network_.classes());
-        void* room = one_workspace();
+        void* room = pattern_workspace();
         for (std::size_t n = 0; n < count; ++n)
             backend_.answer_pattern(network_, pattern(), images.pixels + images.index(n) * size,
                                     logits + n * classes, room);

@@ -101,7 +101,7 @@ private:
     template <typename Body> void for_blocks(Body body);
     float clipping(const Update& update);
     void forget(); // what was made of the parameters
-    void* one_workspace();
+    void* pattern_workspace();
     const float* pattern(); // the parameters, packed
     void settle();          // brings the parameters up to where learning by patterns has come
     Totals learn_pattern(const Images& images, double learning_rate);
@@ -119,7 +119,7 @@ private:
     std::vector<Workspace> workspaces_;
     std::vector<Workspace> one_workspaces_; // of steps image by image
     std::unique_ptr<Workspace> single_;
-    std::unique_ptr<Workspace> pattern_room_;
+    std::unique_ptr<Workspace> pattern_workspace_;
     std::vector<float> pattern_; // the parameters packed for patterns; empty where they are not
     std::vector<float> rates_;   // of each of them, for `rate_`; empty where they are to be made anew
     double rate_ = 0.0;

@@ -3,6 +3,7 @@
 
 #include "dense.hpp"
 #include "loss.hpp"
+#include "single_dense.hpp"
 #include "single_gradient.hpp"
 
 namespace {
