@@ -23,7 +23,7 @@ for _number, _usual in (
         signal.signal(_number, _usual)
 
 EXPORTED = [name for name, row in zoo.ZOO.items() if row.pooling != "trained"]
-"""The networks of the zoo that the formats of export know: all but those of 1998."""
+"""The networks of the zoo that every format of export knows: all but those of 1998."""
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 

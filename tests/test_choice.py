@@ -110,6 +110,16 @@ def test_a_rate_by_hand_is_one_for_the_notes_sgd(changes, name):
     assert choose_recipe(find_recipe(None, changes), own, changes).name == name
 
 
+def test_a_network_of_relu_gets_auto_and_a_rate_by_hand_the_notes_sgd():
+    digits = data.load("digits")
+    for model in ("lenet5-relu", "lenet5-modern"):
+        found = find_recipe(None, {}, model)
+        assert choose_recipe(found, digits, {}).name == AUTO
+        changes = {"learning_rate": 0.1}
+        found = find_recipe(None, changes, model)
+        assert choose_recipe(found, digits, changes).name == NOTE
+
+
 def test_the_kind_is_told_by_the_pixels(fashion_mnist):
     digits, clothes = data.load("digits").train.images, data.load(fashion_mnist).train.images
     source = np.random.default_rng(0)

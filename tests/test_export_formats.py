@@ -22,9 +22,11 @@ from lenet.export import FORMATS, Options, onnx_file, tflite_file, torch_folder
 from lenet.export.base import INPUTS
 from lenet.export.proof import extremes
 from lenet.export.rounding import float_reference
-from lenet.network import Convolution, Dense, Pooling, Spec
+from lenet.network import Convolution, Dense, Pooling, Spec, zoo
 
 need_native()
+
+OF_1998 = [name for name in zoo.ZOO if name not in EXPORTED]
 
 ODD = Spec(
     "odd",
@@ -55,6 +57,8 @@ def models(tmp_path_factory):
         made[name] = lenet.train(
             name, "digits", out=folder / name, epochs=2, batch_size=32, learning_rate=rate
         )
+    for name in OF_1998:
+        made[name] = lenet.train(name, "digits", out=folder / name, epochs=2)
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (120, 3, 20, 23), np.uint8), np.arange(120) % 3
     arrays = (images, np.array(["a \"b\" 'c'", "ж", "c,\\"])[labels])
@@ -67,6 +71,12 @@ def models(tmp_path_factory):
 
 @pytest.fixture(params=[*EXPORTED, "odd"])
 def model(request, models):
+    return models[request.param]
+
+
+@pytest.fixture(params=[*EXPORTED, *OF_1998, "odd"])
+def any_model(request, models):
+    """What ONNX knows besides: the networks of 1998."""
     return models[request.param]
 
 
@@ -111,7 +121,8 @@ def onnx():
 
 
 @pytest.mark.parametrize(("pixels", "probabilities"), [("uint8", False), ("float", True)])
-def test_every_network_is_proved_in_onnx(model, onnx, tmp_path, pixels, probabilities):
+def test_every_network_is_proved_in_onnx(any_model, onnx, tmp_path, pixels, probabilities):
+    model = any_model
     proof = model.export(
         "onnx", tmp_path / "x.onnx", input=pixels, probabilities=probabilities, **source(model)
     ).proof
@@ -165,7 +176,8 @@ def in_batches(images, ask):
         ("evaluator", "uint8"),
     ],
 )
-def test_other_programs_answer_the_same_in_any_batch(model, onnx, tmp_path, judge, pixels):
+def test_other_programs_answer_the_same_in_any_batch(any_model, onnx, tmp_path, judge, pixels):
+    model = any_model
     path = write(model, "onnx", tmp_path / "x.onnx", input=pixels)
     ask = {
         "runtime": by_runtime, "evaluator": by_evaluator, "opencv": by_opencv,

@@ -122,6 +122,7 @@ class Format:
     anything is read.  `write` makes the file or folder at a path; `answer` runs what is there, by
     what its users will run, and gives (n, classes); `judge` names that and its version.  `stored`
     reads the weights back, by their names and in their shapes, where the format keeps them all.
+    `unknown` says in words what of a network the format cannot say, None if nothing.
     """
 
     title: str
@@ -133,4 +134,5 @@ class Format:
     judge: Callable[[], str]
     takes: frozenset[str] = frozenset({"licence"})
     folder: bool = False
+    unknown: Callable[[Spec], str | None] = lambda spec: spec.special
     stored: Callable[[Trained, Path], Weights | None] | None = None

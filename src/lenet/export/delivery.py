@@ -49,7 +49,7 @@ def export(trained: Trained, to: str, out: Path, options: Options) -> Exported:
         ExportError: if what was written answers otherwise than the run; nothing is left.
     """
     row = find_format(to, options)
-    _check_network(trained.spec, to)
+    _check_network(trained.spec, to, row)
     row.need()
     target = _target(out, row, trained)
     try:
@@ -66,17 +66,20 @@ def export(trained: Trained, to: str, out: Path, options: Options) -> Exported:
     return Exported(target, proof)
 
 
-def _check_network(spec: Spec, to: str) -> None:
-    """Refuse what no format can say.
+def _check_network(spec: Spec, to: str, row: Format) -> None:
+    """Refuse what the format cannot say.
 
     Raises:
-        UsageError: naming the layer, or the preparation.
+        UsageError: naming the layer, or the preparation, and the formats that know it.
     """
-    if spec.special is not None:
-        raise UsageError(
-            f"{to}: no export knows {spec.special} of {spec.name}; use it with lenet.load or "
-            "lenet.load_module"
-        )
+    unknown = row.unknown(spec)
+    if unknown is None:
+        return
+    others = " or ".join(f"--to {name}" for name, row in FORMATS.items() if not row.unknown(spec))
+    raise UsageError(
+        f"{to}: this export does not know {unknown} of {spec.name}; use "
+        f"{others or 'it with lenet.load or lenet.load_module'}"
+    )
 
 
 def usual_name(to: str, spec: Spec) -> str:

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet.engines.base import Weights
-from lenet.errors import UsageError
 from lenet.export.base import Format, Images, Options, Reference, Trained
 from lenet.export.description import describe
 from lenet.export.needs import need
 from lenet.export.rounding import float_reference
 from lenet.network import Layer, Spec
-from lenet.network.layers import LEAKY_RELU_SLOPE, SCALED_TANH
+from lenet.network.layers import LEAKY_RELU_SLOPE, SCALED_TANH, RadialBasis
+from lenet.network.preparation import MARGIN, shrinking
 from lenet.system.version import VERSION
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ class _Graph:
         self.nodes: list[Any] = []
         self.initial: list[Any] = []
 
-    def value(self, name: str, array: Any) -> str:
-        """A constant float32 array; its name."""
+    def value(self, name: str, array: Any, kind: type[np.generic] = np.float32) -> str:
+        """A constant array, float32 where nothing else is said; its name."""
         from onnx import numpy_helper
 
-        self.initial.append(numpy_helper.from_array(np.asarray(array, np.float32), name))
+        self.initial.append(numpy_helper.from_array(np.asarray(array, kind), name))
         return name
 
     def node(self, kind: str, output: str, *inputs: str, **attributes: Any) -> str:
@@ -89,12 +89,16 @@ def build_model(trained: Trained, options: Options) -> ModelProto:
 
 
 def _add_pixels(graph: _Graph, spec: Spec, options: Options) -> str:
-    """The input, scaled as the network reads it."""
+    """The input, prepared and scaled as the network reads it."""
     last, scale = INPUT, spec.pixel_scale
     if options.input == "uint8":
         last = graph.node("Cast", "pixels", last, to=1)
+    elif spec.preparation:
+        last = graph.node("Mul", "pixels", last, graph.value("white", [255.0]))
     else:
         scale *= 255.0
+    for step in spec.preparation:
+        last = _PREPARATION[step](graph, spec, last)
     if scale != 1.0:
         last = graph.node("Mul", "scaled", last, graph.value("pixel_scale", [scale]))
     if spec.pixel_shift:
@@ -102,18 +106,65 @@ def _add_pixels(graph: _Graph, spec: Spec, options: Options) -> str:
     return last
 
 
+def _add_frame(graph: _Graph, spec: Spec, last: str) -> str:
+    sides = graph.value("frame.sides", [0, 0, MARGIN, MARGIN] * 2, np.int64)
+    return graph.node("Pad", "frame", last, sides)
+
+
+def _add_shrinking(graph: _Graph, spec: Spec, last: str) -> str:
+    """Means of whole numbers in twenty-fifths, which are never halfway between two."""
+    down, across = (shrinking(side) for side in spec.input_shape[1:])
+    last = graph.node("MatMul", "shrink.rows", graph.value("shrink.down", down), last)
+    last = graph.node("MatMul", "shrink.means", last, graph.value("shrink.across", across.T))
+    return graph.node("Round", "shrink", last)
+
+
+_PREPARATION: dict[str, Callable[[_Graph, Spec, str], str]] = {
+    "frame": _add_frame,
+    "shrink": _add_shrinking,
+}
+
+
 def _add_layers(graph: _Graph, trained: Trained, last: str) -> str:
     flat = False
     for layer in trained.spec.layers:
-        if layer.operation not in _LAYERS:
-            raise UsageError(f"layer {layer.name}: ONNX export knows no {layer.operation!r}")
-        if layer.operation == "dense" and not flat:
+        if layer.operation in ("dense", "radial_basis") and not flat:
             last, flat = graph.node("Flatten", "features", last, axis=1), True
-        kind, attributes = _LAYERS[layer.operation](layer)
-        parts = _parts(graph, trained, layer)
-        last = graph.node(kind, layer.name, last, *parts, **attributes)
+        if layer.operation in _LAYERS:
+            kind, attributes = _LAYERS[layer.operation](layer)
+            parts = _parts(graph, trained, layer)
+            last = graph.node(kind, layer.name, last, *parts, **attributes)
+        else:
+            last = _LAYERS_OF_1998[layer.operation](graph, trained, layer, last)
         last = _add_activation(graph, layer, last)
     return last
+
+
+def _add_subsampling(graph: _Graph, trained: Trained, layer: Layer, last: str) -> str:
+    """The mean times the number of pixels, a power of two where squares are of 2x2."""
+    name, (factor, bias) = layer.name, _parts(graph, trained, layer)
+    axes = graph.value(f"{name}.axes", [0, 2, 3], np.int64)
+    kind, attributes = _average(layer)
+    last = graph.node(kind, f"{name}.means", last, **attributes)
+    if layer.outputs > 1:
+        maps = len(trained.weights[bias]) // layer.outputs
+        copied = graph.value(f"{name}.maps", np.repeat(np.arange(maps), layer.outputs), np.int64)
+        last = graph.node("Gather", f"{name}.copies", last, copied, axis=1)
+    last = graph.node("Mul", f"{name}.sums", last, graph.value(f"{name}.pixels", layer.window**2))
+    factor = graph.node("Unsqueeze", f"{name}.factors", factor, axes)
+    last = graph.node("Mul", f"{name}.products", last, factor)
+    return graph.node("Add", name, last, graph.node("Unsqueeze", f"{name}.biases", bias, axes))
+
+
+def _add_distances(graph: _Graph, trained: Trained, layer: Layer, last: str) -> str:
+    assert isinstance(layer, RadialBasis)
+    name, axis = layer.name, graph.value(f"{layer.name}.axis", [1], np.int64)
+    last = graph.node("Unsqueeze", f"{name}.each", last, axis)
+    last = graph.node("Sub", f"{name}.apart", last, graph.value(f"{name}.centres", layer.centres()))
+    last = graph.node("Mul", f"{name}.squares", last, last)
+    pixels = graph.value(f"{name}.pixels", [2], np.int64)
+    last = graph.node("ReduceSum", f"{name}.sums", last, pixels, keepdims=0)
+    return graph.node("Mul", name, last, graph.value(f"{name}.scale", -layer.scale))
 
 
 def _parts(graph: _Graph, trained: Trained, layer: Layer) -> Iterator[str]:
@@ -165,6 +216,11 @@ _LAYERS: dict[str, Callable[[Layer], tuple[str, dict[str, Any]]]] = {
     "max": _max,
 }
 
+_LAYERS_OF_1998: dict[str, Callable[[_Graph, Trained, Layer, str], str]] = {
+    "subsampling": _add_subsampling,
+    "radial_basis": _add_distances,
+}
+
 
 def _need() -> None:
     need("export to ONNX", "onnx", {"onnx": "onnx", "onnxruntime": "ONNX Runtime"})
@@ -201,6 +257,11 @@ def _reference(trained: Trained, options: Options) -> Reference:
     return float_reference(trained.spec, trained.weights, probabilities=options.probabilities)
 
 
+def _unknown(spec: Spec) -> str | None:
+    steps = [step for step in spec.preparation if step not in _PREPARATION]
+    return f"the preparation ({', '.join(steps)})" if steps else None
+
+
 FORMAT = Format(
     title="ONNX: ONNX Runtime in Python, JavaScript, C++; OpenCV; OpenVINO",
     file_name="{model}.onnx",
@@ -210,5 +271,6 @@ FORMAT = Format(
     reference=_reference,
     stored=_stored,
     need=_need,
+    unknown=_unknown,
     judge=lambda: f"ONNX Runtime {metadata.version('onnxruntime')}",
 )

@@ -26,7 +26,8 @@ from lenet.engines.base import Weights
 from lenet.errors import UsageError
 from lenet.export.base import Expected, Images, Reference
 from lenet.network import Layer, Shape, Spec
-from lenet.network.layers import LEAKY_RELU_SLOPE, SCALED_TANH
+from lenet.network.layers import LEAKY_RELU_SLOPE, SCALED_TANH, RadialBasis
+from lenet.network.preparation import prepare
 
 Array = NDArray[np.float64]
 
@@ -110,7 +111,7 @@ def _answer(
 
 
 def _pixels(spec: Spec, images: Images) -> Layered:
-    scaled = images * np.float64(spec.pixel_scale)
+    scaled = prepare(spec.preparation, images) * np.float64(spec.pixel_scale)
     size = np.abs(scaled).max(axis=0, keepdims=True) + abs(spec.pixel_shift)
     return Layered(scaled + spec.pixel_shift, PIXEL_ROUNDINGS * (UNIT * size) ** 2)
 
@@ -187,6 +188,40 @@ def _pooling(layer: Layer, weights: Weights, values: Layered) -> Layered:
     return Layered(right.mean(axis=(3, 5)), variance.mean(axis=(3, 5)) + rounding)
 
 
+def _subsampling(layer: Layer, weights: Weights, values: Layered) -> Layered:
+    """Coefficient times sum, plus bias, then the activation; a square's errors are as a mean's."""
+    taps = layer.window**2
+
+    def sums(maps: Array) -> Array:
+        found: Array = _blocks(layer, maps).sum(axis=(3, 5))
+        return np.repeat(found, layer.outputs, axis=1)
+
+    factor, bias = (
+        weights[f"{layer.name}.{part}"].astype(np.float64)[None, :, None, None]
+        for part in ("weight", "bias")
+    )
+    right = factor * sums(values.right) + bias
+    size = np.abs(factor) * sums(values.largest) + np.abs(bias)
+    rounding = (taps + 3) * (UNIT * size) ** 2
+    variance = factor**2 * taps * sums(values.variance) + rounding
+    return _activate(layer.activation, right, variance)
+
+
+def _distances(layer: Layer, weights: Weights, values: Layered) -> Layered:
+    """Squared differences from each centre: a difference d with the variance v has 4 d^2 v."""
+    assert isinstance(layer, RadialBasis)
+    centres = layer.centres().astype(np.float64)[None]
+    apart = values.right.reshape(len(values.right), 1, -1) - centres
+    squares = apart**2
+    largest, total = squares.max(axis=0), squares.sum(axis=2).max(axis=0)
+    terms, fourth = centres.shape[2], (largest**2).sum(axis=1)
+    rounding = UNIT**2 * (terms * (total**2 / 3.0 + fourth / 6.0) + fourth)
+    comes_in = values.variance.reshape(1, -1) + UNIT**2 * largest
+    variance = layer.scale**2 * ((4.0 * largest * comes_in).sum(axis=1) + rounding)
+    right = -layer.scale * squares.sum(axis=2)
+    return Layered(right[:, :, None, None], variance[None, :, None, None])
+
+
 def _blocks(layer: Layer, maps: Array) -> Array:
     """(n, channels, rows, size, columns, size): the squares; what is left of them is dropped."""
     size, (count, channels, rows, columns) = layer.window, maps.shape
@@ -200,6 +235,8 @@ _LAYERS: dict[str, Callable[[Layer, Weights, Layered], Layered]] = {
     "dense": _dense,
     "average": _pooling,
     "max": _pooling,
+    "subsampling": _subsampling,
+    "radial_basis": _distances,
 }
 
 

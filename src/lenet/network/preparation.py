@@ -55,9 +55,21 @@ def shrink(images: Images) -> Images:
 
     Each pixel is the mean of what it covers.
     """
-    down, across = (_shrinking(side) for side in images.shape[2:])
+    down, across = (shrinking(side) for side in images.shape[2:])
     small = down @ images.astype(np.float64) @ across.T
     return np.rint(small).astype(np.uint8)
+
+
+def shrinking(side: int) -> NDArray[np.float64]:
+    """(side, side): how much of each pixel of the large image lies in each of the small one."""
+    matrix = np.zeros((side, side))
+    middle = side / 2
+    for small in range(side):
+        first, last = ((small + end - middle) / SHRINKING + middle for end in (0, 1))
+        for large in range(max(0, math.floor(first)), min(side, math.ceil(last))):
+            covered = min(last, large + 1) - max(first, large)
+            matrix[small, large] = max(0.0, covered) * SHRINKING
+    return matrix
 
 
 STEPS: dict[str, Callable[[Images], Images]] = {
@@ -114,15 +126,3 @@ def _shift_rows(images: Images, shifts: NDArray[np.float64]) -> Images:
 
     mixed = at(left) * (1.0 - share[:, None]) + at(left + 1) * share[:, None]
     return np.rint(mixed).astype(np.uint8)
-
-
-def _shrinking(side: int) -> NDArray[np.float64]:
-    """(side, side): how much of each pixel of the large image lies in each of the small one."""
-    matrix = np.zeros((side, side))
-    middle = side / 2
-    for small in range(side):
-        first, last = ((small + end - middle) / SHRINKING + middle for end in (0, 1))
-        for large in range(max(0, math.floor(first)), min(side, math.ceil(last))):
-            covered = min(last, large + 1) - max(first, large)
-            matrix[small, large] = max(0.0, covered) * SHRINKING
-    return matrix

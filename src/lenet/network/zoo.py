@@ -21,8 +21,8 @@ class Model:
     bias a map, and `copies` of each map at S2.  `table` says which maps of S2 each map of C3 sees.
     `reads` of S4's outputs are seen by a unit of C5; 0 is all.  `targets` are what the network ends
     with behind its units: nothing (plain logits), the paper's "characters", or "place" behind an
-    output a class.  A `preparation` comes before
-    the pixels are scaled by `pixels` (scale, shift).  `recipe` is how the network is trained.
+    output a class.  A `preparation` comes before the pixels are scaled by `pixels` (scale, shift).
+    `recipe` is how the network is trained, or the name of a recipe that derives it from the data.
     """
 
     title: str
@@ -37,7 +37,7 @@ class Model:
     targets: str = ""
     preparation: tuple[str, ...] = ()
     pixels: tuple[float, float] = (1.0 / 255.0, 0.0)
-    recipe: Recipe = field(default_factory=Recipe)
+    recipe: Recipe | str = field(default_factory=Recipe)
 
 
 TABLE_1 = (
@@ -93,8 +93,12 @@ LENET_4 = Model(
 ZOO: dict[str, Model] = {
     "lenet5": Model("the note's: LeakyReLU, Sigmoid head", "leaky_relu", "sigmoid", "average"),
     "lenet5-sigmoid": Model("the textbook's: Sigmoid throughout", "sigmoid", "sigmoid", "average"),
-    "lenet5-relu": Model("the usual modern one: ReLU, max pooling", "relu", "relu", "max"),
-    "lenet5-modern": Model("the same with SiLU for ReLU; not exported to C", "silu", "silu", "max"),
+    "lenet5-relu": Model(
+        "the usual modern one: ReLU, max pooling", "relu", "relu", "max", recipe="auto"
+    ),
+    "lenet5-modern": Model(
+        "the same with SiLU for ReLU; not exported to C", "silu", "silu", "max", recipe="auto"
+    ),
     "lenet5-small": Model(
         "for microcontrollers: the note's with an eighth of the weights",
         "leaky_relu",
@@ -133,8 +137,8 @@ ZOO: dict[str, Model] = {
 DEFAULT_MODEL = "lenet5"
 
 
-def recipe_of(name: str) -> Recipe:
-    """How the named network is trained where nobody says otherwise.
+def recipe_of(name: str) -> Recipe | str:
+    """How the named network is trained where nobody says otherwise: numbers, or a recipe's name.
 
     Raises:
         UsageError: if the zoo has no such network.

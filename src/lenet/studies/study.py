@@ -182,9 +182,9 @@ _REQUIRED = ("question", "control", "seeds", "arms")
 
 def _study(values: dict[str, Any], name: str, text: str) -> Study:
     _check_fields(values)
-    base = zoo.recipe_of(values.get("model", zoo.DEFAULT_MODEL)).with_changes(
-        values.get("recipe", {}), "[recipe]"
-    )
+    own = zoo.recipe_of(values.get("model", zoo.DEFAULT_MODEL))
+    base = own if isinstance(own, Recipe) else Recipe()
+    base = base.with_changes(values.get("recipe", {}), "[recipe]")
     grid = _rates(values.get("learning_rates", [base.learning_rate]), base)
     arms = tuple(_arm(key, row, base, grid) for key, row in values["arms"].items())
     study = Study(

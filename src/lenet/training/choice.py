@@ -26,12 +26,14 @@ def find_recipe(
         RecipeError: as that.
         UsageError: if the zoo has no such network.
     """
-    if wanted is None and isinstance(model, str) and zoo.recipe_of(model) != Recipe():
-        return find(zoo.recipe_of(model), changes)
-    if wanted is None:
-        find(NOTE if _is_for_plain_sgd(changes) else AUTO, changes)
-        return None
-    return find(wanted, changes)
+    if wanted is not None:
+        return find(wanted, changes)
+    own = zoo.recipe_of(model) if isinstance(model, str) else Recipe()
+    by_hand = _is_for_plain_sgd(changes)
+    if own != Recipe() and not (by_hand and own == AUTO):
+        return find(own, changes)
+    find(NOTE if by_hand else AUTO, changes)
+    return None
 
 
 def choose_recipe(found: Recipe | str | None, dataset: Dataset, changes: dict[str, Any]) -> Choice:
