@@ -24,7 +24,7 @@ from lenet.runs import receipt
 from lenet.system import rng
 from lenet.training.epoch import Pass
 
-LOGITS = [name for name, row in zoo.ZOO.items() if row.pooling != "trained"]
+NETWORKS = [name for name, row in zoo.ZOO.items() if row.pooling != "trained"]
 """The networks that the bounds here are for: distances are larger than logits."""
 
 OPTIMIZERS = {
@@ -102,7 +102,7 @@ def check_waiting(device, split):
     spec, recipe = zoo.build(), Recipe()
     engine = open_engine(spec, recipe, initial_weights(spec, recipe), engine="eager", device=device)
     placed = engine.place(split.images, split.labels)
-    for _ in range(200):
+    for _ in range(200 if device.startswith("cuda") else 2):
         engine.step(placed, np.arange(256), 0.01)
     engine.step_metrics()
     if device.startswith("cuda") and not torch.cuda.current_stream().query():
@@ -122,7 +122,7 @@ def measure(device, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda:0")
-    parser.add_argument("--networks", nargs="*", default=LOGITS)
+    parser.add_argument("--networks", nargs="*", default=NETWORKS)
     parser.add_argument("--optimizers", nargs="*", choices=OPTIMIZERS, default=list(OPTIMIZERS))
     parser.add_argument("--no-speed", action="store_true")
     device = (flags := parser.parse_args()).device

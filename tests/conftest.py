@@ -22,6 +22,10 @@ for _number, _usual in (
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _usual)
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # As many processes as cores are at work already: threads of BLAS and PyTorch would only wait.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 EXPORTED = [name for name, row in zoo.ZOO.items() if row.pooling != "trained"]
 """The networks of the zoo that every format of export knows: all but those of 1998."""
 

@@ -135,6 +135,7 @@ def pixels(content):
         return np.asarray(picture.convert("L"), float)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", kinds.KINDS)
 def test_a_kind_is_the_same_file_for_the_same_digit_and_the_digit_can_be_seen(name):
     images = rings()

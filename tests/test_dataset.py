@@ -67,9 +67,9 @@ def test_digits_train_and_test_share_no_image():
 
 
 def test_an_enlarged_digit_keeps_its_extremes():
-    picture = np.zeros((8, 8))
-    picture[2:6, 2:6] = 16
-    large = enlarge(picture)
+    picture = np.zeros((1, 8, 8), np.uint8)
+    picture[0, 2:6, 2:6] = 16
+    (large,) = enlarge(picture)
     assert large.shape == (28, 28)
     assert large[14, 14] == 255
     assert large[0, 0] == 0

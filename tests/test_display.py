@@ -118,6 +118,7 @@ def set_size(terminal, columns, rows):
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (200, 60)])
 def test_the_live_view_holds_together_and_stays_in_the_scroll_back(tmp_path, columns, rows):
     lines = capture([*TRAIN, "--out", tmp_path / "run"], columns, rows)
@@ -145,6 +146,7 @@ def test_a_terminal_may_change_its_size_in_the_middle(tmp_path):
     assert any(line.startswith("epoch 40/40 ━━━") for line in lines)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("columns", "rows", "env"),
     [

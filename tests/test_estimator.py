@@ -416,6 +416,7 @@ print(peak() - before < 1 << 19)
 """
 
 
+@pytest.mark.thorough
 def test_pictures_too_large_for_the_engine_cost_no_memory():
     need(Path("/proc/self/status").is_file(), "Linux tells a process its peak of memory")
     done = subprocess.run(
@@ -712,6 +713,7 @@ def test_no_jobs_at_all_are_refused_as_joblib_does():
 # ---- the page
 
 
+@pytest.mark.thorough
 def test_the_python_of_the_page_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/estimator.md").read_text(), re.DOTALL)

@@ -15,6 +15,7 @@ def test_the_notebooks_differ_in_their_words_alone():
     assert codes[0] == codes[1]
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_notebook_runs_from_top_to_bottom(fashion_mnist, tmp_path):
     need_module("ipykernel", "pip install 'lenet[development]'")

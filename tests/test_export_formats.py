@@ -551,15 +551,15 @@ def test_node_answers_the_same(models, onnx, tmp_path):
         cwd=tmp_path, check=True, capture_output=True, env={**os.environ, "CI": "1"},
     )  # fmt: skip
     shutil.copy(Path(__file__).with_name("ask_onnx.mjs"), tmp_path)
-    for name in EXPORTED:
-        model = models[name]
-        path = model.export("onnx", tmp_path / f"{name}.onnx").path
-        (tmp_path / "images.bin").write_bytes(some_images(model).tobytes())
-        subprocess.run(
-            ["node", "ask_onnx.mjs", path, "images.bin", "logits.bin"], cwd=tmp_path, check=True
-        )
-        logits = np.frombuffer((tmp_path / "logits.bin").read_bytes(), "<f4").reshape(-1, 10)
-        check_answers(model, logits)
+    words = []
+    for name in (*EXPORTED, *OF_1998):
+        write(models[name], "onnx", tmp_path / f"{name}.onnx")
+        (tmp_path / f"{name}.images").write_bytes(some_images(models[name]).tobytes())
+        words += [f"{name}.onnx", f"{name}.images", f"{name}.logits"]
+    subprocess.run(["node", "ask_onnx.mjs", *words], cwd=tmp_path, check=True)
+    for name in (*EXPORTED, *OF_1998):
+        logits = np.frombuffer((tmp_path / f"{name}.logits").read_bytes(), "<f4").reshape(-1, 10)
+        check_answers(models[name], logits)
     (tmp_path / "page.mjs").write_text(code_of_the_page("js", models["lenet5"], tmp_path))
     done = subprocess.run(
         ["node", "page.mjs"], cwd=tmp_path, check=True, capture_output=True, text=True

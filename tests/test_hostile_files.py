@@ -43,6 +43,7 @@ def test_a_recipe_may_have_a_byte_order_mark(tmp_path):
     assert Recipe.read(tmp_path / "my.toml").epochs == 3
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "content", ["{}", "[]", "null", '{"sessions": {}}', "[" * 100_000, '{"model": 1}', "9" * 5000]
 )
@@ -54,6 +55,7 @@ def test_a_hostile_receipt_is_one_error(run, content):
     assert (code, "Traceback" in err) == (6, False)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "line", [b"", b"\xff", b"{}", b"[1]", b'{"epoch": 1, "step": "2"}', b"[" * 100_000]
 )
@@ -142,6 +144,7 @@ def test_a_third_checkpoint_of_a_killed_process_goes(run):
     assert [path.name for path in run.checkpoint_paths()] == before[:2]
 
 
+@pytest.mark.thorough
 def test_trainings_of_the_same_second_get_folders_of_their_own(tmp_path):
     started = [start_lenet(*QUICK, cwd=tmp_path) for _ in range(4)]
     ended = [process.communicate(timeout=120)[1] for process in started]
@@ -149,6 +152,7 @@ def test_trainings_of_the_same_second_get_folders_of_their_own(tmp_path):
     assert len(list_runs(tmp_path / "runs")) == 4
 
 
+@pytest.mark.thorough
 def test_the_current_folder_may_become_a_run(tmp_path):
     assert run_lenet(*QUICK, "--out", ".", cwd=tmp_path)[0] == 0
     assert lenet.open_run(tmp_path).epochs()
@@ -166,6 +170,7 @@ def test_a_report_that_cannot_be_written_says_so(digits_run, tmp_path):
                         "place with --out\n")  # fmt: skip
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [b"x" * 255, b"a\xff\x1b[31m", "Привет".encode() * 20])
 def test_a_run_may_have_any_name(tmp_path, name):
     out = tmp_path / os.fsdecode(name)
@@ -186,6 +191,7 @@ def test_a_backend_of_matplotlibs_that_is_none_changes_nothing(tmp_path):
     assert (tmp_path / "run" / "curves.png").stat().st_size > 10_000
 
 
+@pytest.mark.thorough
 def test_an_index_of_too_many_digits_is_no_image(digits_run):
     for index in ("²", "9" * 5000):
         code, _, err = run_lenet("explain", digits_run.path, f"test:{index}")

@@ -65,6 +65,7 @@ def test_without_pyarrow_parquet_is_refused_with_the_cure(tmp_path):
 CORE_LACKS = ["sklearn", "scipy", "joblib", "torch", "ray", "pyarrow", "pandas"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "words",
     [

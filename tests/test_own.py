@@ -71,6 +71,7 @@ def test_26_classes_of_a_folder_are_learnt(trained):
     assert "letters: 26 classes of 36 images; 780 train, 156 test; ink in 20x20" in text
 
 
+@pytest.mark.thorough
 def test_their_names_are_in_every_output(trained, letters):
     run, _ = trained
     code, out, _ = run_lenet("evaluate", run.path)
@@ -115,6 +116,7 @@ def test_the_receipt_says_what_was_read_and_how(trained, letters):
     assert survey["left_out"] == survey["copies_across_splits"] == 0
 
 
+@pytest.mark.thorough
 def test_it_is_found_again_from_any_folder(trained, tmp_path):
     run, _ = trained
     code, out, err = run_lenet("evaluate", run.path.absolute(), "--split", "train", cwd=tmp_path)
@@ -787,6 +789,7 @@ def test_every_command_of_the_page_runs_from_top_to_bottom(tmp_path):
         assert code == 0, f"{command}\n{err}"
 
 
+@pytest.mark.thorough
 def test_the_python_of_the_page_runs(letters, monkeypatch):
     monkeypatch.chdir(letters.parent)
     page = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
@@ -855,6 +858,7 @@ def test_two_folders_for_one_split_are_refused(few):
         data.load(few)
 
 
+@pytest.mark.thorough
 def test_what_lenet_wrote_is_never_a_class(few):
     flags = ["--epochs", 1, "--batch-size", 16]
     for _ in range(2):

@@ -186,6 +186,7 @@ def test_nothing_to_do_is_said_and_leaves_nothing(digits_run, tmp_path, path, me
     assert [each.name for each in tmp_path.iterdir()] == ["empty"]
 
 
+@pytest.mark.thorough
 def test_the_standard_input_is_a_picture_or_a_list_of_paths(digits_run, pictures, tmp_path):
     picture = (pictures / "001.png").read_bytes()
     expected = predict(digits_run.path, pictures / "001.png", "--format", "csv")[1]
@@ -555,6 +556,7 @@ def undisturbed(digits_run, many, tmp_path_factory):
     return out, time.monotonic() - started
 
 
+@pytest.mark.thorough
 def test_kill_9_of_the_driver_and_of_a_worker_changes_no_byte(
     digits_run, many, undisturbed, tmp_path
 ):
@@ -723,6 +725,7 @@ def test_1000_hostile_files_each_with_its_documented_outcome(digits_run, tmp_pat
 # On a cluster, in Python, and as a figure
 
 
+@pytest.mark.thorough
 def test_a_cluster_that_loses_a_node_gives_the_same_bytes(
     cluster, digits_run, many, undisturbed, tmp_path
 ):

@@ -122,6 +122,7 @@ def images(model):
 # Whole numbers.
 
 
+@pytest.mark.thorough
 def test_export_proves_10000_scores_bit_for_bit_and_what_they_lose(model, tmp_path):
     exported = model.export("c", tmp_path / "network.c", bits=8)
     found = exported.proof.findings
@@ -136,6 +137,7 @@ def test_export_proves_10000_scores_bit_for_bit_and_what_they_lose(model, tmp_pa
     assert "constants, 64,108 bytes in all" in text
 
 
+@pytest.mark.thorough
 def test_export_proves_floats_with_every_class_of_the_run(model, tmp_path):
     code, out, err = run_lenet(
         "export", model.run.path, "--to", "c", "--out", tmp_path / "network.c"
@@ -452,6 +454,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_exporter_is_refused_and_leaves_nothing(model, tmp_path, monkeypatch, name):
     def broken(*arguments):
@@ -528,6 +531,7 @@ def test_answers_of_another_form_are_refused():
 # The file itself.
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("name", BITS)
 def test_every_compiler_takes_it_without_a_word_and_answers_the_same_bytes(

@@ -60,10 +60,12 @@ def schemathesis(service, *words):
     return int(count[1])
 
 
+@pytest.mark.thorough
 def test_the_service_is_as_it_is_described(service):
     assert schemathesis(service, "--max-examples", "2", "--exclude-path-regex", "predict$") > 50
 
 
+@pytest.mark.thorough
 def test_pictures_are_answered_as_it_is_described(service):
     """But for one check: a schema cannot say which bytes are a picture with something on it."""
     words = ["--include-path-regex", "predict$", "--exclude-checks", "positive_data_acceptance"]

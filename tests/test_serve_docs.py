@@ -28,6 +28,7 @@ def commands():
     return [line for block in blocks for line in block.splitlines()]
 
 
+@pytest.mark.thorough
 def test_every_command_on_the_page_runs_and_so_does_the_program(service, tmp_path, monkeypatch):
     need(shutil.which("curl") is not None, "install curl: apt install curl")
     monkeypatch.chdir(tmp_path)

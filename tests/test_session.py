@@ -60,6 +60,7 @@ def test_a_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
     assert content(runs[0]) != content(runs[2])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "changes",
     [

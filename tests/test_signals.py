@@ -82,6 +82,7 @@ def test_nohup_is_obeyed(tmp_path):
     assert (process.returncode, err) == (0, "")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "numbers",
     [(signal.SIGINT, signal.SIGTERM), (signal.SIGINT, signal.SIGINT),

@@ -29,6 +29,7 @@ def shell(words, streams, **env):
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("streams", CLOSED)
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_the_work_is_done_and_the_code_says_what_was_lost(digits_run, words, streams):
@@ -41,6 +42,7 @@ def test_the_work_is_done_and_the_code_says_what_was_lost(digits_run, words, str
         assert b"the work is done, but the standard output cannot be written: No space left" in err
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("streams", ["stdout", "all", "full"])
 def test_a_training_is_trained_whatever_becomes_of_its_words(tmp_path, streams):
     redirection, code = CLOSED[streams]

@@ -208,7 +208,17 @@ def test_a_failed_run_ends_with_exit_3_and_is_tried_again(study_file, tmp_path, 
     assert len(folder.missing(study)) == RUNS
 
 
-@pytest.mark.parametrize("damage", [b"", b"\0" * 500, b'{"task": {}', b"{}", b"[1]", b"\xff"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"",
+        b'{"task": {}',
+        *(
+            pytest.param(each, marks=pytest.mark.soak)
+            for each in (b"\0" * 500, b"{}", b"[1]", b"\xff")
+        ),
+    ],
+)
 def test_a_damaged_file_of_a_run_is_no_run_and_is_done_again(
     finished, study_file, tmp_path, monkeypatch, damage
 ):
@@ -295,6 +305,7 @@ def test_a_signal_ends_a_study_with_a_sentence_its_code_and_nothing_left(
     assert not list(temporary.iterdir())
 
 
+@pytest.mark.thorough
 def test_what_a_killed_study_left_in_the_temporary_folder_is_cleared(study_file, tmp_path):
     temporary = tmp_path / "temporary"
     temporary.mkdir()
@@ -331,6 +342,7 @@ def test_the_control_against_itself_is_null_and_a_planted_point_is_found():
     assert sum(pair.is_shown for pair in planted) >= 8
 
 
+@pytest.mark.thorough
 def test_a_cluster_that_loses_a_node_gives_the_same_bytes(cluster, study_file, finished, tmp_path):
     address, runs = cluster.stdout.readline().strip(), tmp_path / "runs"
     words = ("study", "run", study_file, "--out", tmp_path, "--cluster", address)

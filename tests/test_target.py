@@ -160,6 +160,7 @@ def test_a_suffix_in_capitals_is_a_file_too(digits_run, pictures, tmp_path, here
     assert outcome.out.read_text().startswith("path,class,probability,notes\n")
 
 
+@pytest.mark.thorough
 def test_the_figure_of_stages_is_never_drawn_over_its_picture(digits_run, pictures, tmp_path):
     picture, other = tmp_path / "seven.png", tmp_path / "other.png"
     shutil.copy(pictures / "007.png", picture)
