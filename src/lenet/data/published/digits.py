@@ -59,7 +59,7 @@ def load_digits(class_names: tuple[str, ...]) -> Dataset:
 
 
 def enlarge(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pictures of 8x8 (n, 8, 8), 0 to 16, as 28x28 of 0 to 255: smooth ink of 20x20 in the middle."""
+    """Levels of 0 to 16 (n, 8, 8) as 28x28 of 0 to 255: smooth ink of 20x20 in the middle."""
     from PIL import Image
 
     grey = np.clip(levels * (255.0 / 16.0), 0, 255).round().astype(np.uint8)
