@@ -289,10 +289,15 @@ Totals Engine::accumulate(const Images& images, std::size_t count, const Use& us
             backend_.train(network_, weights, images, begin, end, count, optimizer_.loss, batch_,
                            gradient, workspaces_[place].data());
     });
-    pool_.run(static_cast<int>(tasks_.size()), [&](int number, int thread) {
+    const auto sum_one = [&](int number, int thread) {
         sum_gradient(tasks_[static_cast<std::size_t>(number)], all, count,
                      parts_[static_cast<std::size_t>(thread)].data(), use);
-    });
+    };
+    // After one task the other threads sleep: to wake them costs more than they would save.
+    if (all == 1)
+        for (int number = 0; number < static_cast<int>(tasks_.size()); ++number) sum_one(number, 0);
+    else
+        pool_.run(static_cast<int>(tasks_.size()), sum_one);
     Totals sum;
     for (const Totals& part : totals) {
         sum.loss += part.loss;
