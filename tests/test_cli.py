@@ -52,6 +52,7 @@ def test_quiet_prints_only_the_summary(tmp_path):
     assert len(out.splitlines()) == 4
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("extra", [{}, {"NO_COLOR": "1"}])
 def test_in_a_terminal_curves_are_drawn_and_colour_can_be_refused(tmp_path, extra):
     out = run_in_terminal(["train", *QUICK, "--out", tmp_path / "run"], extra)

@@ -166,6 +166,7 @@ def test_a_bad_mirror_is_a_clear_error_and_leaves_no_file(tmp_path, mirror, beha
     assert files_in(tmp_path) == set()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("behaviour", [name for name, _ in BAD])
 def test_after_any_failure_the_next_mirror_is_asked(tmp_path, mirror, behaviour):
     slow = behaviour.startswith("drip")

@@ -49,6 +49,7 @@ for estimator, check in estimator_checks_generator(LeNetClassifier()):
 """
 
 
+@pytest.mark.thorough
 @parametrize_with_checks([LeNetClassifier()])
 def test_scikit_learns_check_passes_and_is_not_skipped(estimator, check):
     """One of them wants a variable that SciPy reads when it is imported: a process of its own."""

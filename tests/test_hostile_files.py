@@ -66,6 +66,7 @@ def test_a_bad_line_of_the_history_is_named(run, line):
         run.history()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("damage", ["emptied", "a row less", "gone", "no row"])
 def test_a_history_shorter_than_its_checkpoint_is_made_whole_or_refused(run, damage):
     whole = run.history_path.read_bytes()

@@ -139,6 +139,7 @@ print(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("classes", [40, 62, 1000])
 def test_a_confusion_matrix_of_many_classes_is_bounded(tmp_path, classes):
     need(Path("/proc/self/status").is_file(), "Linux tells a process its peak of memory")

@@ -208,6 +208,7 @@ def test_a_failed_run_ends_with_exit_3_and_is_tried_again(study_file, tmp_path, 
     assert len(folder.missing(study)) == RUNS
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "damage",
     [
@@ -282,6 +283,7 @@ def test_a_study_whose_folder_cannot_be_written_ends_in_one_line(study_file, tmp
     assert "File too large" in done.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_study_with_a_sentence_its_code_and_nothing_left(
     study_file, tmp_path, number

@@ -128,6 +128,7 @@ open(sys.argv[1], "w").write(str(values))
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_tasks_are_done_where_a_stream_is_closed(tmp_path, closed):
     command = f'"$0" -c "$1" "$2" {closed}'
