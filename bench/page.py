@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+import lenet
 from bench.timing import alternate
 from lenet import data
 from lenet.show.page import write_page
@@ -206,6 +207,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path)
     words = parser.parse_args()
+    if (name := lenet.load(words.run).spec.name) != "lenet5":
+        parser.error(f"{words.run} is a {name}: TensorFlow.js is given the note's network, lenet5")
     sections = measure(words.run, words.rounds)
     for title, rows in sections.items():
         print(f"\n{title}: images a second")
