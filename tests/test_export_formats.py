@@ -114,7 +114,7 @@ def check_answers(model, found, probabilities=False):
 # ONNX.
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def onnx():
     need_module("onnxruntime", "pip install 'lenet[onnx]'")
     return need_module("onnx", "pip install 'lenet[onnx]'")
@@ -230,7 +230,7 @@ def test_a_runtime_without_the_extra_names_it(digits_lenet, tmp_path, monkeypatc
 # TensorFlow Lite.
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def litert():
     return need_module("ai_edge_litert.interpreter", "pip install 'lenet[tflite]'")
 
