@@ -75,7 +75,7 @@ def checkpoint_of(engine: Engine) -> Checkpoint:
 
 def torch_module() -> Any:
     """The note's network as PyTorch has it; takes pixels in [0, 1]."""
-    from lenet.engines.eager import build_module
+    from lenet.engines.module import build_module
 
     return build_module(SPEC, weights())
 

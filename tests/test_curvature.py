@@ -13,8 +13,8 @@ torch = need_torch()
 native = need_native()
 
 from lenet.data import load
-from lenet.engines import eager
-from lenet.engines.eager import EagerEngine, build_module
+from lenet.engines.eager import EagerEngine
+from lenet.engines.module import build_module, modules_by_layer
 from lenet.engines.native import NO_TARGETS, NativeEngine, build_network, instruction_sets
 from lenet.network import Convolution, Dense, Pooling, RadialBasis, Spec, Subsampling, zoo
 from lenet.network.initialiser import initial_weights
@@ -96,7 +96,7 @@ def by_modules(spec, weights):
     engine = EagerEngine(spec, SDLM, weights, threads=1)
     module = build_module(spec, weights).double()
     steps, layers = iter(list(module.net)[1:]), []
-    for layer in eager._by_layer(engine._module, spec):
+    for layer in modules_by_layer(engine._module, spec):
         layers.append([next(steps) for _ in layer])
     return module, layers
 

@@ -8,7 +8,8 @@ from conftest import need_torch
 
 torch = need_torch()
 
-from lenet.engines.eager import EagerEngine, LeNet, build_module
+from lenet.engines.eager import EagerEngine
+from lenet.engines.module import LeNet, build_module
 from lenet.errors import EngineError
 from lenet.network import Convolution, Dense, Pooling, Spec, zoo
 from lenet.network.initialiser import initial_weights

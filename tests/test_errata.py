@@ -87,7 +87,8 @@ def test_4_an_evaluation_does_not_change_the_training():
 
 def test_5_evaluation_builds_no_gradients(monkeypatch):
     torch = need_torch()
-    from lenet.engines.eager import EagerEngine, LeNet
+    from lenet.engines.eager import EagerEngine
+    from lenet.engines.module import LeNet
 
     seen = []
     real = LeNet.run

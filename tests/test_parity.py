@@ -13,7 +13,8 @@ from conftest import need_native, need_torch
 torch = need_torch()
 need_native()
 
-from lenet.engines.eager import EagerEngine, build_module
+from lenet.engines.eager import EagerEngine
+from lenet.engines.module import build_module
 from lenet.engines.native import NativeEngine, instruction_sets
 from lenet.network import Convolution, Dense, Pooling, RadialBasis, Spec, zoo
 from lenet.network.initialiser import initial_weights

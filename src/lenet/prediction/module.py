@@ -10,7 +10,7 @@ from lenet.errors import EngineError
 from lenet.runs.run import open_run
 
 if TYPE_CHECKING:
-    from lenet.engines.eager import LeNet
+    from lenet.engines.module import LeNet
 
 
 def load_module(run: str | Path, which: str | None = None) -> LeNet:
@@ -29,6 +29,6 @@ def load_module(run: str | Path, which: str | None = None) -> LeNet:
         raise EngineError(
             f"load_module gives a PyTorch module, and PyTorch is missing; {TORCH_CURE}"
         )
-    from lenet.engines.eager import build_module
+    from lenet.engines.module import build_module
 
     return build_module(checkpoint.spec, checkpoint.weights).eval()
