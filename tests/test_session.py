@@ -187,9 +187,24 @@ def kill_and_resume(folder, words, moments):
     return hits
 
 
+EVERY_CHANGE = (
+    "shift = 2, scale = 0.1, squeeze = 0.1, shear = 0.1, rotation = 5, elastic = 10, erase = 0.3, "
+    "brightness = 0.1, contrast = 0.1"
+)
+
+
 @pytest.mark.thorough
-def test_kill_9_and_resume_end_with_the_same_bytes(tmp_path):
-    words = [*FLAGS, "--epochs", 40, "--checkpoint-every", 50]
+@pytest.mark.parametrize(
+    "words",
+    [
+        [*FLAGS, "--epochs", 40, "--checkpoint-every", 50],
+        ["--data", "digits", "--model", "lenet5-1998", "--epochs", 8, "--checkpoint-every", 200],
+        ["--data", "digits", "--augmentation", EVERY_CHANGE, "--epochs", 30, "--averaging", 0.99,
+         "--clip-norm", 1.0, "--momentum", 0.9, "--learning-rate", 0.05, "--checkpoint-every", 3],
+    ],
+    ids=["the note's", "1998", "every change of the images"],
+)  # fmt: skip
+def test_kill_9_and_resume_end_with_the_same_bytes(tmp_path, words):
     whole, seconds = train_undisturbed(tmp_path / "whole", words)
     moments = np.random.default_rng(0).uniform(0.1, seconds, 3)
     assert kill_and_resume(tmp_path / "cut", words, moments) >= 1
