@@ -155,7 +155,7 @@ RECIPES: dict[str, Row] = {
     BEST: Row(
         "the most accurate for 61,706 parameters",
         "6 min of a core",
-        "0.922 at 30 epochs (1 seed)",
+        "clothes held out 0.922 (1 seed)",
         "lenet5-relu",
         most_accurate,
     ),
