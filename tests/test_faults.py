@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -93,31 +94,46 @@ def check_end(folder, undisturbed):
 
 def kill(strace, saves, undisturbed, folder):
     """Kill a training after each of its calls; how many kills met it."""
-    hits = 0
-    for index, (call, number) in enumerate(saves):
-        place = folder / str(index)
+
+    def kill_one(save):
+        call, number = save
+        place = folder / f"{call}{number}"
         place.mkdir()
         done = run_traced(strace, place, [f"{call}:signal=KILL:when={number}"])
-        hits += done.returncode != 0
         check_end(place, undisturbed)
         shutil.rmtree(place)
-    return hits
+        return done.returncode != 0
+
+    return sum(on_all_cores(kill_one, saves))
 
 
 def fail(strace, saves, undisturbed, folder):
     """Let each call of a training fail; how many failures were met."""
-    hits = 0
-    for index, (call, number) in enumerate(saves):
-        for error in ERRORS[:1] if call in ("close", "flock") else ERRORS:
-            place = folder / f"{index}{error}"
-            place.mkdir()
-            done = run_traced(strace, place, [f"{call}:error={error}:when={number}"])
-            hits += "(INJECTED)" in (place / "log").read_text(errors="replace")
-            assert "Traceback" not in done.stderr, (call, number, error, done.stderr)
-            assert done.returncode in DOCUMENTED, (call, number, error, done.stderr)
-            check_end(place, undisturbed)
-            shutil.rmtree(place)
-    return hits
+
+    def fail_one(fault):
+        call, number, error = fault
+        place = folder / f"{call}{number}{error}"
+        place.mkdir()
+        done = run_traced(strace, place, [f"{call}:error={error}:when={number}"])
+        assert "Traceback" not in done.stderr, (fault, done.stderr)
+        assert done.returncode in DOCUMENTED, (fault, done.stderr)
+        met = "(INJECTED)" in (place / "log").read_text(errors="replace")
+        check_end(place, undisturbed)
+        shutil.rmtree(place)
+        return met
+
+    faults = [
+        (*save, error)
+        for save in saves
+        for error in (ERRORS[:1] if save[0] in ("close", "flock") else ERRORS)
+    ]
+    return sum(on_all_cores(fail_one, faults))
+
+
+def on_all_cores(function, items):
+    """What it gives for each, several at once: each is a process that is waited for."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(function, items))
 
 
 def spread(found, count):
