@@ -205,4 +205,9 @@ def test_some_losses_of_power_lose_nothing(losses, undisturbed, tmp_path):
 def test_no_loss_of_power_loses_anything(losses, undisturbed, tmp_path):
     held = lose_power(losses, undisturbed, tmp_path)
     print(f"{held} of {len(losses)} states after a loss of power held a run; all went on")
-    assert held > 40  # the states before the first save hold none
+    # From the moment at which the folder gets its name there is a run, whatever is lost.
+    begun = [what for what, _ in losses].index("after rename to run")
+    assert ["run/receipt.json" in state for _, state in losses] == [
+        place >= begun for place in range(len(losses))
+    ]
+    assert held == len(losses) - begun > 40

@@ -134,5 +134,5 @@ class Format:
     judge: Callable[[], str]
     takes: frozenset[str] = frozenset({"licence"})
     folder: bool = False
-    unknown: Callable[[Spec], str | None] = lambda spec: spec.special
+    unknown: Callable[[Spec], str | None] = lambda spec: spec.of_1998
     stored: Callable[[Trained, Path], Weights | None] | None = None

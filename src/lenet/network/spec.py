@@ -83,14 +83,15 @@ class Spec:
         return last if isinstance(last, RadialBasis) else None
 
     @property
-    def special(self) -> str | None:
-        """The first thing in it that exports and the page do not know, in words; None if nothing.
+    def of_1998(self) -> str | None:
+        """The first thing in it that only networks of 1998 have, in words; None if nothing.
 
-        They know whole convolutions, convolutions with a table, poolings and whole dense layers.
+        Those of today have convolutions, poolings and whole dense layers, and no preparation; a
+        table of connections is to them a kernel with zeros.
         """
         for layer in self.layers:
             is_partial = layer.operation == "dense" and f"{layer.name}.weight" in self.masks()
-            if layer.operation not in _PLAIN or is_partial:
+            if layer.operation not in _OF_TODAY or is_partial:
                 return f"layer {layer.name} ({layer.describe((0, 0, 0))})"
         return f"the preparation ({', '.join(self.preparation)})" if self.preparation else None
 
@@ -164,8 +165,8 @@ class Spec:
             raise SpecError(f"not the description of a network: {error}") from error
 
 
-_PLAIN = ("convolution", "average", "max", "dense")
-"""Operations."""
+_OF_TODAY = ("convolution", "average", "max", "dense")
+"""The operations of layers that every export and the page know."""
 
 _HEAD: dict[str, Any] = {
     "name": str, "channels": int, "height": int, "width": int,

@@ -102,9 +102,9 @@ def gather(
 
 def _check(checkpoint: Checkpoint, first: Checkpoint) -> None:
     spec = checkpoint.spec
-    if spec.special is not None:
+    if spec.of_1998 is not None:
         raise UsageError(
-            f"{spec.name}: the page does not know {spec.special}; look into it with lenet explain"
+            f"{spec.name}: the page does not know {spec.of_1998}; look into it with lenet explain"
         )
     ours = (spec.input_shape, checkpoint.data.class_names)
     if ours != (first.spec.input_shape, first.data.class_names):
