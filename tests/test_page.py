@@ -110,6 +110,7 @@ class Tab:
 
     def __enter__(self):
         self.tab.wait_for_selector("#main:not([hidden])", timeout=30_000)
+        self.rest()
         return self
 
     def __exit__(self, kind, *_):
@@ -118,6 +119,15 @@ class Tab:
             assert self.complaints == []
             assert [url for url in self.requests if not url.startswith(local)] == []
         self.context.close()
+
+    def rest(self):
+        """Until all that it shows is drawn."""
+        self.until("lenet.page.isAtRest")
+
+    def until(self, what):
+        """Until that is true; the page forbids what `wait_for_function` needs."""
+        while not self.tab.evaluate(what):
+            self.tab.wait_for_timeout(20)
 
     def draw(self, strokes):
         box = self.tab.locator("#pad").bounding_box()
@@ -132,7 +142,7 @@ class Tab:
 
     def answer(self):
         """The class that stands there; None where there is nothing to read."""
-        self.tab.wait_for_timeout(300)
+        self.rest()
         said = self.tab.locator(".said .class").first.inner_text()
         return None if said == "–" else said
 
@@ -143,6 +153,13 @@ class Tab:
             self.tab.fill(f"[name={name}]", str(value))
         self.tab.click("#train")
         expect(self.tab.locator("#training-state")).to_contain_text("Done", timeout=120_000)
+
+    def until_it_stands(self, state):
+        """Until the text does not change for a moment."""
+        before = None
+        while (now := state.inner_text()) != before:
+            before = now
+            self.tab.wait_for_timeout(300)
 
     def save(self, path):
         with self.tab.expect_download() as download:
@@ -324,7 +341,7 @@ def test_a_unit_is_explained_by_the_sum_that_made_it(browser, page):
         assert tab.tab.locator("#excites button").count() == 12
         canvas = tab.tab.locator("canvas.maps").nth(6)  # F6
         canvas.hover(position={"x": 20, "y": 30})
-        tab.tab.wait_for_timeout(200)
+        tab.rest()
         assert tab.tab.inner_text("#unit").startswith("F6, unit ")
         tab.tab.locator("#unit button").dispatch_event("click")
 
@@ -395,7 +412,6 @@ def test_an_accessibility_checker_finds_nothing_serious(browser, page, tmp_path)
     axe = (tmp_path / "node_modules" / "axe-core" / "axe.min.js").read_text()
     for theme, fragment in (("light", "#unit=0.2.3.4.4"), ("dark", "#show=0,1&language=zh")):
         with Tab(browser, page, fragment, color_scheme=theme) as tab:
-            tab.tab.wait_for_timeout(400)
             tab.tab.evaluate(axe)
             found = tab.tab.evaluate("async () => (await axe.run()).violations")
         serious = [
@@ -458,7 +474,7 @@ def test_a_picture_is_prepared_as_the_engine_does(browser, tmp_path, digits_run,
     path.write_text(text)
     with Tab(browser, path) as tab:
         tab.tab.set_input_files("#file", tmp_path / "picture.png")
-        tab.tab.wait_for_timeout(400)
+        tab.until("lenet.page.input.kind === 'picture'")
         found = tab.tab.evaluate(SEEN)
     assert len(found["stages"]) == len(wanted.stages)
     for (_, values), stage in zip(found["stages"], wanted.stages, strict=True):
@@ -483,14 +499,16 @@ RECIPES = {
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_training_in_the_page_ends_with_the_same_bytes(browser, tmp_path, name):
+    from playwright.sync_api import expect
+
     changes = {"data": "digits", "batch_size": 50, "epochs": 2, "seed": 3, **RECIPES[name]}
     run = train_run(**changes, out=tmp_path / "run")
     with Tab(browser, write_page([run.path])) as tab:
         tab.train()
         rows = tab.tab.evaluate("lenet.page.trainer.rows")
         saved = tab.save(tmp_path / "page.safetensors")
-        assert "trained here" in tab.tab.inner_text("#subjects")
-        assert tab.tab.locator("#curves svg polyline").count() == 3
+        expect(tab.tab.locator("#subjects")).to_contain_text("trained here")
+        expect(tab.tab.locator("#curves svg polyline")).to_have_count(3)
     assert saved.read_bytes() == run.checkpoint_paths()[0].read_bytes()
     history = run.history()
     assert len(rows) == len(history)
@@ -503,6 +521,8 @@ def test_a_training_in_the_page_ends_with_the_same_bytes(browser, tmp_path, name
 
 @pytest.mark.thorough
 def test_files_of_mnist_that_are_dropped_train_to_the_same_bytes(browser, mnist_folder, tmp_path):
+    from playwright.sync_api import expect
+
     options = {"data": "mnist", "data_dir": mnist_folder, "epochs": 1, "seed": 1}
     run = train_run("lenet5", out=tmp_path / "run", **options)
     files = sorted((mnist_folder / "mnist").glob("*-ubyte.gz"))
@@ -510,7 +530,7 @@ def test_files_of_mnist_that_are_dropped_train_to_the_same_bytes(browser, mnist_
     with Tab(browser, write_page([run.path], data_dir=mnist_folder)) as tab:
         tab.tab.set_input_files("#data-files", files)
         tab.tab.wait_for_selector("[name=data] option[value=files]", state="attached")
-        assert "60,000 images to train on" in tab.tab.inner_text("#training-state")
+        expect(tab.tab.locator("#training-state")).to_contain_text("60,000 images to train on")
         tab.train()
         saved = tab.save(tmp_path / "page.safetensors")
     assert saved.read_bytes() == run.checkpoint_paths()[0].read_bytes()
@@ -582,7 +602,7 @@ def test_a_training_that_diverges_says_so_and_one_that_is_stopped_can_be_saved(
         tab.tab.click("#train")
         expect(state).to_contain_text("images/s")
         tab.tab.click("#pause")
-        tab.tab.wait_for_timeout(300)
+        tab.until_it_stands(state)
         before = state.inner_text()
         tab.tab.wait_for_timeout(300)
         assert state.inner_text() == before

@@ -31,6 +31,7 @@ class Page {
     this.keptMap = null; // {subject, layer, channel}
     this.input = { kind: "strokes" };
     this.views = [];
+    this.waiting = this.pointing = this.resting = null; // what is still to be drawn, and when
   }
 
   async open() {
@@ -55,6 +56,11 @@ class Page {
     byId("main").hidden = false;
     this.#speak();
     this.#look();
+  }
+
+  // Nothing is still to be drawn.
+  get isAtRest() {
+    return (this.waiting ?? this.pointing ?? this.resting) === null;
   }
 
   // ---- what is on show --------------------------------------------------------------------------
@@ -352,7 +358,10 @@ class Page {
     this.#drawUnit();
     for (const filters of this.filters) filters.draw(scale, filters.canvas.parentElement.clientWidth);
     clearTimeout(this.resting);
-    this.resting = setTimeout(() => this.#rest(), REST_MILLISECONDS);
+    this.resting = setTimeout(() => {
+      this.#rest();
+      this.resting = null;
+    }, REST_MILLISECONDS);
   }
 
   #rest() {
