@@ -26,8 +26,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # As many processes as cores are at work already: threads of BLAS and PyTorch would only wait.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-EXPORTED = [name for name, row in zoo.ZOO.items() if row.pooling != "trained"]
-"""The networks of the zoo that every format of export knows: all but those of 1998."""
+OF_TODAY = [name for name, row in zoo.ZOO.items() if row.pooling != "trained"]
+"""The networks of the zoo that are not of 1998."""
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import EXPORTED, need_module, need_native, need_torch, run_lenet
+from conftest import OF_TODAY, need_module, need_native, need_torch, run_lenet
 
 import lenet
 from lenet.errors import ExportError, InputError, RunError, UsageError
@@ -344,7 +344,7 @@ def networks():
         Dense("E", 7, activation="relu"),
         Dense("output", 3),
     )
-    rows = [lenet.build(name) for name in EXPORTED]
+    rows = [lenet.build(name) for name in OF_TODAY]
     return [*rows, Spec("odd", 3, 20, 23, odd, pixel_scale=1 / 127.5, pixel_shift=-1.0)]
 
 

@@ -51,6 +51,22 @@ def test_shrinking_brings_a_box_of_20_into_16_in_the_middle():
     np.testing.assert_array_equal(small, expected)
 
 
+def test_a_pixel_is_the_mean_of_what_it_covers_and_a_half_becomes_the_larger():
+    image = np.random.default_rng(0).integers(0, 256, (1, 1, 5, 7), dtype=np.uint8)
+    fine = np.kron(image[0, 0], np.ones((8, 8), dtype=int))
+    expected = np.zeros((5, 7), np.uint8)
+    for row in range(5):
+        for column in range(7):
+            covered = [
+                (tall, wide)
+                for tall in range(10 * row - 5, 10 * row + 5)
+                for wide in range(10 * column - 7, 10 * column + 3)
+                if 0 <= tall < 40 and 0 <= wide < 56
+            ]
+            expected[row, column] = (sum(fine[place] for place in covered) + 50) // 100
+    np.testing.assert_array_equal(prepare(("shrink",), image)[0, 0], expected)
+
+
 def test_steps_follow_each_other_and_parts_do_not_matter():
     images = np.random.default_rng(0).integers(0, 256, (4100, 1, 9, 9), dtype=np.uint8)
     both = prepare(("deslant", "frame"), images)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import EXPORTED, need, need_native, run_lenet, train_run
+from conftest import OF_TODAY, need, need_native, run_lenet, train_run
 
 import lenet
 from lenet import data
@@ -19,6 +19,7 @@ from lenet.engines import open_engine
 from lenet.errors import ExportError, InputError, SpecError, UsageError
 from lenet.export import FORMATS, c_file
 from lenet.export.program import integers
+from lenet.export.program.arrays import float_literal, pack
 from lenet.export.program.compilation import answer_source, ask_program, read_answers
 from lenet.export.program.quantization import (
     Ranges,
@@ -32,18 +33,12 @@ from lenet.export.program.quantization import (
 )
 from lenet.export.program.ranges import measure_ranges
 from lenet.export.program.retraining import project
-from lenet.export.program.source import (
-    Origin,
-    float_literal,
-    pack,
-    string_literal,
-    write_floats,
-    write_integers,
-)
+from lenet.export.program.source import Origin, string_literal, write_floats, write_integers
 from lenet.export.proof import extremes
 from lenet.export.rounding import float_reference
 from lenet.network import Convolution, Dense, Pooling, Spec, zoo
 from lenet.network.initialiser import initial_weights
+from lenet.network.layers import RadialBasis, Subsampling
 from lenet.recipe import Recipe
 
 need_native()
@@ -56,7 +51,7 @@ from bench import microcontroller
 STRICT = ("-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror")
 ORIGIN = Origin("a test", ("of it",))
 BITS = {"float": 32, "int8": 8, "int4": 4}
-IN_C = [name for name in EXPORTED if name != "lenet5-modern"]
+IN_WHOLE_NUMBERS = [name for name in OF_TODAY if name != "lenet5-modern"]
 
 COMPILERS = {
     "gcc-O0": ("gcc", "-std=c99", "-O0"),
@@ -163,7 +158,7 @@ def test_weights_of_4_bits_are_trained_on_and_lose_half_a_point_at_most(model, t
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("name", IN_C)
+@pytest.mark.parametrize("name", IN_WHOLE_NUMBERS)
 def test_all_70000_images_have_the_scores_of_the_reference(tmp_path, fashion_mnist, name):
     rate = {"learning_rate": 0.1} if name == "lenet5-relu" else {}
     model = lenet.load(train_run(name, out=tmp_path / "run", epochs=2, **rate).path)
@@ -254,18 +249,28 @@ def test_a_curve_between_its_entries_is_within_half_a_byte(activation, lowest, h
     assert error.max() < 0.56
 
 
-def test_a_network_with_silu_is_refused_with_the_formats_that_know_it():
-    spec = zoo.build("lenet5-modern")
-    with pytest.raises(SpecError, match=r"layer C1: a C program knows no silu.* onnx, tflite or"):
-        write_floats(spec, initial_weights(spec, Recipe()), tuple("0123456789"), ORIGIN)
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("lenet5-modern", r"layer .* \(silu, whose largest"),
+     ("lenet5-1998", r"layer S2 \(2x2 trained subsampling"),
+     ("lenet4-120", r"layer S2 \(2x2 trained")],
+)  # fmt: skip
+@pytest.mark.parametrize("bits", [8, 4])
+def test_what_is_not_known_in_whole_numbers_is_refused(name, what, bits, digits_model, tmp_path):
+    trained = digits_model._trained(None, None)
+    spec = zoo.build(name)
+    checkpoint = replace(trained.checkpoint, spec=spec)
+    with pytest.raises(SpecError, match=f"{name}: {what}.* is not known in whole numbers; use flo"):
+        c_file.integer_network(replace(trained, checkpoint=checkpoint), bits)
 
 
 def spec_of(*layers, channels=1, side=12, **pixels):
-    return Spec("test", channels, side, side + 1, (*layers, Dense("output", 4)), **pixels)
+    last = () if isinstance(layers[-1], RadialBasis) else (Dense("output", 4),)
+    return Spec("test", channels, side, side + 1, (*layers, *last), **pixels)
 
 
 SPECS = {
-    **{name: zoo.build(name) for name in IN_C},
+    **{name: zoo.build(name) for name in IN_WHOLE_NUMBERS},
     "32x32 in colour": zoo.build("lenet5", channels=3, height=32, width=32, classes=7),
     "a table of connections, scaled": spec_of(
         Convolution("C1", 3, kernel=3, padding=1, activation="scaled_tanh"),
@@ -338,9 +343,30 @@ def test_whole_numbers_of_8_bits_are_close_to_floats_for_every_kind_of_network(n
     assert np.abs(found - right).mean() < 0.03 * right.std()
 
 
-@pytest.mark.parametrize("name", SPECS)
+FLOATS = {
+    **SPECS,
+    **{name: zoo.build(name) for name in zoo.ZOO},
+    "SiLU under maxima": spec_of(
+        Convolution("C1", 3, kernel=3, activation="silu"),
+        Pooling("S2", "max"),
+        Dense("F", 5, activation="silu"),
+    ),
+    "1998, all at once": spec_of(
+        Convolution("C1", 3, kernel=3, padding=1, activation="scaled_tanh"),
+        Subsampling("S2", 3, copies=2),
+        Dense("C5", 5, "tanh", reads=7),
+        Dense("units", 4),
+        RadialBasis("distances", 4, "place", "whole"),
+        channels=2,
+        preparation=("shrink", "frame", "shrink"),
+    ),
+}
+"""And what is there in floats alone: the networks of 1998, and SiLU."""
+
+
+@pytest.mark.parametrize("name", FLOATS)
 def test_floats_are_within_the_bound_for_every_kind_of_network(tmp_path, name):
-    spec = SPECS[name]
+    spec = FLOATS[name]
     weights, images = drawn(spec)
     names = [f"class {index}" for index in range(spec.classes)]
     source = tmp_path / "network.c"

@@ -20,8 +20,14 @@ Images = NDArray[np.uint8]
 """(n, channels, height, width), as the network gets them."""
 
 
+FLAT = ("dense", "radial_basis")
+"""Operations of layers that read their inputs as one row of numbers."""
+
 INPUTS = ("uint8", "float")
 BITS = (32, 8, 4)
+
+PREPARATION = ("frame", "shrink")
+"""Steps of a preparation that the formats say; `deslant` is in none."""
 
 
 @final
@@ -122,7 +128,6 @@ class Format:
     anything is read.  `write` makes the file or folder at a path; `answer` runs what is there, by
     what its users will run, and gives (n, classes); `judge` names that and its version.  `stored`
     reads the weights back, by their names and in their shapes, where the format keeps them all.
-    `unknown` says in words what of a network the format cannot say, None if nothing.
     """
 
     title: str
@@ -134,5 +139,4 @@ class Format:
     judge: Callable[[], str]
     takes: frozenset[str] = frozenset({"licence"})
     folder: bool = False
-    unknown: Callable[[Spec], str | None] = lambda spec: spec.of_1998
     stored: Callable[[Trained, Path], Weights | None] | None = None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import final
 
 from lenet.errors import ExportError, UsageError
-from lenet.export.base import Format, Options, Trained
+from lenet.export.base import PREPARATION, Format, Options, Trained
 from lenet.export.formats import FORMATS, find_format
 from lenet.export.proof import Proof, prove
 from lenet.network import Spec
@@ -49,7 +49,7 @@ def export(trained: Trained, to: str, out: Path, options: Options) -> Exported:
         ExportError: if what was written answers otherwise than the run; nothing is left.
     """
     row = find_format(to, options)
-    _check_network(trained.spec, to, row)
+    _check_preparation(trained.spec)
     row.need()
     target = _target(out, row, trained)
     try:
@@ -66,20 +66,18 @@ def export(trained: Trained, to: str, out: Path, options: Options) -> Exported:
     return Exported(target, proof)
 
 
-def _check_network(spec: Spec, to: str, row: Format) -> None:
-    """Refuse what the format cannot say.
+def _check_preparation(spec: Spec) -> None:
+    """Refuse what no format can say.
 
     Raises:
-        UsageError: naming the layer, or the preparation, and the formats that know it.
+        UsageError: naming the steps.
     """
-    unknown = row.unknown(spec)
-    if unknown is None:
-        return
-    others = " or ".join(f"--to {name}" for name, row in FORMATS.items() if not row.unknown(spec))
-    raise UsageError(
-        f"{to}: this export does not know {unknown} of {spec.name}; use "
-        f"{others or 'it with lenet.load or lenet.load_module'}"
-    )
+    unknown = [step for step in spec.preparation if step not in PREPARATION]
+    if unknown:
+        raise UsageError(
+            f"no export knows the preparation ({', '.join(unknown)}) of {spec.name}; use it with "
+            "lenet.load or lenet.load_module"
+        )
 
 
 def usual_name(to: str, spec: Spec) -> str:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from lenet.export.base import Format, Images, Options, Trained
 from lenet.export.description import NOT_STATED, describe
 from lenet.export.torch_folder import (
-    CLASS,
     answer_folder,
     need_torch,
     reference,
@@ -24,6 +23,7 @@ from lenet.export.torch_folder import (
     torch_judge,
     write_folder,
 )
+from lenet.export.torch_program import CLASS
 from lenet.prediction.metrics import Evaluation, score
 from lenet.system.files import write_whole
 from lenet.system.version import VERSION

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet.engines.base import Weights
-from lenet.export.base import Format, Images, Options, Reference, Trained
+from lenet.export.base import FLAT, Format, Images, Options, Reference, Trained
 from lenet.export.description import describe
 from lenet.export.needs import need
 from lenet.export.rounding import float_reference
@@ -112,11 +112,17 @@ def _add_frame(graph: _Graph, spec: Spec, last: str) -> str:
 
 
 def _add_shrinking(graph: _Graph, spec: Spec, last: str) -> str:
-    """Means of whole numbers in twenty-fifths, which are never halfway between two."""
+    """Sums of whole numbers in hundredths, which are exact, to the nearest whole one.
+
+    With a half more than the rounding needs no quotient comes near a whole number: how a runtime
+    divides does not matter.
+    """
     down, across = (shrinking(side) for side in spec.input_shape[1:])
     last = graph.node("MatMul", "shrink.rows", graph.value("shrink.down", down), last)
-    last = graph.node("MatMul", "shrink.means", last, graph.value("shrink.across", across.T))
-    return graph.node("Round", "shrink", last)
+    last = graph.node("MatMul", "shrink.sums", last, graph.value("shrink.across", across.T))
+    last = graph.node("Add", "shrink.halves", last, graph.value("shrink.half", [50.5]))
+    last = graph.node("Div", "shrink.means", last, graph.value("shrink.hundred", [100.0]))
+    return graph.node("Floor", "shrink", last)
 
 
 _PREPARATION: dict[str, Callable[[_Graph, Spec, str], str]] = {
@@ -128,7 +134,7 @@ _PREPARATION: dict[str, Callable[[_Graph, Spec, str], str]] = {
 def _add_layers(graph: _Graph, trained: Trained, last: str) -> str:
     flat = False
     for layer in trained.spec.layers:
-        if layer.operation in ("dense", "radial_basis") and not flat:
+        if layer.operation in FLAT and not flat:
             last, flat = graph.node("Flatten", "features", last, axis=1), True
         if layer.operation in _LAYERS:
             kind, attributes = _LAYERS[layer.operation](layer)
@@ -257,11 +263,6 @@ def _reference(trained: Trained, options: Options) -> Reference:
     return float_reference(trained.spec, trained.weights, probabilities=options.probabilities)
 
 
-def _unknown(spec: Spec) -> str | None:
-    steps = [step for step in spec.preparation if step not in _PREPARATION]
-    return f"the preparation ({', '.join(steps)})" if steps else None
-
-
 FORMAT = Format(
     title="ONNX: ONNX Runtime in Python, JavaScript, C++; OpenCV; OpenVINO",
     file_name="{model}.onnx",
@@ -271,6 +272,5 @@ FORMAT = Format(
     reference=_reference,
     stored=_stored,
     need=_need,
-    unknown=_unknown,
     judge=lambda: f"ONNX Runtime {metadata.version('onnxruntime')}",
 )

@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet.engines.base import Weights
-from lenet.errors import UsageError
-from lenet.export.base import Format, Images, Options, Reference, Trained
+from lenet.export.base import FLAT, Format, Images, Options, Reference, Trained
 from lenet.export.description import describe
 from lenet.export.needs import need
 from lenet.export.rounding import float_reference
-from lenet.network import Layer, Shape
-from lenet.network.layers import LEAKY_RELU_SLOPE, SCALED_TANH
+from lenet.network import Layer, Shape, Spec
+from lenet.network.layers import LEAKY_RELU_SLOPE, SCALED_TANH, RadialBasis
+from lenet.network.preparation import MARGIN, shrinking
 
 SCHEMA = 3
 """The version of the format's schema that all of its readers know."""
@@ -75,6 +75,13 @@ class _Graph:
 
         array = np.ascontiguousarray(array, "<f4")
         return self.tensor(name, array.shape, tflite.TensorType.FLOAT32, array.tobytes())
+
+    def whole(self, name: str, numbers: Any) -> int:
+        """A constant array of whole numbers, as shapes, axes and sides are."""
+        import tflite
+
+        array = np.asarray(numbers, "<i4")
+        return self.tensor(name, array.shape, tflite.TensorType.INT32, array.tobytes())
 
     def node(
         self,
@@ -131,9 +138,7 @@ def build_model(trained: Trained, options: Options) -> bytes:
 def _add_layers(graph: _Graph, trained: Trained, last: int) -> int:
     spec, flat = trained.spec, False
     for layer, row in zip(spec.layers, spec.counts(), strict=True):
-        if layer.operation not in _LAYERS:
-            raise UsageError(f"layer {layer.name}: TFLite export knows no {layer.operation!r}")
-        if layer.operation == "dense" and not flat:
+        if layer.operation in FLAT and not flat:
             last, flat = _flatten(graph, last, row.input_shape), True
         last = _LAYERS[layer.operation](graph, trained, layer, row.input_shape, last)
         last = _add_activation(graph, layer, _last_shape(row.output_shape, flat), last)
@@ -149,8 +154,14 @@ def _add_pixels(graph: _Graph, trained: Trained, options: Options, last: int) ->
     scale = spec.pixel_scale
     if options.input == "uint8":
         last = graph.node("CAST", "pixels", [last], shape)
+    elif spec.preparation:
+        white = graph.values("white", [255.0])
+        last = graph.node("MUL", "pixels", [last, white], shape, "MulOptions")
     else:
         scale *= 255.0
+    for step in spec.preparation:
+        last = _PREPARATION[step](graph, spec, last)
+    shape = _last_shape(spec.prepared_shape, False)
     if scale != 1.0:
         value = graph.values("pixel_scale", [scale])
         last = graph.node("MUL", "scaled", [last, value], shape, "MulOptions")
@@ -160,12 +171,41 @@ def _add_pixels(graph: _Graph, trained: Trained, options: Options, last: int) ->
     return last
 
 
-def _flatten(graph: _Graph, last: int, shape: Shape) -> int:
-    import tflite
+def _add_frame(graph: _Graph, spec: Spec, last: int) -> int:
+    return _surround(graph, "frame", MARGIN, spec.input_shape, last)
 
+
+def _add_shrinking(graph: _Graph, spec: Spec, last: int) -> int:
+    """See `onnx_file`: the same arithmetic."""
+    channels, rows, columns = shape = spec.input_shape
+    down, across = shrinking(rows)[None, None], shrinking(columns).T[None, None]
+
+    def turn(name: str, axes: list[int], turned: Sequence[int], given: int) -> int:
+        order = graph.whole(f"shrink.{name}.axes", axes)
+        return graph.node("TRANSPOSE", f"shrink.{name}", [given, order], turned, "TransposeOptions")
+
+    last = turn("first", [0, 3, 1, 2], shape, last)
+    pair = [graph.values("shrink.down", down), last]
+    last = graph.node("BATCH_MATMUL", "shrink.rows", pair, shape, "BatchMatMulOptions")
+    pair = [last, graph.values("shrink.across", across)]
+    last = graph.node("BATCH_MATMUL", "shrink.sums", pair, shape, "BatchMatMulOptions")
+    half = graph.values("shrink.half", [50.5])
+    last = graph.node("ADD", "shrink.halves", [last, half], shape, "AddOptions")
+    hundred = graph.values("shrink.hundred", [100.0])
+    last = graph.node("DIV", "shrink.means", [last, hundred], shape, "DivOptions")
+    last = graph.node("FLOOR", "shrink", [last], shape)
+    return turn("last", [0, 2, 3, 1], (rows, columns, channels), last)
+
+
+_PREPARATION: dict[str, Callable[[_Graph, Spec, int], int]] = {
+    "frame": _add_frame,
+    "shrink": _add_shrinking,
+}
+
+
+def _flatten(graph: _Graph, last: int, shape: Shape) -> int:
     features = int(np.prod(shape))
-    wanted = np.array([DYNAMIC, features], "<i4")
-    to = graph.tensor("features.shape", (2,), tflite.TensorType.INT32, wanted.tobytes())
+    to = graph.whole("features.shape", [DYNAMIC, features])
     return graph.node("RESHAPE", "features", [last, to], [features], "ReshapeOptions")
 
 
@@ -217,41 +257,78 @@ def _convolution(graph: _Graph, trained: Trained, layer: Layer, shape: Shape, la
 
 def _pad(graph: _Graph, layer: Layer, shape: Shape, last: int) -> int:
     """Zeros around the maps; the format's own padding of a convolution has no number."""
-    import tflite
+    return _surround(graph, layer.name, layer.padding, shape, last)
 
-    sides = np.array([[0, 0], [layer.padding] * 2, [layer.padding] * 2, [0, 0]], "<i4")
-    name = f"{layer.name}.padding"
-    value = graph.tensor(name, sides.shape, tflite.TensorType.INT32, sides.tobytes())
-    grown = (shape[1] + 2 * layer.padding, shape[2] + 2 * layer.padding, shape[0])
-    return graph.node("PAD", f"{layer.name}.padded", [last, value], grown, "PadOptions")
+
+def _surround(graph: _Graph, name: str, width: int, shape: Shape, last: int) -> int:
+    sides = graph.whole(f"{name}.padding", [[0, 0], [width] * 2, [width] * 2, [0, 0]])
+    grown = (shape[1] + 2 * width, shape[2] + 2 * width, shape[0])
+    return graph.node("PAD", f"{name}.padded", [last, sides], grown, "PadOptions")
 
 
 def _pooling(graph: _Graph, trained: Trained, layer: Layer, shape: Shape, last: int) -> int:
+    kind = "AVERAGE_POOL_2D" if layer.operation == "average" else "MAX_POOL_2D"
+    return _pool(graph, kind, layer.name, layer.window, shape, last)
+
+
+def _pool(graph: _Graph, kind: str, name: str, window: int, shape: Shape, last: int) -> int:
     import tflite
 
     return graph.node(
-        "AVERAGE_POOL_2D" if layer.operation == "average" else "MAX_POOL_2D",
-        layer.name,
+        kind,
+        name,
         [last],
-        _last_shape(layer.output_shape(shape), False),
+        (shape[1] // window, shape[2] // window, shape[0]),
         "Pool2DOptions",
         Padding=tflite.Padding.VALID,
-        StrideW=layer.window,
-        StrideH=layer.window,
-        FilterWidth=layer.window,
-        FilterHeight=layer.window,
+        StrideW=window,
+        StrideH=window,
+        FilterWidth=window,
+        FilterHeight=window,
     )
+
+
+def _subsampling(graph: _Graph, trained: Trained, layer: Layer, shape: Shape, last: int) -> int:
+    """The mean times the number of pixels, a power of two where squares are of 2x2."""
+    name, after = layer.name, _last_shape(layer.output_shape(shape), False)
+    last = _pool(graph, "AVERAGE_POOL_2D", f"{name}.means", layer.window, shape, last)
+    if layer.outputs > 1:
+        maps = graph.whole(f"{name}.maps", np.repeat(np.arange(shape[0]), layer.outputs))
+        last = graph.node("GATHER", f"{name}.copies", [last, maps], after, "GatherOptions", Axis=3)
+    pixels = graph.values(f"{name}.pixels", [layer.window**2])
+    last = graph.node("MUL", f"{name}.sums", [last, pixels], after, "MulOptions")
+    factor, bias = (
+        graph.values(f"{name}.{part}", trained.weights[f"{name}.{part}"])
+        for part in ("weight", "bias")
+    )
+    last = graph.node("MUL", f"{name}.products", [last, factor], after, "MulOptions")
+    return graph.node("ADD", name, [last, bias], after, "AddOptions")
+
+
+def _distances(graph: _Graph, trained: Trained, layer: Layer, shape: Shape, last: int) -> int:
+    assert isinstance(layer, RadialBasis)
+    name, centres = layer.name, _features_last(layer.centres(), shape)
+    count, features = centres.shape
+    one = graph.whole(f"{name}.one", [DYNAMIC, 1, features])
+    last = graph.node("RESHAPE", f"{name}.each", [last, one], [1, features], "ReshapeOptions")
+    apart = [last, graph.values(f"{name}.centres", centres)]
+    last = graph.node(
+        "SQUARED_DIFFERENCE", f"{name}.squares", apart, centres.shape, "SquaredDifferenceOptions"
+    )
+    axis = graph.whole(f"{name}.axis", [2])
+    last = graph.node("SUM", f"{name}.sums", [last, axis], [count], "ReducerOptions")
+    scale = graph.values(f"{name}.scale", [-layer.scale])
+    return graph.node("MUL", name, [last, scale], [count], "MulOptions")
 
 
 def _dense(graph: _Graph, trained: Trained, layer: Layer, shape: Shape, last: int) -> int:
     matrix = trained.weights[f"{layer.name}.weight"]
-    channels_last = matrix.reshape(-1, *shape).transpose(0, 2, 3, 1).reshape(matrix.shape)
     return graph.node(
         "FULLY_CONNECTED",
         layer.name,
         [
             last,
-            graph.values(f"{layer.name}.weight", channels_last),
+            graph.values(f"{layer.name}.weight", _features_last(matrix, shape)),
             graph.values(f"{layer.name}.bias", trained.weights[f"{layer.name}.bias"]),
         ],
         [layer.outputs],
@@ -264,7 +341,14 @@ _LAYERS: dict[str, Callable[[_Graph, Trained, Layer, Shape, int], int]] = {
     "dense": _dense,
     "average": _pooling,
     "max": _pooling,
+    "subsampling": _subsampling,
+    "radial_basis": _distances,
 }
+
+
+def _features_last(matrix: NDArray[Any], shape: Shape) -> NDArray[Any]:
+    """(units, inputs), with the inputs of maps of that shape in the order of the format."""
+    return matrix.reshape(-1, *shape).transpose(0, 2, 3, 1).reshape(matrix.shape)
 
 
 def _to_bytes(graph: _Graph, given: int, answer: int, facts: dict[str, str], name: str) -> bytes:
@@ -406,7 +490,7 @@ def _stored(trained: Trained, path: Path) -> Weights:
 def _channels_first(trained: Trained, name: str, array: NDArray[Any]) -> NDArray[Any]:
     layer, _, part = name.partition(".")
     shape = {row.name: row.input_shape for row in trained.spec.counts()}.get(layer)
-    if part != "weight" or shape is None:
+    if part != "weight" or shape is None or array.ndim == 1:
         return array
     if array.ndim == 4:
         return array.transpose(0, 3, 1, 2)

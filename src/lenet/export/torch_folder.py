@@ -9,7 +9,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,77 +18,14 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from lenet.engines.base import Weights
-from lenet.errors import ExportError, UsageError
+from lenet.errors import ExportError
 from lenet.export.base import Format, Images, Options, Reference, Trained
 from lenet.export.needs import need
 from lenet.export.rounding import float_reference
-from lenet.network import Layer, Shape, Spec
-from lenet.network.layers import LEAKY_RELU_SLOPE, SCALED_TANH
+from lenet.export.torch_program import WEIGHTS, places_of, program
 from lenet.system.files import write_whole
 
-PROGRAM, WEIGHTS, EXAMPLE = "lenet5.py", "model.safetensors", "example.py"
-
-CLASS = "LeNet5"
-
-_PROGRAM = '''"""{title}
-
-Needs PyTorch and safetensors.  Exported by lenet from a training on {data}.
-
-    from lenet5 import CLASS_NAMES, load
-
-    network = load()
-    logits = network(images.float() / 255)  # images uint8 (n, {shape})
-"""
-
-from pathlib import Path
-
-import torch
-from safetensors.torch import load_file
-from torch import nn
-
-CLASS_NAMES = (
-{names})
-
-WEIGHTS = Path(__file__).with_name("{weights}")
-
-
-class LeNetReshape(nn.Module):
-    def forward(self, x):
-        return x.reshape(-1, {shape}){scaling}
-
-{more}
-class {kind}(nn.Module):
-    """Takes pixels in [0, 1], float32 (n, {shape}), and gives logits (n, {classes})."""
-
-    def __init__(self):
-        super().__init__()
-        self.net = nn.Sequential(
-            LeNetReshape(),
-{layers}        )
-
-    def forward(self, x):
-        return self.net(x)
-
-
-def load():
-    """The trained network, ready to answer."""
-    network = {kind}()
-    network.load_state_dict(load_file(WEIGHTS))
-    return network.eval()
-
-
-def classify(network, images):
-    """Probabilities (n, {classes}) of `CLASS_NAMES` for images uint8 (n, {shape})."""
-    with torch.inference_mode():
-        return torch.softmax(network(images.float() / 255), dim=1)
-'''
-
-_SCALED_TANH = """
-class ScaledTanh(nn.Module):
-    def forward(self, x):
-        return {amplitude!r} * torch.tanh({slope!r} * x)
-
-"""
+PROGRAM, EXAMPLE = "lenet5.py", "example.py"
 
 _EXAMPLE = '''"""What a picture shows: `python example.py PICTURE`; without one, a bar.
 
@@ -142,32 +78,10 @@ np.save(wanted, torch.cat(parts).numpy())
 """What the proof runs: arguments are the folder, the images and where the answers go."""
 
 
-def program(trained: Trained) -> str:
-    """The text of `lenet5.py`."""
-    spec = trained.spec
-    scale, shift = 255.0 * spec.pixel_scale, spec.pixel_shift
-    scaling = f" * {scale!r}" if scale != 1.0 else ""
-    scaling += f" + {shift!r}" if shift else ""
-    uses_tanh = any(layer.activation == "scaled_tanh" for layer in spec.layers)
-    amplitude, slope = SCALED_TANH
-    return _PROGRAM.format(
-        title=f"{spec.name}: a LeNet in plain PyTorch.",
-        data=_one_line(trained.checkpoint.data.name),
-        shape=", ".join(map(str, spec.input_shape)),
-        names="".join(f"    {name!r},\n" for name in trained.class_names),
-        weights=WEIGHTS,
-        scaling=scaling,
-        more=_SCALED_TANH.format(amplitude=amplitude, slope=slope) if uses_tanh else "",
-        kind=CLASS,
-        classes=spec.classes,
-        layers="".join(f"            {line}\n" for line in _lines(spec)),
-    )
-
-
 def state(trained: Trained) -> dict[str, NDArray[np.float32]]:
     """The weights by the names that `lenet5.py` gives them: `net.1.weight` is that of C1."""
     found = {}
-    for layer, place in _places(trained.spec):
+    for layer, place in places_of(trained.spec):
         for part in ("weight", "bias"):
             if f"{layer.name}.{part}" in trained.weights:
                 array = trained.weights[f"{layer.name}.{part}"]
@@ -208,7 +122,7 @@ def stored(trained: Trained, path: Path) -> Weights:
     found = load((path / WEIGHTS).read_bytes())
     return {
         f"{layer.name}.{part}": found[f"net.{place}.{part}"]
-        for layer, place in _places(trained.spec)
+        for layer, place in places_of(trained.spec)
         for part in ("weight", "bias")
         if f"net.{place}.{part}" in found
     }
@@ -228,73 +142,6 @@ def _example(trained: Trained) -> str:
         mode=mode,
         colour=colour,
     )
-
-
-def _one_line(text: str) -> str:
-    """A name that may hold anything, as a part of a docstring."""
-    return text.encode("unicode_escape").decode().replace('"', "'")
-
-
-def _lines(spec: Spec) -> Iterator[str]:
-    """A line a layer, as the note writes them."""
-    flat = False
-    for layer, row in zip(spec.layers, spec.counts(), strict=True):
-        if layer.operation == "dense" and not flat:
-            yield "nn.Flatten(),"
-            flat = True
-        modules = [_MODULES[layer.operation](layer, row.input_shape), *_activation(layer)]
-        yield f"{', '.join(modules)},  # {layer.name}"
-
-
-def _places(spec: Spec) -> Iterator[tuple[Layer, int]]:
-    """Each layer with its place in the sequence; the reshaping is the first."""
-    place, flat = 1, False
-    for layer in spec.layers:
-        if layer.operation not in _MODULES:
-            raise UsageError(f"layer {layer.name}: PyTorch export knows no {layer.operation!r}")
-        if layer.operation == "dense" and not flat:
-            place, flat = place + 1, True
-        yield layer, place
-        place += 1 + len(_activation(layer))
-
-
-def _activation(layer: Layer) -> list[str]:
-    known = {
-        "identity": [],
-        "relu": ["nn.ReLU()"],
-        "leaky_relu": [f"nn.LeakyReLU({LEAKY_RELU_SLOPE})"],
-        "sigmoid": ["nn.Sigmoid()"],
-        "tanh": ["nn.Tanh()"],
-        "scaled_tanh": ["ScaledTanh()"],
-        "silu": ["nn.SiLU()"],
-    }
-    return known[layer.activation]
-
-
-def _convolution(layer: Layer, shape: Shape) -> str:
-    padding = f", padding={layer.padding}" if layer.padding else ""
-    return f"nn.Conv2d({shape[0]}, {layer.outputs}, kernel_size={layer.window}{padding})"
-
-
-def _dense(layer: Layer, shape: Shape) -> str:
-    size = " * ".join(map(str, shape)) if shape[1:] != (1, 1) else str(shape[0])
-    return f"nn.Linear({size}, {layer.outputs})"
-
-
-def _average(layer: Layer, shape: Shape) -> str:
-    return f"nn.AvgPool2d(kernel_size={layer.window}, stride={layer.window})"
-
-
-def _max(layer: Layer, shape: Shape) -> str:
-    return f"nn.MaxPool2d(kernel_size={layer.window}, stride={layer.window})"
-
-
-_MODULES: dict[str, Callable[[Layer, Shape], str]] = {
-    "convolution": _convolution,
-    "dense": _dense,
-    "average": _average,
-    "max": _max,
-}
 
 
 def need_torch() -> None:

@@ -5,7 +5,6 @@ The steps work on uint8 images (n, channels, height, width); the background is 0
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -18,9 +17,6 @@ Images = NDArray[np.uint8]
 
 MARGIN = 2
 """Pixels of background around an image, by which 28x28 becomes the paper's 32x32."""
-
-SHRINKING = 0.8
-"""By which the 20x20 box of MNIST's digits becomes the 16x16 of LeNet-1."""
 
 PART = 4096
 """Images at a time, so that what is computed in floats stays small."""
@@ -53,23 +49,24 @@ def deslant(images: Images) -> Images:
 def shrink(images: Images) -> Images:
     """The image at four fifths of its size, in the middle of its frame.
 
-    Each pixel is the mean of what it covers.
+    So the 20x20 box of MNIST's digits becomes LeNet-1's 16x16 (LeCun et al. 1998, section III).
+    Each pixel is the mean of what it covers, to the nearest whole number, of two the larger.
     """
     down, across = (shrinking(side) for side in images.shape[2:])
-    small = down @ images.astype(np.float64) @ across.T
-    return np.rint(small).astype(np.uint8)
+    hundredths = down @ images.astype(np.float64) @ across.T
+    return np.floor((hundredths + 50.0) / 100.0).astype(np.uint8)
 
 
 def shrinking(side: int) -> NDArray[np.float64]:
-    """(side, side): how much of each pixel of the large image lies in each of the small one."""
-    matrix = np.zeros((side, side))
-    middle = side / 2
-    for small in range(side):
-        first, last = ((small + end - middle) / SHRINKING + middle for end in (0, 1))
-        for large in range(max(0, math.floor(first)), min(side, math.ceil(last))):
-            covered = min(last, large + 1) - max(first, large)
-            matrix[small, large] = max(0.0, covered) * SHRINKING
-    return matrix
+    """(side, side): tenths of each pixel of the small image that lie in each of the large one.
+
+    Whole numbers: an edge of the small image is a whole number of eighths of a large pixel from
+    that of the large one, and a small pixel is ten such eighths long.
+    """
+    first = 10 * np.arange(side)[:, None] - side
+    large = 8 * np.arange(side)
+    covered = np.minimum(first + 10, large + 8) - np.maximum(first, large)
+    return covered.clip(min=0).astype(np.float64)
 
 
 STEPS: dict[str, Callable[[Images], Images]] = {

@@ -1,14 +1,38 @@
-"""A network as blocks: each layer with the pooling behind it, which a program computes together."""
+"""A network as blocks: each layer with the pooling behind it, which a program computes together.
+
+Each step of its preparation is a block before them.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
-from lenet.errors import SpecError
+from lenet.export.base import FLAT
 from lenet.network import Layer, Shape, Spec
 from lenet.network.layers import POOLINGS
+from lenet.network.preparation import prepared_shape
+
+WITH_WEIGHTS = ("convolution", "dense", "subsampling")
+"""Operations of layers that have weights and biases."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of the preparation, as far as it is like a layer."""
+
+    activation: ClassVar[str] = "identity"
+    outputs: ClassVar[int] = 0
+    window: ClassVar[int] = 0
+    padding: ClassVar[int] = 0
+
+    operation: str
+
+    @property
+    def name(self) -> str:
+        return self.operation
 
 
 @final
@@ -19,7 +43,7 @@ class Block:
     Shapes are (channels, rows, columns) of what comes in and of what goes out.
     """
 
-    layer: Layer
+    layer: Layer | Step
     pooling: Layer | None
     input_shape: Shape
     output_shape: Shape
@@ -52,24 +76,22 @@ class Block:
     @property
     def products(self) -> int:
         """Weights of one output unit."""
-        if self.layer.operation == "dense":
+        if self.layer.operation in FLAT:
             return math.prod(self.input_shape)
+        if self.layer.operation == "subsampling":
+            return 1
         return self.input_shape[0] * self.layer.window**2
 
 
 def blocks_of(spec: Spec) -> tuple[Block, ...]:
-    """The blocks in order; a pooling that follows no convolution is a block of its own.
-
-    Raises:
-        SpecError: if it has an activation that is not there in C.
-    """
-    for layer in spec.layers:
-        if layer.activation == "silu":
-            raise SpecError(
-                f"layer {layer.name}: a C program knows no silu, whose largest value is not that "
-                "of the largest sum; export it as onnx, tflite or torch"
-            )
+    """The blocks in order; a pooling that follows no convolution is a block of its own."""
     blocks: list[Block] = []
+    for place, step in enumerate(spec.preparation):
+        before, after = (
+            prepared_shape(spec.preparation[:count], spec.input_shape)
+            for count in (place, place + 1)
+        )
+        blocks.append(Block(Step(step), None, before, after))
     shapes = [(row.input_shape, row.output_shape) for row in spec.counts()]
     for layer, (before, after) in zip(spec.layers, shapes, strict=True):
         last = blocks[-1] if blocks else None
