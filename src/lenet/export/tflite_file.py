@@ -9,7 +9,7 @@ name.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,105 +22,20 @@ from lenet.export.base import FLAT, Format, Images, Options, Reference, Trained
 from lenet.export.description import describe
 from lenet.export.needs import need
 from lenet.export.rounding import float_reference
+from lenet.export.tflite_graph import DYNAMIC, Graph, to_bytes
 from lenet.network import Layer, Shape, Spec
 from lenet.network.layers import LEAKY_RELU_SLOPE, SCALED_TANH, RadialBasis
 from lenet.network.preparation import MARGIN, shrinking
 
-SCHEMA = 3
-"""The version of the format's schema that all of its readers know."""
-
-ALIGNMENT = 16
-"""Bytes; readers use the arrays where they lie."""
-
 BATCH = 256
 """Images that LiteRT answers at once in the proof."""
-
-DYNAMIC = -1
-
-Table = Callable[[Any], int]
-"""Writes the options of an operator into a builder; its place there."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Tensor:
-    name: str
-    shape: tuple[int, ...]
-    kind: int
-    content: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Operator:
-    code: int
-    inputs: list[int]
-    output: int
-    options_kind: int
-    options: Table | None
-
-
-class _Graph:
-    """Tensors and operators, in the order that they are added; a tensor is known by its number."""
-
-    def __init__(self) -> None:
-        self.tensors: list[_Tensor] = []
-        self.operators: list[_Operator] = []
-
-    def tensor(self, name: str, shape: Sequence[int], kind: int, content: bytes = b"") -> int:
-        self.tensors.append(_Tensor(name, tuple(shape), kind, content))
-        return len(self.tensors) - 1
-
-    def values(self, name: str, array: Any) -> int:
-        """A constant float32 array."""
-        import tflite
-
-        array = np.ascontiguousarray(array, "<f4")
-        return self.tensor(name, array.shape, tflite.TensorType.FLOAT32, array.tobytes())
-
-    def whole(self, name: str, numbers: Any) -> int:
-        """A constant array of whole numbers, as shapes, axes and sides are."""
-        import tflite
-
-        array = np.asarray(numbers, "<i4")
-        return self.tensor(name, array.shape, tflite.TensorType.INT32, array.tobytes())
-
-    def node(
-        self,
-        kind: str,
-        name: str,
-        inputs: list[int],
-        shape: Sequence[int],
-        options: str = "",
-        **fields: Any,
-    ) -> int:
-        """One operator; `shape` is that of its output, and `fields` those of its `options`."""
-        import tflite
-
-        output = self.tensor(name, (DYNAMIC, *shape), tflite.TensorType.FLOAT32)
-        code = getattr(tflite.BuiltinOperator, kind)
-        number = getattr(tflite.BuiltinOptions, options) if options else 0
-        table = _table(options, fields) if options else None
-        self.operators.append(_Operator(code, inputs, output, number, table))
-        return output
-
-
-def _table(kind: str, fields: dict[str, Any]) -> Table:
-    import tflite
-
-    def write(builder: Any) -> int:
-        getattr(tflite, f"{kind}Start")(builder)
-        for field, value in fields.items():
-            getattr(tflite, f"{kind}Add{field}")(builder, value)
-        place: int = getattr(tflite, f"{kind}End")(builder)
-        return place
-
-    return write
 
 
 def build_model(trained: Trained, options: Options) -> bytes:
     """The network as the bytes of a TensorFlow Lite file."""
     import tflite
 
-    graph, spec = _Graph(), trained.spec
+    graph, spec = Graph(), trained.spec
     channels, rows, columns = spec.input_shape
     kind = tflite.TensorType.UINT8 if options.input == "uint8" else tflite.TensorType.FLOAT32
     images = graph.tensor("images", (DYNAMIC, rows, columns, channels), kind)
@@ -132,10 +47,10 @@ def build_model(trained: Trained, options: Options) -> bytes:
         )
     else:
         graph.tensors[last] = replace(graph.tensors[last], name="logits")
-    return _to_bytes(graph, images, last, describe(trained, options), spec.name)
+    return to_bytes(graph, images, last, describe(trained, options), spec.name)
 
 
-def _add_layers(graph: _Graph, trained: Trained, last: int) -> int:
+def _add_layers(graph: Graph, trained: Trained, last: int) -> int:
     spec, flat = trained.spec, False
     for layer, row in zip(spec.layers, spec.counts(), strict=True):
         if layer.operation in FLAT and not flat:
@@ -149,7 +64,7 @@ def _last_shape(shape: Shape, flat: bool) -> tuple[int, ...]:
     return (shape[0],) if flat else (*shape[1:], shape[0])
 
 
-def _add_pixels(graph: _Graph, trained: Trained, options: Options, last: int) -> int:
+def _add_pixels(graph: Graph, trained: Trained, options: Options, last: int) -> int:
     spec, shape = trained.spec, _last_shape(trained.spec.input_shape, False)
     scale = spec.pixel_scale
     if options.input == "uint8":
@@ -171,11 +86,11 @@ def _add_pixels(graph: _Graph, trained: Trained, options: Options, last: int) ->
     return last
 
 
-def _add_frame(graph: _Graph, spec: Spec, last: int) -> int:
+def _add_frame(graph: Graph, spec: Spec, last: int) -> int:
     return _surround(graph, "frame", MARGIN, spec.input_shape, last)
 
 
-def _add_shrinking(graph: _Graph, spec: Spec, last: int) -> int:
+def _add_shrinking(graph: Graph, spec: Spec, last: int) -> int:
     """See `onnx_file`: the same arithmetic."""
     channels, rows, columns = shape = spec.input_shape
     down, across = shrinking(rows)[None, None], shrinking(columns).T[None, None]
@@ -197,19 +112,19 @@ def _add_shrinking(graph: _Graph, spec: Spec, last: int) -> int:
     return turn("last", [0, 2, 3, 1], (rows, columns, channels), last)
 
 
-_PREPARATION: dict[str, Callable[[_Graph, Spec, int], int]] = {
+_PREPARATION: dict[str, Callable[[Graph, Spec, int], int]] = {
     "frame": _add_frame,
     "shrink": _add_shrinking,
 }
 
 
-def _flatten(graph: _Graph, last: int, shape: Shape) -> int:
+def _flatten(graph: Graph, last: int, shape: Shape) -> int:
     features = int(np.prod(shape))
     to = graph.whole("features.shape", [DYNAMIC, features])
     return graph.node("RESHAPE", "features", [last, to], [features], "ReshapeOptions")
 
 
-def _add_activation(graph: _Graph, layer: Layer, shape: Sequence[int], last: int) -> int:
+def _add_activation(graph: Graph, layer: Layer, shape: Sequence[int], last: int) -> int:
     name = f"{layer.name}.{layer.activation}"
     if layer.activation == "identity":
         return last
@@ -231,7 +146,7 @@ def _add_activation(graph: _Graph, layer: Layer, shape: Sequence[int], last: int
     return graph.node(kinds[layer.activation], name, [last], shape)
 
 
-def _convolution(graph: _Graph, trained: Trained, layer: Layer, shape: Shape, last: int) -> int:
+def _convolution(graph: Graph, trained: Trained, layer: Layer, shape: Shape, last: int) -> int:
     import tflite
 
     if layer.padding:
@@ -255,23 +170,23 @@ def _convolution(graph: _Graph, trained: Trained, layer: Layer, shape: Shape, la
     )
 
 
-def _pad(graph: _Graph, layer: Layer, shape: Shape, last: int) -> int:
+def _pad(graph: Graph, layer: Layer, shape: Shape, last: int) -> int:
     """Zeros around the maps; the format's own padding of a convolution has no number."""
     return _surround(graph, layer.name, layer.padding, shape, last)
 
 
-def _surround(graph: _Graph, name: str, width: int, shape: Shape, last: int) -> int:
+def _surround(graph: Graph, name: str, width: int, shape: Shape, last: int) -> int:
     sides = graph.whole(f"{name}.padding", [[0, 0], [width] * 2, [width] * 2, [0, 0]])
     grown = (shape[1] + 2 * width, shape[2] + 2 * width, shape[0])
     return graph.node("PAD", f"{name}.padded", [last, sides], grown, "PadOptions")
 
 
-def _pooling(graph: _Graph, trained: Trained, layer: Layer, shape: Shape, last: int) -> int:
+def _pooling(graph: Graph, trained: Trained, layer: Layer, shape: Shape, last: int) -> int:
     kind = "AVERAGE_POOL_2D" if layer.operation == "average" else "MAX_POOL_2D"
     return _pool(graph, kind, layer.name, layer.window, shape, last)
 
 
-def _pool(graph: _Graph, kind: str, name: str, window: int, shape: Shape, last: int) -> int:
+def _pool(graph: Graph, kind: str, name: str, window: int, shape: Shape, last: int) -> int:
     import tflite
 
     return graph.node(
@@ -288,7 +203,7 @@ def _pool(graph: _Graph, kind: str, name: str, window: int, shape: Shape, last: 
     )
 
 
-def _subsampling(graph: _Graph, trained: Trained, layer: Layer, shape: Shape, last: int) -> int:
+def _subsampling(graph: Graph, trained: Trained, layer: Layer, shape: Shape, last: int) -> int:
     """The mean times the number of pixels, a power of two where squares are of 2x2."""
     name, after = layer.name, _last_shape(layer.output_shape(shape), False)
     last = _pool(graph, "AVERAGE_POOL_2D", f"{name}.means", layer.window, shape, last)
@@ -305,7 +220,7 @@ def _subsampling(graph: _Graph, trained: Trained, layer: Layer, shape: Shape, la
     return graph.node("ADD", name, [last, bias], after, "AddOptions")
 
 
-def _distances(graph: _Graph, trained: Trained, layer: Layer, shape: Shape, last: int) -> int:
+def _distances(graph: Graph, trained: Trained, layer: Layer, shape: Shape, last: int) -> int:
     assert isinstance(layer, RadialBasis)
     name, centres = layer.name, _features_last(layer.centres(), shape)
     count, features = centres.shape
@@ -321,7 +236,7 @@ def _distances(graph: _Graph, trained: Trained, layer: Layer, shape: Shape, last
     return graph.node("MUL", name, [last, scale], [count], "MulOptions")
 
 
-def _dense(graph: _Graph, trained: Trained, layer: Layer, shape: Shape, last: int) -> int:
+def _dense(graph: Graph, trained: Trained, layer: Layer, shape: Shape, last: int) -> int:
     matrix = trained.weights[f"{layer.name}.weight"]
     return graph.node(
         "FULLY_CONNECTED",
@@ -336,7 +251,7 @@ def _dense(graph: _Graph, trained: Trained, layer: Layer, shape: Shape, last: in
     )
 
 
-_LAYERS: dict[str, Callable[[_Graph, Trained, Layer, Shape, int], int]] = {
+_LAYERS: dict[str, Callable[[Graph, Trained, Layer, Shape, int], int]] = {
     "convolution": _convolution,
     "dense": _dense,
     "average": _pooling,
@@ -349,99 +264,6 @@ _LAYERS: dict[str, Callable[[_Graph, Trained, Layer, Shape, int], int]] = {
 def _features_last(matrix: NDArray[Any], shape: Shape) -> NDArray[Any]:
     """(units, inputs), with the inputs of maps of that shape in the order of the format."""
     return matrix.reshape(-1, *shape).transpose(0, 2, 3, 1).reshape(matrix.shape)
-
-
-def _to_bytes(graph: _Graph, given: int, answer: int, facts: dict[str, str], name: str) -> bytes:
-    """The graph as a flatbuffer, from its leaves up."""
-    import flatbuffers
-
-    builder = flatbuffers.Builder(1 << 16)
-    contents = [b"", *(tensor.content for tensor in graph.tensors if tensor.content)]
-    first_fact = len(contents)
-    contents += [text.encode() for text in facts.values()]
-    buffers = [_write_buffer(builder, content) for content in contents]
-    codes = sorted({operator.code for operator in graph.operators})
-    operators = [_write_operator(builder, each, codes) for each in graph.operators]
-    tensors, number = [], 0
-    for tensor in graph.tensors:
-        number += bool(tensor.content)
-        tensors.append(_write_tensor(builder, tensor, number if tensor.content else 0))
-    parts = {
-        "Name": builder.CreateString(name),
-        "Operators": _offsets(builder, operators),
-        "Outputs": _numbers(builder, [answer]),
-        "Inputs": _numbers(builder, [given]),
-        "Tensors": _offsets(builder, tensors),
-    }
-    subgraph = _table("SubGraph", parts)(builder)
-    entries = [
-        _table("Metadata", {"Name": builder.CreateString(key), "Buffer": first_fact + index})(
-            builder
-        )
-        for index, key in enumerate(facts)
-    ]
-    model = {
-        "Version": SCHEMA,
-        "OperatorCodes": _offsets(builder, [_write_code(builder, code) for code in codes]),
-        "Subgraphs": _offsets(builder, [subgraph]),
-        "Description": builder.CreateString(f"{name}, exported by lenet"),
-        "Buffers": _offsets(builder, buffers),
-        "Metadata": _offsets(builder, entries),
-    }
-    builder.Finish(_table("Model", model)(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
-def _write_buffer(builder: Any, content: bytes) -> int:
-    if not content:
-        return _table("Buffer", {})(builder)
-    builder.StartVector(1, len(content), ALIGNMENT)
-    builder.head -= len(content)
-    builder.Bytes[builder.head : builder.head + len(content)] = content
-    return _table("Buffer", {"Data": builder.EndVector()})(builder)
-
-
-def _write_tensor(builder: Any, tensor: _Tensor, buffer: int) -> int:
-
-    fields = {
-        "Name": builder.CreateString(tensor.name),
-        "Shape": _numbers(builder, [abs(size) for size in tensor.shape]),
-        "Type": tensor.kind,
-        "Buffer": buffer,
-    }
-    if DYNAMIC in tensor.shape[:1]:
-        fields["ShapeSignature"] = _numbers(builder, tensor.shape)
-    return _table("Tensor", fields)(builder)
-
-
-def _write_operator(builder: Any, operator: _Operator, codes: list[int]) -> int:
-    fields: dict[str, Any] = {
-        "OpcodeIndex": codes.index(operator.code),
-        "Inputs": _numbers(builder, operator.inputs),
-        "Outputs": _numbers(builder, [operator.output]),
-    }
-    if operator.options is not None:
-        fields["BuiltinOptions"] = operator.options(builder)
-        fields["BuiltinOptionsType"] = operator.options_kind
-    return _table("Operator", fields)(builder)
-
-
-def _write_code(builder: Any, code: int) -> int:
-    fields = {"DeprecatedBuiltinCode": code, "BuiltinCode": code, "Version": 1}
-    return _table("OperatorCode", fields)(builder)
-
-
-def _numbers(builder: Any, values: Sequence[int]) -> int:
-    place: int = builder.CreateNumpyVector(np.array(values, "<i4"))
-    return place
-
-
-def _offsets(builder: Any, places: Sequence[int]) -> int:
-    builder.StartVector(4, len(places), 4)
-    for place in reversed(places):
-        builder.PrependUOffsetTRelative(place)
-    vector: int = builder.EndVector()
-    return vector
 
 
 def _need() -> None:

@@ -7,12 +7,13 @@ import { Examples } from "./examples.js";
 import { readFragment, writeFragment } from "./fragment.js";
 import { Inspector, unitName } from "./inspector.js";
 import { hasWebAssembly, openKernels } from "./kernels.js";
-import { FiltersView, MapsView } from "./maps.js";
-import { receptiveFields, windowOf } from "./network.js";
+import { FiltersView } from "./maps.js";
+import { liveliest, marksOn } from "./marks.js";
 import { drawOcclusion } from "./occlusion.js";
 import { joinPlanes, unpack } from "./packs.js";
 import { Pad } from "./pad.js";
 import { decode, PictureError } from "./picture.js";
+import { rowOf } from "./rows.js";
 import { drawStages } from "./stages.js";
 import { Subject } from "./subject.js";
 import { Trainer } from "./trainer.js";
@@ -249,45 +250,11 @@ class Page {
     const state = found === this.pointed ? "pointed" : found === this.kept ? "kept" : "instance";
     byId("let-go").hidden = state !== "kept";
     if (found && (state !== "instance" || this.isResting)) this.inspector.show(found.subject, found.layer, found.unit, state);
-    for (const view of this.views) view.draw(this.scale, this.#marksOn(view, found));
-  }
-
-  // For as long as nobody points at one: the strongest unit of the last layer that has maps.
-  #liveliest() {
-    const [subject] = this.subjects;
-    const layer = Math.max(0, subject.network.layers.findLastIndex((each) => each.kind === "convolution"));
-    const values = subject.seen.activations[layer];
-    const index = values.indexOf(Math.max(...values));
-    const { rows, columns } = subject.network.layers[layer].output;
-    const rest = index % (rows * columns);
-    const unit = { channel: Math.floor(index / (rows * columns)), row: Math.floor(rest / columns), column: rest % columns };
-    return { subject, layer, unit };
-  }
-
-  // What the unit reads, on the layer below it and on the picture.
-  #marksOn(view, found) {
-    if (!found || found.subject !== view.subject) return [];
-    const { layer, unit } = found;
-    const { channel, row, column } = unit;
-    if (view.layer === layer)
-      return [{ channel, top: row, left: column, bottom: row + 1, right: column + 1, strong: true }];
-    if (layer < 0 || view.layer >= layer) return [];
-    const own = found.subject.network.layers[layer];
-    if (view.layer === layer - 1 && own.kind !== "dense") {
-      const box = windowOf(own, row, column);
-      const inside = {
-        top: Math.max(0, box.top), left: Math.max(0, box.left),
-        bottom: Math.min(own.input.rows, box.bottom), right: Math.min(own.input.columns, box.right),
-      };
-      return [{ channel: own.learns ? null : channel, ...inside }];
-    }
-    if (view.layer !== -1) return [];
-    const [box] = receptiveFields(found.subject.network, layer, row, column);
-    return [{ channel: 0, ...box }];
+    for (const view of this.views) view.draw(this.scale, marksOn(view, found));
   }
 
   #liveliestMap() {
-    const { subject, layer, unit } = this.instance ?? this.#liveliest();
+    const { subject, layer, unit } = this.instance ?? liveliest(this.subjects[0]);
     return { subject, layer, channel: unit.channel };
   }
 
@@ -303,43 +270,17 @@ class Page {
 
   #rebuild() {
     this.#drawSubjects();
-    this.views = [];
-    this.filters = [];
     const { subjects } = this;
     const [{ network }] = subjects;
     const count = Math.max(...subjects.map((each) => each.network.layers.length));
-    const rows = [];
-    for (let layer = -1; layer < count; layer += 1) rows.push(this.#row(layer, subjects));
-    byId("rows").replaceChildren(...rows);
+    const layers = Array.from({ length: count + 1 }, (_, k) => rowOf(k - 1, subjects, this));
+    this.views = layers.flatMap(({ views }) => views);
+    this.filters = layers.flatMap(({ filters }) => filters);
+    byId("rows").replaceChildren(...layers.map(({ row }) => row));
     byId("main").classList.toggle("two", subjects.length > 1);
     this.network = network;
     this.#fit();
     this.#look();
-  }
-
-  #row(layer, subjects) {
-    const [{ network }] = subjects;
-    const title = layer < 0 ? say("input") : network.layers[layer]?.name;
-    const texts = subjects.map((subject) => describe(subject.network, layer));
-    const alike = texts.every((text) => text === texts[0]);
-    const words = alike ? element("span", { className: "soft" }, texts[0]) : null;
-    const head = element("div", { className: "row-head" }, element("h3", {}, title ?? ""), words);
-    const sides = subjects
-      .filter((subject) => layer < subject.network.layers.length)
-      .map((subject) => {
-        const view = new MapsView(subject, layer, this);
-        this.views.push(view);
-        const own = alike ? this.nameOf(subject) : `${this.nameOf(subject)}: ${describe(subject.network, layer)}`;
-        const name = subjects.length > 1 ? element("p", { className: "soft side-name" }, own) : null;
-        const parts = [name, view.canvas];
-        if (layer >= 0 && subject.network.layers[layer].kind === "convolution") {
-          const filters = new FiltersView(subject, layer, this);
-          this.filters.push(filters);
-          parts.push(element("details", { className: "its-filters", open: layer === 0 }, element("summary", {}, say("filters")), filters.canvas));
-        }
-        return element("div", { className: "side-of-row" }, ...parts);
-      });
-    return element("div", { className: "layer" }, head, ...sides);
   }
 
   #fit() {
@@ -368,7 +309,7 @@ class Page {
     const { subjects, scale } = this;
     if (!this.spokeUnit) speakAnswer(subjects[0]);
     drawOcclusion(subjects, scale);
-    this.instance = this.#liveliest();
+    this.instance = liveliest(this.subjects[0]);
     this.isResting = true;
     this.#drawUnit();
     this.isResting = false;
@@ -525,22 +466,6 @@ class Page {
       unit: which >= 0 ? [which, kept.layer, channel, row, column].join(".") : null,
     });
   }
-}
-
-// A layer in words: the paper's counts.
-function describe(network, layer) {
-  if (layer >= network.layers.length) return "";
-  const maps = layer < 0 ? network.pixels : network.layers[layer].output;
-  const { channels: count, rows, columns } = maps;
-  if (layer < 0) return say("input-is", { shape: [...(count > 1 ? [count] : []), rows, columns].join("×") });
-  const { kind, window: size, activation, parameters } = network.layers[layer];
-  const words = [
-    rows * columns > 1 ? say("maps-are", { count, rows, columns }) : say("units-are", { count }),
-    say(`${kind}-is`, { size }),
-  ];
-  if (activation !== "identity") words.push(say("then", { activation: say(activation) }));
-  if (parameters) words.push(say("parameters-are", { count: whole(parameters) }));
-  return words.join(" · ");
 }
 
 export async function startPage() {
