@@ -298,7 +298,7 @@ def _range_test(test: RangeTest) -> str:
         [
             f"suggested learning rate: {test.suggestion:.2g}",
             f"the smoothed loss is lowest ({test.losses.min():.3f}) at {test.best:.2g}, after "
-            f"{int(test.losses.argmin()) + 1} of {len(test.losses)} steps; the suggestion is a "
-            f"{1 / MARGIN:g} of that rate",
+            f"{int(test.losses.argmin()) + 1} of {len(test.losses)} steps; the suggestion is "
+            f"that rate divided by {MARGIN:g}",
         ]
     )
