@@ -148,8 +148,8 @@ void check_close(const std::string& what, const std::vector<float>& ours, const 
 }
 
 // The gradient of one image by the plain kernels.
-std::vector<double> plain_gradient(const Network& network, const Data& data, std::size_t index, const Loss& loss,
-                                   const std::vector<double>& parameters) {
+std::vector<double> plain_gradient(const Network& network, const Data& data, std::size_t index,
+                                   const Loss& loss, const std::vector<double>& parameters) {
     std::vector<double> gradient(network.parameters);
     std::vector<std::vector<double>> outputs;
     const auto size = static_cast<std::size_t>(network.pixels().size());
