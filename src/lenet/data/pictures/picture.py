@@ -109,7 +109,7 @@ def read_picture(
     """
     place = name or (str(source) if isinstance(source, Path) else "the picture")
     flat, notes = _open(source, place, "L" if shape[0] == 1 else "RGB", most_pixels)
-    return _make(flat, notes, shape, convention, place)
+    return _make(to_array(flat), notes, shape, convention, place)
 
 
 def read_every(
@@ -125,7 +125,7 @@ def read_every(
     """
     place = name or (str(source) if isinstance(source, Path) else "the picture")
     flat, notes = _open(source, place, "L" if shape[0] == 1 else "RGB", MOST_PIXELS)
-    return _make_all(flat, notes, shape, convention, place, every=True)
+    return _make_all(to_array(flat), notes, shape, convention, place, every=True)
 
 
 def prepare(image: Pixels, shape: tuple[int, ...], convention: Convention, place: str) -> Picture:
@@ -134,22 +134,23 @@ def prepare(image: Pixels, shape: tuple[int, ...], convention: Convention, place
     Raises:
         FormatError: if the convention asks for ink and there is none.
     """
-    flat = _to_picture(image).convert("L" if shape[0] == 1 else "RGB")
-    return _make(flat, [], shape, convention, place)
+    if len(image) != shape[0]:
+        image = to_array(_to_picture(image).convert("L" if shape[0] == 1 else "RGB"))
+    return _make(image, [], shape, convention, place)
 
 
 def _make(
-    flat: Image.Image,
+    given: Pixels,
     notes: list[str],
     shape: tuple[int, ...],
     convention: Convention,
     place: str,
 ) -> Picture:
-    return _make_all(flat, notes, shape, convention, place, every=False)[0]
+    return _make_all(given, notes, shape, convention, place, every=False)[0]
 
 
 def _make_all(
-    flat: Image.Image,
+    given: Pixels,
     notes: list[str],
     shape: tuple[int, ...],
     convention: Convention,
@@ -158,10 +159,9 @@ def _make_all(
     every: bool,
 ) -> list[Picture]:
     """The most prominent character of a picture, or every one of a line, left to right."""
-    given = to_array(flat)
     _, height, width = shape
     if convention.kind != "ink" or shape[0] != 1:
-        return [_fit(flat, given, height, width, convention, notes)]
+        return [_fit(given, height, width, convention, notes)]
     try:
         found = find_ink(given[0], convention, height, width)
     except FormatError as error:
@@ -306,11 +306,9 @@ def _flatten(picture: Image.Image, mode: str, notes: list[str]) -> Image.Image:
     from PIL import Image
 
     if not picture.has_transparency_data:
-        return (
-            picture.convert("RGB").convert(mode)
-            if picture.mode == "CMYK"
-            else picture.convert(mode)
-        )
+        if picture.mode == mode:
+            return picture
+        return (picture.convert("RGB") if picture.mode == "CMYK" else picture).convert(mode)
     painted = picture.convert("RGBA")
     grey = np.asarray(painted.convert("L"), np.float64)
     alpha = np.asarray(painted.getchannel("A"), np.float64)
@@ -324,7 +322,6 @@ def _flatten(picture: Image.Image, mode: str, notes: list[str]) -> Image.Image:
 
 
 def _fit(
-    flat: Image.Image,
     given: Pixels,
     height: int,
     width: int,
@@ -333,6 +330,7 @@ def _fit(
 ) -> Picture:
     from PIL import Image, ImageOps
 
+    flat = _to_picture(given)
     inverted = convention.light_ink and len(given) == 1 and _is_light(given[0])
     turned = ImageOps.invert(flat) if inverted else flat
     if convention.kind == "stretch":
@@ -381,8 +379,11 @@ def _to_picture(image: Pixels) -> Image.Image:
 
 def to_array(picture: Image.Image) -> Pixels:
     """A picture of mode L or RGB as uint8 (channels, height, width)."""
-    pixels = np.asarray(picture, np.uint8)
-    return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
+    pixels = np.frombuffer(picture.tobytes(), np.uint8)
+    if picture.mode == "L":
+        return pixels.reshape(1, picture.height, picture.width)
+    last = pixels.reshape(picture.height, picture.width, -1)
+    return np.ascontiguousarray(np.moveaxis(last, -1, 0))
 
 
 def _edge(grey: Pixels) -> Pixels:
