@@ -21,6 +21,9 @@ PAPER: dict[str, Any] = json.loads(
 )
 Lines = Sequence[dict[str, Any]]
 
+LEAST = 5
+"""Seeds from which on an interval of their mean says something."""
+
 
 def of_row(lines: Lines, row: str) -> Lines:
     """The trainings of one row as it is, without changes."""
@@ -47,7 +50,7 @@ def draw_curves(lines: Lines, path: Path) -> None:
                 np.arange(1, len(theirs) + 1), theirs, "o", color=colour, ms=4, mfc="white",
                 label=f"{name}, the paper's figure 5",
             )  # fmt: skip
-        axes.set(xlabel="pass", ylabel="error, %", ylim=(0, 6.8), xticks=range(1, 22, 2))
+        axes.set(xlabel="pass", ylabel="error, %", ylim=(0, 8), xticks=range(1, 22, 2))
         axes.set_title(
             "LeNet-5 of 1998, pass by pass: mean, and all seeds between lowest and highest",
             fontsize=10,
@@ -74,7 +77,7 @@ def draw_sizes(lines: Lines, path: Path) -> None:
         for place, (row, paper) in enumerate(found.values()):
             ours = errors(lines, row)
             axes.plot(ours, np.full(len(ours), place), "|", color=BLUE, alpha=0.5, ms=12)
-            if len(ours) > 1:
+            if len(ours) >= LEAST:
                 axes.plot(mean_interval(ours), [place, place], color=BLUE, lw=5, alpha=0.6)
             axes.plot(ours.mean(), place, "o", color=BLUE, label="" if place else "ours, mean")
             axes.errorbar(
