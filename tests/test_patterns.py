@@ -1,5 +1,7 @@
 """Learning pattern by pattern: what an epoch sees, and runs of the networks of 1998."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import need_native, need_torch, resume_run, run_lenet, train_run
@@ -10,6 +12,8 @@ from lenet.data import Split, load
 from lenet.data.distortion import distort, draw
 from lenet.engines.native import NativeEngine
 from lenet.errors import RecipeError, UsageError
+from lenet.export import Options
+from lenet.export.delivery import export
 from lenet.network import Dense, RadialBasis, Spec, zoo
 from lenet.network.initialiser import initial_weights
 from lenet.network.preparation import prepare
@@ -133,11 +137,16 @@ def test_a_decision_is_drawn_beside_its_targets_and_a_report_is_written(brief_ru
     assert "lenet5-1998" in report.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("to", ["tflite", "c", "torch", "hub"])
-def test_an_export_refuses_it_in_one_sentence(brief_run, tmp_path, to):
-    sentence = rf"{to}: this export does not know layer S2 \(.*\) of lenet5-1998; use --to onnx$"
+@pytest.mark.parametrize("to", ["onnx", "tflite", "c", "torch", "hub"])
+def test_a_preparation_that_no_export_knows_is_refused_in_one_sentence(brief_run, tmp_path, to):
+    model = lenet.load(brief_run.path)
+    spec = replace(model.spec, preparation=("deslant", "frame"))
+    slanted = replace(model._trained(None, None), checkpoint=replace(model.checkpoint, spec=spec))
+    sentence = (
+        r"no export knows the preparation \(deslant\) of lenet5-1998; use it with lenet\.load"
+    )
     with pytest.raises(UsageError, match=sentence):
-        lenet.load(brief_run.path).export(to, tmp_path / "file")
+        export(slanted, to, tmp_path / "file", Options())
     assert not (tmp_path / "file").exists()
 
 
