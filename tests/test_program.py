@@ -262,6 +262,8 @@ def test_what_is_not_known_in_whole_numbers_is_refused(name, what, bits, digits_
     checkpoint = replace(trained.checkpoint, spec=spec)
     with pytest.raises(SpecError, match=f"{name}: {what}.* is not known in whole numbers; use flo"):
         c_file.integer_network(replace(trained, checkpoint=checkpoint), bits)
+    with pytest.raises(SpecError, match="is not known in whole numbers"):
+        quantize(spec, {}, Ranges({}, {}), bits)
 
 
 def spec_of(*layers, channels=1, side=12, **pixels):

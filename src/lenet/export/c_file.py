@@ -12,17 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet.engines.base import EngineState, Weights
-from lenet.errors import SpecError, UsageError
+from lenet.errors import UsageError
 from lenet.export.base import BITS, Expected, Format, Images, Options, Reference, Trained
 from lenet.export.description import describe
 from lenet.export.program import integers
 from lenet.export.program.compilation import answer_source, compiler_version, find_compiler
-from lenet.export.program.quantization import IntegerNetwork, quantize, weight_steps
+from lenet.export.program.quantization import IntegerNetwork, check_known, quantize, weight_steps
 from lenet.export.program.ranges import measure_ranges
 from lenet.export.program.retraining import RECIPE, retrain
 from lenet.export.program.source import WHOLE, Origin, read_weights, write_floats, write_integers
 from lenet.export.rounding import float_reference
-from lenet.network import Spec
 from lenet.prediction.evaluation import choose_split, open_network
 from lenet.runs import checkpoint as checkpoints
 from lenet.system.files import write_whole
@@ -58,7 +57,7 @@ def integer_network(trained: Trained, bits: int) -> IntegerNetwork:
 
 def _integer_network(trained: Trained, bits: int) -> IntegerNetwork:
     spec, weights, checkpoint = trained.spec, trained.weights, trained.checkpoint
-    _check_whole_numbers(spec)
+    check_known(spec)  # before minutes go into its ranges or a retraining
     train = choose_split(trained.dataset, "train", checkpoint)
     if bits >= BYTE_BITS:
         return quantize(spec, weights, measure_ranges(spec, trained.engine, train.images), bits)
@@ -67,24 +66,6 @@ def _integer_network(trained: Trained, bits: int) -> IntegerNetwork:
     state = EngineState(weights, {}, checkpoint.state.updates)
     engine = open_network(replace(checkpoint, state=state))
     return quantize(spec, weights, measure_ranges(spec, engine, train.images), bits, steps)
-
-
-def _check_whole_numbers(spec: Spec) -> None:
-    """Refuse what is not known in whole numbers.
-
-    Raises:
-        SpecError: naming it.
-    """
-    unknown = spec.of_1998
-    for layer in spec.layers:
-        if layer.activation == "silu":
-            unknown = (
-                f"layer {layer.name} (silu, whose largest value is not that of the largest sum)"
-            )
-    if unknown is not None:
-        raise SpecError(
-            f"{spec.name}: {unknown} is not known in whole numbers; use floats, without --bits"
-        )
 
 
 def _origin(trained: Trained, options: Options) -> Origin:

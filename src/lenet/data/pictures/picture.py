@@ -378,7 +378,7 @@ def _to_picture(image: Pixels) -> Image.Image:
 
 
 def to_array(picture: Image.Image) -> Pixels:
-    """A picture of mode L or RGB as uint8 (channels, height, width)."""
+    """A picture of mode L or RGB as uint8 (channels, height, width), which may be read-only."""
     pixels = np.frombuffer(picture.tobytes(), np.uint8)
     if picture.mode == "L":
         return pixels.reshape(1, picture.height, picture.width)

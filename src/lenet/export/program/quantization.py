@@ -132,6 +132,7 @@ def quantize(
     Raises:
         SpecError: if something in it cannot be done in whole numbers of these sizes.
     """
+    check_known(spec)
     steps = steps or weight_steps(spec, weights, bits)
     given, stages, score_bits = pixel_scale(spec), {}, SCORE_BITS
     blocks = blocks_of(spec)
@@ -152,6 +153,22 @@ def quantize(
             stages[block.name] = sums.bytes(border(block, given), handed, ranges)
             given = handed
     return IntegerNetwork(spec, bits, stages, score_bits)
+
+
+def check_known(spec: Spec) -> None:
+    """Refuse what is not known in whole numbers.
+
+    Raises:
+        SpecError: naming it.
+    """
+    curved = next((layer.name for layer in spec.layers if layer.activation == "silu"), None)
+    unknown = spec.of_1998
+    if curved is not None:
+        unknown = f"layer {curved} (silu, whose largest value is not that of the largest sum)"
+    if unknown is not None:
+        raise SpecError(
+            f"{spec.name}: {unknown} is not known in whole numbers; use floats, without --bits"
+        )
 
 
 def weight_steps(spec: Spec, weights: Weights, bits: int) -> Steps:
