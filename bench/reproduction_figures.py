@@ -50,7 +50,7 @@ def draw_curves(lines: Lines, path: Path) -> None:
                 np.arange(1, len(theirs) + 1), theirs, "o", color=colour, ms=4, mfc="white",
                 label=f"{name}, the paper's figure 5",
             )  # fmt: skip
-        axes.set(xlabel="pass", ylabel="error, %", ylim=(0, 8), xticks=range(1, 22, 2))
+        axes.set(xlabel="pass", ylabel="error, %", ylim=(0, 9), xticks=range(1, 22, 2))
         axes.set_title(
             "LeNet-5 of 1998, pass by pass: mean, and all seeds between lowest and highest",
             fontsize=10,
