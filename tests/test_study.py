@@ -49,6 +49,15 @@ BAD = {
     "one arm": (GOOD.split("[arms.relu]")[0], "at least two arms"),
     "a rate that is no number": (GOOD.replace("0.9]", "nan]"), "learning_rate = nan"),
     "the same rate twice": (GOOD.replace("0.9]", "0.2]"), "one is there twice"),
+    "rates of an arm that are no list": (
+        GOOD + "[arms.x]\nlearning_rates = 0.2\n",
+        "arm 'x': learning_rates is a list",
+    ),
+    "a rate and rates": (
+        GOOD + "[arms.x]\nlearning_rate = 0.1\nlearning_rates = [0.2]\n",
+        "and stands instead of learning_rate",
+    ),
+    "no rate of an arm": (GOOD + "[arms.x]\nlearning_rates = []\n", "learning_rates is empty"),
     "no rate": (GOOD.replace("[0.2, 0.9]", "[]"), "learning_rates is empty"),
     "an unknown measure": ("measure = 'f1'\n" + GOOD, "measure = 'f1'"),
     "an unknown model": ("model = 'vgg'\n" + GOOD, "no network is called 'vgg'"),
@@ -106,8 +115,10 @@ def test_head_activation_asks_what_the_note_says():
     heads = {dict(arm.network)["head_activation"] for arm in study.arms}
     assert heads == {"sigmoid", "relu", "leaky_relu", "tanh", "identity"}
     for arm in study.arms:
-        assert arm.learning_rates == (0.05, 0.1, 0.2, 0.4, 0.9)
-    assert len({task.key for task in study.tasks()}) == 6 * 5 * 10
+        # A Sigmoid's outputs are bounded: it may take rates at which the others blow up.
+        larger = (1.3, 1.8) if dict(arm.network)["head_activation"] == "sigmoid" else ()
+        assert arm.learning_rates == (0.05, 0.1, 0.2, 0.4, 0.9, *larger)
+    assert len({task.key for task in study.tasks()}) == (6 * 5 + 2 * 2) * 10
 
 
 def test_seeds_are_paired_across_arms_and_shifted_for_the_null_arm():
@@ -126,4 +137,10 @@ def test_another_number_of_seeds_is_another_text_with_the_same_tasks():
 def test_an_arm_with_a_rate_of_its_own_is_tried_at_that_one_alone():
     study = parse(GOOD + "[arms.slow]\nlearning_rate = 0.01\n", "x", "x")
     assert study.arm("slow").learning_rates == (0.01,)
+    assert study.arm("relu").learning_rates == (0.2, 0.9)
+
+
+def test_an_arm_with_rates_of_its_own_is_tried_at_those():
+    study = parse(GOOD + "[arms.wide]\nmomentum = 0.5\nlearning_rates = [0.2, 1.8]\n", "x", "x")
+    assert study.arm("wide").learning_rates == (0.2, 1.8)
     assert study.arm("relu").learning_rates == (0.2, 0.9)

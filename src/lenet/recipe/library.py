@@ -127,11 +127,9 @@ def most_accurate(subject: Subject, _: str | None) -> dict[str, Any]:
     return {
         "epochs": 120,
         "batch_size": 128,
-        "momentum": 0.9,
-        "nesterov": True,
+        **OPTIMIZERS["adamw"],
+        "optimizer": "adamw",
         "schedule": "one_cycle",
-        "learning_rate": 0.1,
-        "weight_decay": 1e-4,
         "label_smoothing": 0.05,
         "augmentation": augmentation,
     }

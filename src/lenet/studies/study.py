@@ -233,10 +233,23 @@ def _arm(name: str, row: Any, base: Recipe, grid: tuple[float, ...]) -> Arm:
     if type(offset) is not int or offset < 0:
         raise StudyError(f"arm {name!r}: seed_offset = {offset!r}: it must be at least 0")
     network = tuple(sorted((key, row[key]) for key in zoo.CHANGES if key in row))
-    changes = {key: value for key, value in row.items() if key not in {*zoo.CHANGES, "seed_offset"}}
+    others = {*zoo.CHANGES, "seed_offset", "learning_rates"}
+    changes = {key: value for key, value in row.items() if key not in others}
     recipe = base.with_changes(changes, f"arm {name!r}")
-    rates = (recipe.learning_rate,) if "learning_rate" in row else grid
-    return Arm(name, network, recipe, rates, offset)
+    return Arm(name, network, recipe, _rates_of_arm(name, row, recipe, grid), offset)
+
+
+def _rates_of_arm(
+    name: str, row: dict[str, Any], recipe: Recipe, grid: tuple[float, ...]
+) -> tuple[float, ...]:
+    """Its own, or those of all arms."""
+    if "learning_rates" not in row:
+        return (recipe.learning_rate,) if "learning_rate" in row else grid
+    if "learning_rate" in row or not isinstance(row["learning_rates"], list):
+        raise StudyError(
+            f"arm {name!r}: learning_rates is a list, and stands instead of learning_rate"
+        )
+    return _rates(row["learning_rates"], recipe)
 
 
 def _check_study(study: Study) -> None:
