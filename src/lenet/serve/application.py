@@ -21,8 +21,9 @@ from lenet.serve.front import Front
 from lenet.serve.guard import Guard
 from lenet.serve.journal import Journal
 from lenet.serve.limits import Limits
-from lenet.serve.metrics import Metrics, Now, exposition
+from lenet.serve.metrics import Metrics, Now, content_type, exposition
 from lenet.serve.models import FEW, Models, Served
+from lenet.serve.owner import Text
 from lenet.serve.request import ClientGoneError, Receive, Request, Scope, linger, log_line
 from lenet.serve.workers import Workers
 from lenet.system.version import VERSION
@@ -69,12 +70,14 @@ class Application:
     journal: Journal | None = None
     metrics: Metrics = field(default_factory=Metrics)
     connections: Callable[[], int] = lambda: 0
+    gather: Callable[[Text], Awaitable[bytes]] = field(init=False)
+    """What stands at /metrics, from what this process has counted."""
     draining: bool = False
     _workers: Workers = field(init=False)
     _pages: Front = field(default_factory=Front)
     _routes: dict[str, Route] = field(default_factory=dict)
     _bodies_bytes: int = 0
-    _exposition: Callable[[], tuple[bytes, str]] = field(init=False)
+    _exposition: Text = field(init=False)
 
     def start(self) -> None:
         """Begin to work; raises `RuntimeError` outside of an event loop."""
@@ -84,6 +87,10 @@ class Application:
 
     def close(self) -> None:
         self._workers.close()
+
+    def count(self) -> bytes:
+        """What this process has counted so far, as Prometheus reads it."""
+        return self._exposition()
 
     def find_routes(self) -> None:
         """All paths, as of the networks and versions that are in service now."""
@@ -247,8 +254,7 @@ class Application:
             raise busy("this service is about to end", 503)
 
     async def _metrics(self, _request: Request) -> Answer:
-        text, content_type = self._exposition()
-        return Answer(200, text, content_type.encode())
+        return Answer(200, await self.gather(self.count), content_type())
 
     async def _description(self, _request: Request) -> Answer:
         return ok(describe(self.models.newest(), with_token=self.guard.token is not None))

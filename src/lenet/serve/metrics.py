@@ -11,9 +11,11 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, final
 
 from lenet.serve.answers import Seen
+from lenet.serve.owner import Text
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -127,14 +129,21 @@ class _Collector:
         yield from _of_now(now)
 
 
-def exposition(metrics: Metrics, now: Callable[[], Now]) -> Callable[[], tuple[bytes, str]]:
-    """A function that gives the text for Prometheus, and its content type."""
-    from prometheus_client import CollectorRegistry, ProcessCollector, exposition
+def exposition(metrics: Metrics, now: Callable[[], Now]) -> Text:
+    """A function that gives the text for Prometheus."""
+    from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(metrics, now))
     ProcessCollector(registry=registry)
-    return lambda: (exposition.generate_latest(registry), exposition.CONTENT_TYPE_LATEST)
+    return partial(generate_latest, registry)
+
+
+def content_type() -> bytes:
+    """Of that text."""
+    from prometheus_client import CONTENT_TYPE_LATEST
+
+    return CONTENT_TYPE_LATEST.encode()
 
 
 def _of_requests(metrics: Metrics) -> Iterator[Metric]:

@@ -1,17 +1,16 @@
-"""A service while it runs: hears signals, sees checkpoints, and ends with all answers given."""
+"""A service while it runs: hears its owner, sees checkpoints, and ends with all answers given."""
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
 import logging
-import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, final
+from typing import final
 
 import uvicorn
 
@@ -19,8 +18,7 @@ from lenet.errors import LenetError
 from lenet.serve.application import Application
 from lenet.serve.connection import Connection, sweep
 from lenet.serve.models import Served, Watch
-
-Say = Callable[[str], None]
+from lenet.serve.owner import Orders, Owner
 
 BACKLOG = 1024
 SWEEP_SECONDS = 1.0
@@ -30,26 +28,29 @@ SO_ATTACH_FILTER, BPF_RETURN = 26, 0x06
 LULL_SECONDS = 0.5
 """After the listening has ended: requests of connections that were open are still taken."""
 
+FAULTS = logging.getLogger("uvicorn.error")
 
-async def run(application: Application, sockets: list[socket.socket], say: Say, hello: str) -> None:
-    """Serve on `sockets` until SIGTERM or Ctrl-C; `hello` is said when all is ready."""
+
+async def run(application: Application, sockets: list[socket.socket], owner: Owner) -> None:
+    """Serve on `sockets` until `owner` ends it, who hears when all is ready."""
     application.start()
-    server = Server(application, say, hello)
+    server = Server(application, owner)
     connections = server.server_state.connections
     application.connections = lambda: len(connections)
+    application.gather = owner.metrics
 
     def installed(served: Served) -> None:
         application.find_routes()
-        say(f"{served.name}: version {served.version} answers from now on")
+        owner.say(f"{served.name}: version {served.version} answers from now on")
 
     def failed(name: str, error: LenetError) -> None:
-        say(f"{name}: the version of before stays: {error}")
+        owner.say(f"{name}: the version of before stays: {error}")
 
     loop = asyncio.get_running_loop()
     watch = Watch(application.models, loop.call_soon_threadsafe, installed, failed)
     sweeping = asyncio.create_task(sweep(connections, SWEEP_SECONDS))
     try:
-        with _hearing(server, watch.reload):
+        with owner.giving(Orders(server.end, watch.reload, application.count)):
             await server.serve(sockets)
     finally:
         sweeping.cancel()
@@ -61,7 +62,7 @@ async def run(application: Application, sockets: list[socket.socket], say: Say, 
 class Server(uvicorn.Server):
     """uvicorn's, with an end at which nothing is lost."""
 
-    def __init__(self, application: Application, say: Say, hello: str) -> None:
+    def __init__(self, application: Application, owner: Owner) -> None:
         limits = application.limits
         super().__init__(
             uvicorn.Config(
@@ -79,23 +80,30 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=int(limits.grace_seconds),
             )
         )
-        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # clients' doings are no news
-        self._application, self._say, self._hello = application, say, hello
+        FAULTS.setLevel(logging.ERROR)  # clients' doings are no news
+        self._application, self._owner = application, owner
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Nothing: uvicorn's own would raise the signal again at the end; see `_hearing`."""
+        """Nothing: uvicorn's own would raise the signal again at the end; see `User`."""
         yield
+
+    def end(self) -> None:
+        """Answer what is in flight; asked again, cut it off."""
+        if self.should_exit:
+            self.force_exit = True
+            FAULTS.setLevel(logging.CRITICAL)  # what is cut off is none
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn; says it."""
         await super().startup(sockets)
-        self._say(self._hello)
+        self._owner.ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Say it to probes and clients, listen on for a while, and then let uvicorn end."""
         self._application.draining = True
-        self._say("ending: what is in flight is answered")
+        self._owner.say("ending: what is in flight is answered")
         await self._pause(self._application.limits.drain_seconds)
         queues = [one.dup() for one in sockets or ()]
         for listening in self.servers:
@@ -142,22 +150,3 @@ def _take_no_more(listening: socket.socket) -> None:
         keep_nothing = ctypes.create_string_buffer(struct.pack("HBBI", BPF_RETURN, 0, 0, 0))
         program = struct.pack("HL", 1, ctypes.addressof(keep_nothing))
         listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
-
-
-@contextmanager
-def _hearing(server: Server, reload: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM and Ctrl-C end the service, a second one at once; SIGHUP loads all again."""
-
-    def end(_number: int, _frame: Any) -> None:
-        server.force_exit = server.should_exit
-        server.should_exit = True
-
-    heard: dict[int, Callable[[int, Any], None]] = {signal.SIGTERM: end, signal.SIGINT: end}
-    if hasattr(signal, "SIGHUP"):
-        heard[signal.SIGHUP] = lambda _number, _frame: reload()
-    before = {number: signal.signal(number, handler) for number, handler in heard.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -10,11 +10,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lenet.errors import MissingExtraError, UsageError
 from lenet.serve.guard import EVERY
 from lenet.serve.limits import Limits
+from lenet.serve.owner import Owner, Say, User
 from lenet.system.machine import cores
+
+if TYPE_CHECKING:
+    from lenet.serve.models import Models
 
 NEEDED = ("uvicorn", "httptools", "orjson", "prometheus_client", "python_multipart")
 
@@ -42,14 +47,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
 
 
-def check_extra() -> None:
-    """Raises `MissingExtraError` where one of the libraries is missing."""
-    for name in NEEDED:
-        if find_spec(name) is None:
-            raise MissingExtraError("lenet serve", name.replace("_", "-"), "serve")
-
-
-def serve(runs: Sequence[str], settings: Settings, say: Callable[[str], None]) -> None:
+def serve(runs: Sequence[str], settings: Settings, say: Say) -> None:
     """Serve the networks of `runs` until SIGTERM or Ctrl-C, and end with all answers given.
 
     `say` is told in a sentence where the service listens, and what happens to it.
@@ -59,17 +57,47 @@ def serve(runs: Sequence[str], settings: Settings, say: Callable[[str], None]) -
         UsageError: if the settings are not safe, or nobody can listen there.
         LenetError: as `Models.open`.
     """
-    check_extra()
+    check(settings)
+    models = open_models(runs, settings)
+    sockets = listen(settings.host, settings.port)
+    answer(models, settings, sockets, User(say, hello(settings.host, sockets)))
+
+
+def check(settings: Settings) -> None:
+    """Whether there can be such a service.
+
+    Raises:
+        MissingExtraError: without the extra.
+        UsageError: if the settings are not safe.
+    """
+    _check_extra()
     _check_safe(settings)
-    from lenet.serve.application import Application
-    from lenet.serve.guard import Guard
-    from lenet.serve.journal import Journal
+
+
+def open_models(runs: Sequence[str], settings: Settings) -> Models:
+    """The networks of `runs`.
+
+    Raises:
+        LenetError: as `Models.open`.
+    """
     from lenet.serve.models import Choice, Models
-    from lenet.serve.running import run
 
     models = Models(Choice(settings.which, settings.engine, settings.threads))
     models.open(runs)
-    sockets = listen(settings.host, settings.port)
+    return models
+
+
+def answer(models: Models, settings: Settings, sockets: list[socket.socket], owner: Owner) -> None:
+    """Answer with `models` on `sockets` until `owner` ends it.
+
+    Raises:
+        MachineError: if the access log cannot be opened.
+    """
+    from lenet.serve.application import Application
+    from lenet.serve.guard import Guard
+    from lenet.serve.journal import Journal
+    from lenet.serve.running import run
+
     journal = None if settings.access_log is None else Journal(settings.access_log)
     _allow_many_files(settings.limits.connections)
     application = Application(
@@ -80,16 +108,20 @@ def serve(runs: Sequence[str], settings: Settings, say: Callable[[str], None]) -
         journal,
     )
     for each in models.newest():
-        say(f"{each.name}: {each.network.spec.name}, version {each.version}")
-    port = sockets[0].getsockname()[1]
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    hello = f"serving at http://{host}:{port} (Ctrl-C ends)"
+        owner.say(f"{each.name}: {each.network.spec.name}, version {each.version}")
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(run(application, sockets, say, hello))
+            runner.run(run(application, sockets, owner))
     finally:
         if journal is not None:
             journal.close()
+
+
+def hello(host: str, sockets: Sequence[socket.socket]) -> str:
+    """Where the service listens, as a sentence."""
+    port = sockets[0].getsockname()[1]
+    place = f"[{host}]" if ":" in host else host
+    return f"serving at http://{place}:{port} (Ctrl-C ends)"
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
@@ -121,6 +153,12 @@ def listen(host: str, port: int) -> list[socket.socket]:
 def _addresses(host: str, port: int) -> list[tuple[int, str]]:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return list(dict.fromkeys((family, str(place[0])) for family, _, _, _, place in found))
+
+
+def _check_extra() -> None:
+    for name in NEEDED:
+        if find_spec(name) is None:
+            raise MissingExtraError("lenet serve", name.replace("_", "-"), "serve")
 
 
 def _check_safe(settings: Settings) -> None:
