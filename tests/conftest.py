@@ -182,8 +182,8 @@ def is_alive(pid):
         return False
 
 
-def workers(pid):
-    """Processes below `pid` in which tasks are done."""
+def workers(pid, module="lenet.system.worker"):
+    """Processes below `pid` in which tasks are done, or what else `module` does."""
     found = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -192,6 +192,6 @@ def workers(pid):
             words = (status.parent / "cmdline").read_bytes()
         except OSError:
             continue
-        if parent == pid and b"lenet.system.worker" in words:
+        if parent == pid and module.encode() in words:
             found.append(int(status.parent.name))
     return found

@@ -93,10 +93,14 @@ def serve(
     checkpoint: Which = None,
     engine: Engine = EngineName.auto,
     threads: Threads = None,
+    processes: Annotated[
+        int, typer.Option(min=1, max=256, help="Each takes a core for HTTP; more than 1 on Linux.")
+    ] = 1,
 ) -> None:
     """Answer over HTTP: the Open Inference Protocol, and pictures as they come."""
-    from lenet.serve import server
     from lenet.serve.limits import Limits
+    from lenet.serve.processes import serve as serve_all
+    from lenet.serve.server import Settings
 
     asked: dict[str, Any] = {
         "body_bytes": max_body,
@@ -109,7 +113,7 @@ def serve(
     }
     limits = Limits(**{name: value for name, value in asked.items() if value is not None})
     limits = replace(limits, head_seconds=min(limits.head_seconds, limits.seconds))
-    settings = server.Settings(
+    settings = Settings(
         host,
         port,
         token,
@@ -120,6 +124,7 @@ def serve(
         checkpoint,
         engine,
         threads,
+        processes,
         limits,
     )
-    server.serve(runs, settings, say)
+    serve_all(runs, settings, say)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, final
 
@@ -14,6 +16,9 @@ from lenet.errors import MachineError
 
 MOST_LINES = 20_000
 """That wait to be written; where the disk or the pipe is slower than this, the oldest are lost."""
+
+MOST_BYTES = 4096
+"""That a pipe takes as a whole (PIPE_BUF of Linux); a line has a fraction of it."""
 
 PAUSE = 0.2
 """Seconds between two writes."""
@@ -40,6 +45,7 @@ class Journal:
             raise MachineError(
                 f"{path}: cannot write an access log here: {error.strerror}"
             ) from error
+        self._is_pipe = not stat.S_ISREG(os.fstat(self._file).st_mode)
         self._lines: deque[dict[str, Any]] = deque()
         self.lost = 0
         self._ended = threading.Event()
@@ -68,9 +74,23 @@ class Journal:
         some = []
         while self._lines:
             some.append(orjson.dumps(self._lines.popleft(), option=orjson.OPT_APPEND_NEWLINE))
-        content = memoryview(b"".join(some))
         try:
-            while content:
-                content = content[os.write(self._file, content) :]
+            for piece in self._pieces(some):
+                content = memoryview(piece)
+                while content:
+                    content = content[os.write(self._file, content) :]
         except OSError:  # a full disk, a reader that has left
             self.lost += len(some)
+
+    def _pieces(self, lines: list[bytes]) -> Iterator[bytes]:
+        """What is written at once, so that no line of another process comes between."""
+        if not self._is_pipe:  # a file takes any number of bytes as a whole
+            yield b"".join(lines)
+            return
+        piece = b""
+        for line in lines:
+            if len(piece) + len(line) > MOST_BYTES:
+                yield piece
+                piece = b""
+            piece += line
+        yield piece

@@ -44,6 +44,7 @@ class Settings:
     which: str | None = None
     engine: str = "auto"
     threads: int | None = None
+    processes: int = 1
     limits: Limits = field(default_factory=Limits)
 
 
@@ -133,11 +134,8 @@ def listen(host: str, port: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
         for family, address in _addresses(host, port):
-            one = socket.socket(family, socket.SOCK_STREAM)
+            one = _socket(family)
             sockets.append(one)
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             free = port or sockets[0].getsockname()[1] if len(sockets) > 1 else port
             one.bind((address, free))
     except (OSError, OverflowError) as error:
@@ -148,6 +146,22 @@ def listen(host: str, port: int) -> list[socket.socket]:
             f"{host}:{port}: cannot listen here: {reason}; choose another --host or --port"
         ) from error
     return sockets
+
+
+def beside(one: socket.socket) -> socket.socket:
+    """Another socket at the address and port of `one`, which shares them."""
+    other = _socket(one.family)
+    other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    other.bind(one.getsockname())
+    return other
+
+
+def _socket(family: int) -> socket.socket:
+    found = socket.socket(family, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    return found
 
 
 def _addresses(host: str, port: int) -> list[tuple[int, str]]:
