@@ -1,9 +1,10 @@
 """`python -m bench.serve`: `lenet serve` beside what tutorials show and LitServe, under load.
 
 Every subject answers with the same network (the note's, with the initial weights of seed 0), in a
-server of its own on loopback, loaded by wrk from the other end of the same machine.  Any answer
-that is no 200 ends the measurement.  `--soak SECONDS` then loads `lenet serve` with hey at 80 % of
-the rate just found.
+server of its own on loopback, loaded by wrk from the other end of the same machine.  Where the
+machine has several cores, `lenet serve` is also measured with a process for each.  Processor time
+is that of all processes of a server.  Any answer that is no 200 ends the measurement.  `--soak
+SECONDS` then loads `lenet serve` with hey at 80 % of the rate just found.
 """
 
 from __future__ import annotations
@@ -190,6 +191,9 @@ def subjects(
     def ours() -> Any:
         return serving(["-m", "lenet", "serve", f"network={run}", "--port", "PORT"])
 
+    def several() -> Any:
+        return serving_several(run, machine.cores())
+
     def tutorial() -> Any:
         words = ["-m", "uvicorn", "--log-level", "error", "--no-access-log", "--port", "PORT"]
         return serving([*words, "bench.serve_tutorial:app"], {"MODEL": str(model)})
@@ -197,18 +201,22 @@ def subjects(
     head, tensors = tensors_of(pixels)
     binary_head = {**binary, "inference-header-content-length": str(head)}
     tutorial_raw = Load(images, "/raw", binary, raw)
-    chosen: dict[str, Subject] = {
-        "lenet serve, binary tensors": (ours, Load(images, infer, binary_head, tensors)),
-        "FastAPI + ONNX Runtime, raw pixels": (tutorial, tutorial_raw),
-    }
+    loads = {"binary tensors": Load(images, infer, binary_head, tensors)}
     if images == 1:
         plain = json.dumps({"inputs": [{**describe(pixels), "data": pixels.ravel().tolist()}]})
         simple = json.dumps({"pixels": pixels.ravel().tolist()}).encode()
+        raw_head = {**binary, "inference-header-content-length": "0"}
+        loads["raw pixels"] = Load(1, infer, raw_head, raw)
+        loads["JSON"] = Load(1, infer, text, plain.encode())
+    chosen: dict[str, Subject] = {
+        **{f"lenet serve, {name}": (ours, load) for name, load in loads.items()},
+        "FastAPI + ONNX Runtime, raw pixels": (tutorial, tutorial_raw),
+    }
+    if machine.cores() > 1:
+        words = f"lenet serve, {machine.cores()} processes"
+        chosen |= {f"{words}, {name}": (several, load) for name, load in loads.items()}
+    if images == 1:
         chosen |= {
-            "lenet serve, raw pixels": (
-                ours, Load(1, infer, {**binary, "inference-header-content-length": "0"}, raw),
-            ),
-            "lenet serve, JSON": (ours, Load(1, infer, text, plain.encode())),
             "lenet serve, a PNG file": (
                 ours, Load(1, "/v2/models/network/predict", {"content-type": "image/png"},
                            png(pixels[0, 0])),
@@ -223,9 +231,9 @@ def subjects(
         else:
             say("LitServe is left out: pip install litserve")
         if mlserver is not None:
-            words = [str(mlserver), "-m", "bench.serve_mlserver", "PORT", str(folder), str(model)]
+            command = [str(mlserver), "-m", "bench.serve_mlserver", "PORT", str(folder), str(model)]
             chosen["MLServer + ONNX Runtime, JSON"] = (
-                lambda: serving(words, python=()),
+                lambda: serving(command, python=()),
                 Load(1, infer, text, plain.encode()),
             )
         else:
@@ -302,6 +310,23 @@ def serving(
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@contextmanager
+def serving_several(run: Path, processes: int) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """`lenet serve` once all of its processes listen: one alone would get all connections."""
+    words = ["-m", "lenet", "serve", f"network={run}", "--port", "PORT"]
+    with serving([*words, "--processes", str(processes)]) as (process, port):
+        end = time.monotonic() + 90
+        while f"lenet_processes {processes}.0\n" not in metrics(port):
+            if process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"{process.args}: not all {processes} processes listen")
+            time.sleep(0.1)
+        yield process, port
+
+
+def metrics(port: int) -> str:
+    return httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
