@@ -25,6 +25,7 @@ from lenet.serve.guard import Guard
 from lenet.serve.limits import Limits
 from lenet.serve.metrics import Histogram
 from lenet.serve.models import split_name
+from lenet.serve.server import NEEDED
 
 INFER = "/v2/models/digits/infer"
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - what is tested
@@ -96,22 +97,24 @@ def test_beyond_loopback_a_token_or_a_word_is_enough(service, digits_run):
 
 WITHOUT = """
 import sys
-sys.modules["uvicorn"] = None
+missing = sys.argv.pop()
+sys.modules[missing] = None
 import importlib.util
 found = importlib.util.find_spec
-importlib.util.find_spec = lambda name, *more: None if name == "uvicorn" else found(name, *more)
+importlib.util.find_spec = lambda name, *more: None if name == missing else found(name, *more)
 sys.argv = ["lenet", "serve", "anything"]
 from lenet.cli import main
 main()
 """
 
 
-def test_without_the_extra_it_is_refused_with_the_cure():
+@pytest.mark.parametrize("name", NEEDED)
+def test_without_the_extra_it_is_refused_with_the_cure(name):
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False
+        [sys.executable, "-c", WITHOUT, name], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 2
-    assert "lenet serve needs uvicorn, which is missing" in done.stderr
+    assert done.returncode == 2, done.stderr
+    assert f"lenet serve needs {name.replace('_', '-')}, which is missing" in done.stderr
     assert "pip install 'lenet[serve]'" in done.stderr
 
 

@@ -18,7 +18,6 @@ from typing import Any, final
 
 from lenet.errors import LenetError, MachineError
 from lenet.serve import messages, server
-from lenet.serve.answers import busy
 from lenet.serve.limits import Limits
 from lenet.serve.owner import Orders, Text
 
@@ -105,6 +104,8 @@ class Parent:
         Raises:
             Refusal: 503 where too many ask, or the parent does not answer.
         """
+        from lenet.serve.answers import busy  # it needs the extra, which the parent looks for
+
         if len(self._asked) >= MOST_ASKED:
             raise busy("too many ask for metrics; come again later", 503)
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()

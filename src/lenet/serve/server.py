@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lenet.errors import MissingExtraError, UsageError
-from lenet.serve.guard import EVERY
 from lenet.serve.limits import Limits
 from lenet.serve.owner import Owner, Say, User
 from lenet.system.machine import cores
@@ -177,6 +176,8 @@ def _check_extra() -> None:
 
 def _check_safe(settings: Settings) -> None:
     """Refuse to be open to other machines without a token, unless that is wanted."""
+    from lenet.serve.guard import EVERY
+
     token = settings.token
     if token is not None and (len(token) < SHORTEST_TOKEN or not token.isascii()):
         raise UsageError(
