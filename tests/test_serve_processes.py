@@ -137,7 +137,7 @@ class Load:
             begun = time.monotonic()
             try:
                 status, _ = self.running.ask(content)
-            except OSError as error:
+            except (OSError, ValueError) as error:  # none, or half an answer
                 status = repr(error)
             (self.answers if status == 200 else self.lost).append((begun, status))
 
