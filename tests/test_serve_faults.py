@@ -367,7 +367,7 @@ def test_sigterm_under_load_loses_no_request_and_ends_with_0(service, digits_run
                     if b"connection: close" in answer:
                         break
 
-    with serving(digits_run.path, "--drain", 0.5, *words) as running:
+    with serving(digits_run.path, "--drain", 2, *words) as running:
         threads = [threading.Thread(target=ask, args=(running, number)) for number in range(8)]
         for thread in threads:
             thread.start()

@@ -38,9 +38,9 @@ class Process:
             OSError: where the system starts none.
         """
         ours, theirs = socket.socketpair()
-        connected = await asyncio.open_unix_connection(sock=ours)
         try:
             with theirs:
+                # Nothing is waited for before it has them: an end may close ours at any time.
                 numbers = [one.fileno() for one in (theirs, *sockets)]
                 process = await asyncio.create_subprocess_exec(
                     *program("lenet.serve.child", *map(str, numbers)),
@@ -49,9 +49,9 @@ class Process:
                     start_new_session=True,  # what a terminal sends is for the parent
                 )
         except OSError:
-            connected[1].close()
+            ours.close()
             raise
-        started = cls(process, *connected)
+        started = cls(process, *await asyncio.open_unix_connection(sock=ours))
         started.send(first)
         return started
 
