@@ -78,6 +78,23 @@ bool belongs(const Piece& piece, const Group& group, int rows, int columns) {
     return !(is_beside && is_tall) && piece.area * 40 >= group.area;
 }
 
+std::int64_t darker_in(const Box& box, const Plane& smooth, int middle) {
+    std::int64_t darker = 0;
+    for (int r = box.top; r < box.bottom; ++r)
+        darker += std::count_if(smooth.row(r) + box.left, smooth.row(r) + box.right,
+                                [&](std::uint8_t level) { return level < middle; });
+    return darker;
+}
+
+// How much within `margin` around the box is darker than `middle`, in per cent; `inner` are so in the box.
+int darker_around(const Box& box, int margin, const Plane& smooth, int middle, std::int64_t inner) {
+    const Box wide{std::max(0, box.top - margin), std::max(0, box.left - margin),
+                   std::min(smooth.rows, box.bottom + margin), std::min(smooth.columns, box.right + margin)};
+    const auto area = [](const Box& of) { return std::int64_t(of.height()) * of.width(); };
+    const std::int64_t around = area(wide) - area(box);
+    return around ? int(100 * (darker_in(wide, smooth, middle) - inner) / around) : 0;
+}
+
 } // namespace
 
 int edges_touched(const Box& box, int rows, int columns) {
@@ -155,15 +172,9 @@ void weigh(Group& group, const Pieces& pieces, const Plane& ground, const Plane&
     sum = std::max<std::int64_t>(sum, 1);
     group.contrast = int(squares / sum);
     const int middle = int(level_sum / (2 * sum)), margin = std::max(2, box.side() / 4);
-    std::int64_t like = 0, around = 0;
-    for (int r = std::max(0, box.top - margin); r < std::min(smooth.rows, box.bottom + margin); ++r)
-        for (int c = std::max(0, box.left - margin); c < std::min(smooth.columns, box.right + margin);
-             ++c) {
-            if (r >= box.top && r < box.bottom && c >= box.left && c < box.right) continue;
-            ++around;
-            like += smooth.at(r, c) < middle;
-        }
-    group.like = around ? int(100 * like / around) : 0;
+    const std::int64_t inner = darker_in(box, smooth, middle);
+    group.like = darker_around(box, margin, smooth, middle, inner);
+    group.far_like = darker_around(box, 2 * margin, smooth, middle, inner);
     std::int64_t alike = 0;
     for (int level = 0; level < middle; ++level) alike += levels[std::size_t(level)];
     const auto all = std::int64_t(smooth.size());

@@ -15,6 +15,7 @@ struct Group {
     std::int64_t area = 0, score = 0;
     int contrast = 0; // grey levels between ink and ground
     int like = 0;     // per cent of what is around it that is rather like its ink than like its ground
+    int far_like = 0; // the same of twice as much around it
 };
 
 // How many of the picture's four edges a box touches.

@@ -14,7 +14,11 @@ namespace {
 
 constexpr int least_side_ruled = 64;   // pixels: on less paper no rule is told from a stroke
 constexpr int least_side_blurred = 96; // pixels: in less a blur takes strokes away
+constexpr int most_blurs = 3;
+constexpr int least_dotted = 32; // how rough a picture is at least that is made of black and white dots
 constexpr std::size_t most_groups = 40;
+constexpr int least_side_evened = 64;
+constexpr int faintest = 4;    // a stroke is made as strong as the rest where it has a fourth of its strength
 constexpr int least_real = 40; // per cent: of less of its edge a piece is where a window ended
 
 // A picture seen as dark ink on a light ground.
@@ -44,8 +48,14 @@ Side look(const Plane& smooth, int window) {
     if (std::min(smooth.rows, smooth.columns) >= least_side_ruled)
         side.rules = take_rules(found.ink, found.faint, side.gone);
     Plane mask(smooth.rows, smooth.columns);
-    for (std::size_t i = 0; i < mask.size(); ++i) mask.values[i] = found.ink.values[i] > found.faint;
-    side.pieces = trimmed(refined(find_pieces(mask, found.ink), found.ink, found.faint), found.ink);
+    const auto find = [&] {
+        for (std::size_t i = 0; i < mask.size(); ++i) mask.values[i] = found.ink.values[i] > found.faint;
+        return find_pieces(mask, found.ink);
+    };
+    Pieces rough = find();
+    if (std::min(smooth.rows, smooth.columns) >= least_side_ruled && part_fainter(rough, found.ink))
+        rough = find();
+    side.pieces = trimmed(refined(std::move(rough), found.ink, found.faint), found.ink);
     count_real_edges(side.pieces, found.ground, smooth);
     side.groups = find_groups(side.pieces, smooth.rows, smooth.columns, window ? least_real : 0);
     if (side.groups.size() > most_groups) side.groups.resize(most_groups);
@@ -63,6 +73,13 @@ bool covers(const Box& large, const Box& small) {
            large.right >= small.right;
 }
 
+bool overlap(const Box& a, const Box& b) {
+    return a.top < b.bottom && b.top < a.bottom && a.left < b.right && b.left < a.right;
+}
+
+// How a group stands out, in grey levels: parts of the ground's light are more on a dark ground.
+std::int64_t weight(const Group& group) { return group.score / std::max(1, group.level) * group.contrast; }
+
 // Whether b is what strokes of a leave free: the inside of a loop, a bay.
 bool is_between_strokes(const Group& a, const Group& b, int rows, int columns) {
     const bool is_paper =
@@ -71,10 +88,18 @@ bool is_between_strokes(const Group& a, const Group& b, int rows, int columns) {
            a.like < 40 && a.score * 3 >= b.score && a.area * 100 < 80LL * a.box.height() * a.box.width();
 }
 
+// Whether b may be a stroke that is as strong as a.
+bool is_stroke_beside(const Group& b, const Group& a) {
+    return b.contrast * 10 >= a.contrast * 6 && b.real >= 85 && b.like < 40 && b.width < 30 * b.box.side();
+}
+
 // Whether b is a stroke with room for it on a, and as strong.
-bool stands_on(const Group& b, const Group& a) {
-    return covers(a.box, b.box) && b.contrast * 10 >= a.contrast * 6 && b.real >= 85 && b.like < 40 &&
-           b.width < 30 * b.box.side();
+bool stands_on(const Group& b, const Group& a) { return covers(a.box, b.box) && is_stroke_beside(b, a); }
+
+// Whether b is a stroke around which the ground goes on, so that a is part of that ground.
+bool has_room(const Group& b, const Group& a, int rows, int columns) {
+    return is_stroke_beside(b, a) && overlap(a.box, b.box) && !b.like && b.far_like < 10 &&
+           !edges_touched(b.box, rows, columns) && weight(b) * 2 >= weight(a);
 }
 
 // Whether the best of `other` is a page on a table, and what is best of `side` is written on it: one
@@ -82,6 +107,7 @@ bool stands_on(const Group& b, const Group& a) {
 bool is_written_on(const Side& side, const Side& other) {
     constexpr int least_line = 3;
     const Group &a = other.groups[0], &b = side.groups[0];
+    if (has_room(b, a, side.ink.rows, side.ink.columns)) return true;
     if (a.area * 100 <= 30LL * a.box.height() * a.box.width()) return false;
     if (a.solid && b.box.side() * 10 >= a.box.side() && stands_on(b, a)) return true;
     const auto in_line = std::count_if(side.groups.begin(), side.groups.end(), [&](const Group& group) {
@@ -99,8 +125,20 @@ bool dark_wins(const Side& dark, const Side& light) {
     if (is_written_on(light, dark)) return false;
     if (is_between_strokes(d, l, rows, columns)) return true;
     if (is_between_strokes(l, d, rows, columns)) return false;
-    // In grey levels, for parts of the ground's light are more on a dark ground.
-    return d.score / std::max(1, d.level) * d.contrast >= l.score / std::max(1, l.level) * l.contrast;
+    return weight(d) >= weight(l);
+}
+
+// How strong the ink of a pen that is pressed now more, now less is `by` pixels around each: to `full`.  In a
+// small image an edge is as wide as a stroke, and all of it counts as full.
+Plane strength_around(const Plane& values, const Plane& mask, int full, int by) {
+    Plane strength(values.rows, values.columns, std::uint8_t(full));
+    if (std::max(values.rows, values.columns) < least_side_evened) return strength;
+    for (std::size_t i = 0; i < mask.size(); ++i)
+        strength.values[i] = mask.values[i] ? values.values[i] : std::uint8_t(0);
+    strength = maximum(strength, 2 * by + 1);
+    for (auto& value : strength.values)
+        value = std::uint8_t(std::clamp<int>(value, std::max(1, full / faintest), full));
+    return strength;
 }
 
 // The ink of a group alone, as light as the training images', in its box and a rim.
@@ -127,9 +165,12 @@ Plane cut_out(const Side& side, const Group& group) {
             ++counts[side.ink.at(r, c)];
         }
     const int full = std::max(1, quantile(counts, area, 850));
+    const auto reach = int(3 * area / (2 * std::max<std::int64_t>(edge, 1)));
+    const Plane strength = strength_around(values, mask, full, reach);
     mask = maximum(mask, 2 * rim + 1);
     for (std::size_t i = 0; i < mask.size(); ++i)
-        values.values[i] = std::uint8_t(mask.values[i] ? std::min(255, values.values[i] * 255 / full) : 0);
+        values.values[i] =
+            std::uint8_t(mask.values[i] ? std::min(255, values.values[i] * 255 / strength.values[i]) : 0);
     // A stroke much thinner than those that the network knows would fade away when it is fitted.
     const int length = group.box.side(), width = int(200 * area / std::max<std::int64_t>(edge, 1));
     if (width * 10 >= length * 75) return values;
@@ -235,19 +276,41 @@ std::pair<Side, Side> look_both_ways(const Plane& smooth, int window) {
     return {std::move(first), std::move(second)};
 }
 
+// Without noise; what is made of dots loses them.
+Plane smoothed(const Plane& grey) {
+    Plane smooth = without_lone_pixels(grey);
+    if (std::min(grey.rows, grey.columns) < least_side_blurred) return smooth;
+    const bool is_dotted = roughness(smooth) >= least_dotted;
+    for (int i = 0; i < most_blurs && (is_dotted || roughness(smooth) >= 2); ++i) smooth = blurred(smooth);
+    return smooth;
+}
+
+// Whether there is dark and light at each edge of a picture, as where it was cut close to its ink.
+bool is_cut_close(const Plane& plane) {
+    const auto [dark, light] = std::minmax_element(plane.values.begin(), plane.values.end());
+    const int middle = (*dark + *light) / 2;
+    const auto has_both = [&](int r, int c, int down, int across) {
+        bool has_dark = false, has_light = false;
+        for (; r < plane.rows && c < plane.columns; r += down, c += across)
+            (plane.at(r, c) <= middle ? has_dark : has_light) = true;
+        return has_dark && has_light;
+    };
+    return has_both(0, 0, 0, 1) && has_both(plane.rows - 1, 0, 0, 1) && has_both(0, 0, 1, 0) &&
+           has_both(0, plane.columns - 1, 1, 0);
+}
+
 std::int64_t best_score(const Side& side) { return side.groups.empty() ? 0 : side.groups[0].score; }
 
 } // namespace
 
 Reading read_characters(const Plane& grey, const Wish& wish) {
     const int rows = grey.rows, columns = grey.columns, shorter = std::min(rows, columns);
-    Plane smooth = without_lone_pixels(grey);
-    for (int i = 0; i < 3 && shorter >= least_side_blurred && roughness(smooth) >= 2; ++i)
-        smooth = blurred(smooth);
+    const Plane smooth = smoothed(grey);
     auto [dark, light] =
         look_both_ways(smooth, std::max(3, shorter / (shorter < least_side_ruled ? 3 : 4) | 1));
     const Side& first = dark_wins(dark, light) ? dark : light;
-    if (first.groups.empty() || edges_touched(first.groups[0].box, rows, columns) > 1) {
+    if (first.groups.empty() || edges_touched(first.groups[0].box, rows, columns) > 1 ||
+        is_cut_close(smooth)) {
         // Ink wider than the window, as in a picture that is cut close to it.
         auto [dark_on_level, light_on_level] = look_both_ways(smooth, 0);
         if (first.groups.empty() || std::max(best_score(dark_on_level), best_score(light_on_level)) >

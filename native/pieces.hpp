@@ -34,6 +34,10 @@ struct Pieces {
 // in the order of their first pixels.
 Pieces find_pieces(const Plane& mask, const Plane& ink);
 
+// Erases `ink` between what is strong in a piece and what is fainter and begins there with a step: a pen's
+// pressure changes little by little, a shadow, a stain or a fold under the stroke does not.  Whether any was.
+bool part_fainter(const Pieces& rough, Plane& ink);
+
 // Of each piece what is sure, and what is fainter and hangs together with it.
 Pieces refined(Pieces rough, const Plane& ink, int faint);
 

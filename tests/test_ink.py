@@ -7,6 +7,7 @@ import pytest
 from conftest import train_run
 from PIL import Image, ImageDraw
 
+from bench import kinds
 from lenet import data
 from lenet.data.pictures.convention import EMNIST, MNIST, Convention
 from lenet.data.pictures.ink import find_ink
@@ -61,6 +62,47 @@ def test_light_from_one_side_is_not_ink():
     assert found.ink[stroke() > 200].max() < 40
     box = found.characters[0].box
     assert (box.top, box.bottom - 1) == pytest.approx((10, 50), abs=4)
+
+
+def test_what_lies_faintly_under_a_stroke_is_parted_from_it():
+    page = np.full((300, 300), 240, np.uint8)
+    page[60:240, 140:160] = 30
+    plain = find_ink(page, MNIST, 28, 28).characters
+    shaded = page.copy()
+    shaded[120:180, 40:290] = 170
+    shaded[60:240, 140:160] = 30
+    found = find_ink(shaded, MNIST, 28, 28)
+    assert [character.box for character in found.characters] == [plain[0].box]
+    assert np.abs(found.characters[0].image.astype(int) - plain[0].image).max() < 40
+    assert found.kept[150, 100] == 64
+
+
+def test_a_stroke_that_fades_little_by_little_stays_whole_and_becomes_even():
+    page = np.full((300, 300), 240, np.uint8)
+    page[50:250, 140:160] = np.linspace(30, 170, 200)[:, None]
+    (character,) = find_ink(page, MNIST, 28, 28).characters
+    assert character.box == pytest.approx((50, 140, 250, 160), abs=1)
+    assert character.cropped[20:-20, 8:-8].min() > 220
+
+
+def test_a_picture_cut_close_to_thick_ink_is_no_picture_of_its_hole(mnist_folder):
+    images = data.load("mnist").train.images[:, 0]
+    for index in (36, 58):
+        picture = read_picture(kinds.make("tight_crop", images, index), SHAPE, MNIST)
+        assert picture.inverted
+        assert picture.box == pytest.approx((0, 0, *picture.given.shape[1:]), abs=1)
+
+
+def test_paper_half_in_shadow_is_no_ink_beside_what_is_written_on_it():
+    page = np.full((300, 400), 70, np.uint8)
+    for row in range(30, 270):
+        left, right = 20 + (270 - row) // 6, 380 - (270 - row) // 6
+        page[row, left:170], page[row, 170:right] = 165, 240
+        page[row, left:right] -= 60 * (row % 40 in (10, 11))
+    page[110:190, 194:206], page[110:122, 170:206] = 30, 30
+    found = find_ink(page, MNIST, 28, 28)
+    assert found.dark
+    assert found.characters[0].box == pytest.approx((110, 170, 190, 206), abs=2)
 
 
 def test_specks_of_dirt_are_left_out():

@@ -116,6 +116,32 @@ def test_the_compiled_part_reads_pages_alike(compiled):
     assert sum(len(reading.characters) > 1 for reading in readings) >= 3
 
 
+def stained_page(seed, digit):
+    """A digit in ink of uneven strength over a faint one; it may be cut close, or of dots."""
+    source = np.random.default_rng(seed)
+    rows, columns = source.integers(96, 240, 2)
+    y, x = np.mgrid[:rows, :columns]
+    paper = np.full((rows, columns), 235.0)
+    for strength in (source.uniform(0.1, 0.6), 0.65 + 0.35 * np.sin(x / 30) * np.cos(y / 30)):
+        side = int(source.integers(40, 1 + min(rows, columns)))
+        mask = Image.fromarray(digit).resize((side, side), Image.Resampling.BICUBIC)
+        cover = Image.new("L", (int(columns), int(rows)))
+        cover.paste(mask, tuple(int(source.integers(0, n - side + 1)) for n in (columns, rows)))
+        paper = paper + (30 - paper) * strength * np.asarray(cover) / 255
+    if source.random() < 0.2:
+        rows, columns = np.nonzero(paper < 200)
+        paper = paper[rows.min() : rows.max(), columns.min() : columns.max()]
+    if source.random() < 0.2:
+        paper = np.where(source.random(paper.shape) * 255 < paper, 255, 0)
+    shown = np.clip(paper, 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(255 - shown if source.random() < 0.3 else shown)
+
+
+def test_the_compiled_part_reads_stained_pages_alike(compiled):
+    pages = [stained_page(seed, digit) for seed, digit in enumerate(digits(40))]
+    assert count_read(read_alike(compiled, pages)) >= 35
+
+
 def scribble(source, shape):
     """What no page looks like: noise, blocks, lines, a lone pixel, one level, at any size."""
     picture = np.full(shape, source.integers(256), np.uint8)

@@ -12,11 +12,15 @@ import numpy as np
 
 from lenet.data.pictures.groups import Group
 from lenet.data.pictures.reading import Box, Character, Pixels
-from lenet.data.pictures.strokes import Pieces, stroke_width
+from lenet.data.pictures.strokes import Numbers, Pieces, stroke_width
 from lenet.data.pictures.windows import histogram, maximum, quantile
 
 FULL = 850
 """Of the ink of a character, in thousandths: what is as strong as that is as light as can be."""
+
+LEAST_EVENED, FAINTEST = 64, 4
+"""Pixels, the longer way, of a character with its rim: in a smaller one an edge is as wide as a
+stroke.  What has a fourth of the strength of the rest or more is made as strong."""
 
 THINNEST, THICKENED = 750, 1050
 """Parts in 10,000 of a character's longer side: a stroke that is thinner than the first would fade
@@ -55,7 +59,23 @@ def _strengthened(ink: Pixels, pieces: Pieces, group: Group) -> Pixels:
     full = max(1, quantile(histogram(values[own]), FULL))
     near = maximum(np.where(own, 255, 0).astype(np.uint8), 2 * rim + 1) > 0
     kept = near & (own | (numbers == 0))
-    return np.where(kept, np.minimum(255, values * 255 // full), 0).astype(np.uint8)
+    strength = _strength_around(np.where(own, values, 0).astype(np.uint8), pieces, group, full)
+    return np.where(kept, np.minimum(255, values * 255 // strength), 0).astype(np.uint8)
+
+
+def _strength_around(values: Pixels, pieces: Pieces, group: Group, full: int) -> Numbers:
+    """How strong the ink of a pen that is pressed now more, now less is around each pixel."""
+    if max(values.shape) < LEAST_EVENED:
+        return np.full(values.shape, full)
+    area, edge = _area_and_edge(pieces, group)
+    by = int(3 * area // (2 * np.maximum(edge, 1)))
+    strongest = maximum(values, 2 * by + 1).astype(np.int64)
+    return np.clip(strongest, max(1, full // FAINTEST), full)
+
+
+def _area_and_edge(pieces: Pieces, group: Group) -> tuple[Numbers, Numbers]:
+    """How many pixels the group has in all, and how many of its edge."""
+    return pieces.area[group.numbers].sum(), pieces.edge[group.numbers].sum()
 
 
 def _widened(box: Box, by: int) -> tuple[slice, slice]:
@@ -64,8 +84,7 @@ def _widened(box: Box, by: int) -> tuple[slice, slice]:
 
 
 def _thickened(values: Pixels, pieces: Pieces, group: Group) -> Pixels:
-    area, edge = (counts[group.numbers].sum() for counts in (pieces.area, pieces.edge))
-    length, width = group.box.side, int(stroke_width(area, edge))
+    length, width = group.box.side, int(stroke_width(*_area_and_edge(pieces, group)))
     if width * 100 >= length * THINNEST:
         return values
     window = (length * THICKENED // 100 - width) // 100 + 1

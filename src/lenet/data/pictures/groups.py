@@ -23,7 +23,7 @@ class Group:
 
     `real`: how much of its edge is the picture's own, in per cent.  `solid`: it is as wide as a
     patch, not as a stroke.  `contrast`: levels between its ink and its ground.  `like`: how much
-    around it is rather like its ink, in per cent.
+    around it is rather like its ink, in per cent, and `far_like` the same of twice as much.
     """
 
     numbers: list[int]
@@ -36,6 +36,7 @@ class Group:
     solid: bool = False
     contrast: int = 0
     like: int = 0
+    far_like: int = 0
 
 
 def find_groups(pieces: Pieces, steps: Numbers, real: Numbers, least_real: int) -> list[Group]:
@@ -189,7 +190,9 @@ def weigh(groups: list[Group], pieces: Pieces, ground: Pixels, smooth: Pixels) -
     groups, reached = groups[:MOST_GROUPS], np.cumsum(histogram(smooth))
     for group in groups:
         middle = _contrast(group, pieces, ground, smooth)
-        group.like = _like(group.box, smooth, middle)
+        margin = max(2, group.box.side // 4)
+        group.like = _like(group.box, margin, smooth, middle)
+        group.far_like = _like(group.box, 2 * margin, smooth, middle)
         alike = int(reached[middle - 1]) if middle else 0
         for _ in range(3):
             group.score = group.score * (100 - group.like) // 100
@@ -209,9 +212,8 @@ def _contrast(group: Group, pieces: Pieces, ground: Pixels, smooth: Pixels) -> i
     return int((depth * (ink + light)).sum()) // (2 * total)
 
 
-def _like(box: Box, smooth: Pixels, middle: int) -> int:
-    """How much around the box is darker than `middle`, in per cent."""
-    margin = max(2, box.side // 4)
+def _like(box: Box, margin: int, smooth: Pixels, middle: int) -> int:
+    """How much within `margin` around the box is darker than `middle`, in per cent."""
     outer = smooth[
         max(0, box.top - margin) : box.bottom + margin,
         max(0, box.left - margin) : box.right + margin,

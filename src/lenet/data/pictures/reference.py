@@ -14,7 +14,9 @@ import numpy as np
 from lenet.data.pictures.fitting import Wish, make_character
 from lenet.data.pictures.groups import Group, edges_touched, find_groups, weigh
 from lenet.data.pictures.reading import Box, Pixels, Reading
+from lenet.data.pictures.rules import LEAST_SIDE as LEAST_SIDE_RULED
 from lenet.data.pictures.rules import Mask, find_rules
+from lenet.data.pictures.stains import part_fainter
 from lenet.data.pictures.strokes import Pieces, count_steps, find_strokes
 from lenet.data.pictures.windows import (
     blurred,
@@ -37,8 +39,11 @@ LEAST_REAL = 40
 LEAST_LINE = 3
 """Characters that make a line: light around so many is a page."""
 
-ROUGH, ROUGH_SIDE = 2, 96
+ROUGH, ROUGH_SIDE, MOST_BLURS = 2, 96, 3
 """A picture that has so many pixels the shorter way, and is as rough, is smoothed first."""
+
+DOTTED = 32
+"""How rough a picture is at least that is made of black and white dots."""
 
 INK, RULE, LEFT_OUT = 255, 128, 64
 
@@ -98,7 +103,8 @@ def _look_both_ways(grey: Pixels) -> tuple[Side, Side]:
     smooth, shorter = _smoothed(grey), min(grey.shape)
     dark, light = _look_for_both(smooth, max(3, shorter // (3 if shorter < 64 else 4) | 1))
     best = dark if _dark_wins(dark, light) else light
-    if best.groups and edges_touched(best.groups[0].box, grey.shape) <= 1:
+    is_apart = bool(best.groups) and edges_touched(best.groups[0].box, grey.shape) <= 1
+    if is_apart and not _is_cut_close(smooth):
         return dark, light
     # Ink that is wider than the window, as in a picture cut close to it.
     whole = _look_for_both(smooth, None)
@@ -108,12 +114,23 @@ def _look_both_ways(grey: Pixels) -> tuple[Side, Side]:
 
 
 def _smoothed(grey: Pixels) -> Pixels:
+    """Without noise; what is made of dots loses them."""
     smooth = without_lone_pixels(grey)
-    for _ in range(3):
-        if min(grey.shape) < ROUGH_SIDE or roughness(smooth) < ROUGH:
+    if min(grey.shape) < ROUGH_SIDE:
+        return smooth
+    is_dotted = roughness(smooth) >= DOTTED
+    for _ in range(MOST_BLURS):
+        if not is_dotted and roughness(smooth) < ROUGH:
             break
         smooth = blurred(smooth)
     return smooth
+
+
+def _is_cut_close(smooth: Pixels) -> bool:
+    """Whether there is dark and light at each edge, as where a picture was cut close to its ink."""
+    dark = smooth <= (int(smooth.min()) + int(smooth.max())) // 2
+    edges = dark[0], dark[-1], dark[:, 0], dark[:, -1]
+    return all(bool(edge.any() and not edge.all()) for edge in edges)
 
 
 def _look_for_both(smooth: Pixels, window: int | None) -> tuple[Side, Side]:
@@ -157,6 +174,8 @@ def _look(smooth: Pixels, window: int | None) -> Side:
     ink, faint = _lift(smooth, ground)
     rules, gone = find_rules(ink, faint)
     ink[gone] = 0
+    if min(smooth.shape) >= LEAST_SIDE_RULED:
+        ink = part_fainter(ink, faint)
     pieces = find_strokes(ink, faint)
     least_real = LEAST_REAL if window else 0
     groups = find_groups(pieces, *count_steps(pieces, ground, smooth), least_real)
@@ -193,6 +212,7 @@ def _dark_wins(dark: Side, light: Side) -> bool:
 
 
 def _strength(group: Group) -> int:
+    """How it stands out, in grey levels: parts of the ground's light are more on a dark ground."""
     return group.score // max(1, group.level) * group.contrast
 
 
@@ -219,14 +239,34 @@ def _contains(a: Group, b: Group, shape: tuple[int, ...]) -> bool:
     )
 
 
-def _stands_on(b: Group, a: Group) -> bool:
-    """Whether b is a stroke with room for it on a, and as strong."""
+def _overlap(a: Box, b: Box) -> bool:
+    return a.top < b.bottom and b.top < a.bottom and a.left < b.right and b.left < a.right
+
+
+def _is_stroke_beside(b: Group, a: Group) -> bool:
+    """Whether b may be a stroke that is as strong as a."""
     return (
-        _encloses(a.box, b.box)
-        and b.contrast * 10 >= a.contrast * 6
+        b.contrast * 10 >= a.contrast * 6
         and b.real >= 85
         and b.like < 40
         and b.width < 30 * b.box.side
+    )
+
+
+def _stands_on(b: Group, a: Group) -> bool:
+    """Whether b is a stroke with room for it on a, and as strong."""
+    return _encloses(a.box, b.box) and _is_stroke_beside(b, a)
+
+
+def _has_room(b: Group, a: Group, shape: tuple[int, ...]) -> bool:
+    """Whether b is a stroke around which the ground goes on, so that a is part of that ground."""
+    return (
+        _is_stroke_beside(b, a)
+        and _overlap(a.box, b.box)
+        and not b.like
+        and b.far_like < 10
+        and not edges_touched(b.box, shape)
+        and _strength(b) * 2 >= _strength(a)
     )
 
 
@@ -236,6 +276,8 @@ def _is_written_on(side: Side, other: Side) -> bool:
     One character, or with others a line of them; a character has fewer holes.
     """
     a, b = other.groups[0], side.groups[0]
+    if _has_room(b, a, side.ink.shape):
+        return True
     if a.area * 100 <= 30 * a.box.height * a.box.width:
         return False
     if a.solid and b.box.side * 10 >= a.box.side and _stands_on(b, a):
