@@ -18,7 +18,7 @@ namespace {
 using lenet::Character;
 using lenet::Plane;
 using lenet::Reading;
-using Grey = nb::ndarray<const std::uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Picture = nb::ndarray<const std::uint8_t, nb::c_contig, nb::device::cpu>;
 
 // The most pixels of a side: sums over a picture and products with a side stay far inside 64 bits.
 constexpr std::size_t most_side = 1 << 14;
@@ -40,13 +40,24 @@ nb::tuple as_tuple(Character& made) {
                           as_array(std::move(made.image)));
 }
 
-nb::tuple read_characters(const Grey& grey, int rows, int columns, int ink_side, bool by_mass) {
-    if (grey.size() == 0 || grey.shape(0) > most_side || grey.shape(1) > most_side)
+// A picture (rows, columns) of greys, or (rows, columns, 3) of red, green and blue.
+Plane grey_plane(const Picture& picture) {
+    const bool is_grey = picture.ndim() == 2, is_colour = picture.ndim() == 3 && picture.shape(2) == 3;
+    if (!is_grey && !is_colour)
+        throw std::invalid_argument("a picture is (rows, columns), or (rows, columns, 3) of colours");
+    if (picture.size() == 0 || picture.shape(0) > most_side || picture.shape(1) > most_side)
         throw std::invalid_argument("the picture has no pixel, or too many");
+    const int rows = int(picture.shape(0)), columns = int(picture.shape(1));
+    if (is_colour) return lenet::grey_of(picture.data(), rows, columns);
+    Plane plane(rows, columns);
+    std::copy(picture.data(), picture.data() + picture.size(), plane.values.begin());
+    return plane;
+}
+
+nb::tuple read_characters(const Picture& picture, int rows, int columns, int ink_side, bool by_mass) {
+    const Plane plane = grey_plane(picture);
     if (std::min({rows, columns, ink_side}) < 1 || std::max({rows, columns, ink_side}) > most_image_side)
         throw std::invalid_argument("the image has no pixel, or too many");
-    Plane plane(int(grey.shape(0)), int(grey.shape(1)));
-    std::copy(grey.data(), grey.data() + grey.size(), plane.values.begin());
     Reading reading;
     {
         nb::gil_scoped_release unlocked;
@@ -83,7 +94,7 @@ nb::ndarray<nb::numpy, std::uint8_t> distort(const Images& images, const Rows& n
 
 NB_MODULE(_picture, m) {
     m.doc() = "A picture made into what a network was trained on.";
-    m.def("read_characters", &read_characters, "grey"_a, "rows"_a, "columns"_a, "ink_side"_a, "by_mass"_a,
+    m.def("read_characters", &read_characters, "picture"_a, "rows"_a, "columns"_a, "ink_side"_a, "by_mass"_a,
           "(dark, rules, ground, ink, kept, characters) of uint8 (rows, columns); see native/picture.hpp");
     m.def("distort", &distort, "images"_a, "numbers"_a,
           "uint8 (n, channels, rows, columns), each image distorted by its row of five numbers.");

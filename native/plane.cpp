@@ -110,6 +110,15 @@ std::uint8_t clipped(int sum) { return static_cast<std::uint8_t>(std::clamp(sum 
 
 } // namespace
 
+Plane grey_of(const std::uint8_t* colours, int rows, int columns) {
+    Plane grey(rows, columns);
+    for (std::size_t i = 0; i < grey.size(); ++i) {
+        const std::uint8_t* at = colours + 3 * i;
+        grey.values[i] = std::uint8_t((19595 * at[0] + 38470 * at[1] + 7471 * at[2] + 0x8000) >> 16);
+    }
+    return grey;
+}
+
 Plane maximum(const Plane& in, int window) {
     Plane wide(in.rows, in.columns);
     maximum_along_rows(in, wide, window);

@@ -32,6 +32,8 @@ struct Box {
     int side() const { return height() > width() ? height() : width(); }
 };
 
+// Red, green and blue in turn, three bytes a pixel, as one grey: ITU-R 601-2 in 16 bits, as Pillow's mode L.
+Plane grey_of(const std::uint8_t* colours, int rows, int columns);
 // The highest value of the `window` x `window` pixels around each.
 Plane maximum(const Plane& in, int window);
 // Everything dark that is narrower than `window` filled up; the edge goes on for ever.

@@ -209,6 +209,10 @@ const Plane* plane_of_reading(const Reading* reading, int number) {
     }
 }
 
+LENET_CALLED_BY_PAGE(grey)
+Plane* grey(const std::uint8_t* colours, int rows, int columns) {
+    return new Plane(lenet::grey_of(colours, rows, columns));
+}
 LENET_CALLED_BY_PAGE(resize)
 Plane* resize(const std::uint8_t* pixels, int rows, int columns, int new_rows, int new_columns) {
     return new Plane(lenet::resized(plane_of(pixels, rows, columns), new_rows, new_columns));

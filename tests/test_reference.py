@@ -12,7 +12,7 @@ from lenet.data.pictures.pieces import label_pieces
 from lenet.data.pictures.reading import Reading
 from lenet.data.pictures.reference import read_characters
 from lenet.data.pictures.rules import find_rules
-from lenet.data.pictures.windows import closed, maximum
+from lenet.data.pictures.windows import closed, maximum, to_grey
 
 MNIST_WISH = (28, 28, 20, True)
 EMNIST_WISH = (28, 28, 24, False)
@@ -172,6 +172,26 @@ def test_the_compiled_part_reads_scribbles_of_any_size_alike(compiled):
 def test_the_compiled_part_reads_large_scribbles_alike(compiled):
     source = np.random.default_rng(1)
     read_alike(compiled, [scribble(source, source.integers(64, 200, 2)) for _ in range(12)])
+
+
+def test_colours_become_the_greys_of_pillow(compiled):
+    colours = np.random.default_rng(3).integers(0, 256, (300, 200, 3), np.uint8)
+    colours[:9, :9], colours[-9:, -9:] = 0, 255
+    greys = np.asarray(Image.fromarray(colours).convert("L"))
+    np.testing.assert_array_equal(to_grey(colours), greys)
+    in_colour = (page(7, digits(8)[7])[..., None] * np.array([1.0, 0.8, 0.5])).astype(np.uint8)
+    grey = np.array(Image.fromarray(in_colour).convert("L"))
+    (expected,) = read_alike(compiled, [grey])
+    assert expected.characters
+    for read in (lambda *given: as_tuple(read_characters(*given)), compiled.read_characters):
+        assert_same(read(in_colour, *MNIST_WISH), as_tuple(expected))
+
+
+def test_both_refuse_what_is_neither_grey_nor_in_three_colours(compiled):
+    for read in (read_characters, compiled.read_characters):
+        for shape in ((8,), (8, 8, 1), (8, 8, 4), (2, 8, 8, 3)):
+            with pytest.raises(ValueError, match=r"a picture is \(rows, columns\), or \(rows,"):
+                read(np.zeros(shape, np.uint8), *MNIST_WISH)
 
 
 def test_both_refuse_sizes_without_a_pixel_and_those_too_large(compiled):

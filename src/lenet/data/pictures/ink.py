@@ -19,14 +19,16 @@ from lenet.data.pictures.reading import Box, Character, Pixels, Reading
 from lenet.errors import FormatError
 
 
-def find_ink(grey: Pixels, convention: Convention, height: int, width: int) -> Reading:
-    """Find the characters of `grey` (rows, columns), each (height, width) as `convention` says.
+def find_ink(picture: Pixels, convention: Convention, height: int, width: int) -> Reading:
+    """Find the characters of `picture`, each (height, width) as `convention` says.
+
+    It is (rows, columns) of greys, or (rows, columns, 3) of red, green and blue.
 
     Raises:
         FormatError: if nothing that could be a character stands out from the ground.
     """
     by_mass = convention.centre == "mass"
-    found = _reader()(np.ascontiguousarray(grey), height, width, convention.ink_side, by_mass)
+    found = _reader()(np.ascontiguousarray(picture), height, width, convention.ink_side, by_mass)
     if not found.characters:
         raise FormatError("blank: nothing stands out from the ground that could be a character")
     return found

@@ -24,6 +24,7 @@ from lenet.data.pictures.windows import (
     histogram,
     quantile,
     roughness,
+    to_grey,
     without_lone_pixels,
 )
 
@@ -67,20 +68,28 @@ class Side:
         return self.groups[0].score if self.groups else 0
 
 
-def read_characters(grey: Pixels, rows: int, columns: int, ink_side: int, by_mass: bool) -> Reading:
+def read_characters(
+    picture: Pixels, rows: int, columns: int, ink_side: int, by_mass: bool
+) -> Reading:
     """The characters in a picture uint8 (rows, columns), as images (`rows`, `columns`).
+
+    The picture may be (rows, columns, 3) too, in red, green and blue.
 
     The ink's longer side becomes `ink_side`, or what there is room for, and its centre of mass, or
     that of its box, comes into the middle.
 
     Raises:
-        ValueError: if there is no pixel in a size that is given or asked for, or too many.
+        ValueError: if there is no pixel in a size that is given or asked for, or too many, or the
+            picture has another shape.
     """
-    if not grey.size or max(grey.shape) > MOST_SIDE:
+    if picture.ndim != 2 and (picture.ndim != 3 or picture.shape[2] != 3):
+        raise ValueError("a picture is (rows, columns), or (rows, columns, 3) of colours")
+    if not picture.size or max(picture.shape[:2]) > MOST_SIDE:
         raise ValueError("the picture has no pixel, or too many")
     sides = rows, columns, ink_side
     if min(sides) < 1 or max(sides) > MOST_IMAGE_SIDE:
         raise ValueError("the image has no pixel, or too many")
+    grey = picture if picture.ndim == 2 else to_grey(picture)
     dark, light = _look_both_ways(grey)
     is_dark = _dark_wins(dark, light)
     side = dark if is_dark else light

@@ -1,4 +1,4 @@
-"""Pixels and their neighbours in whole numbers: maxima of windows, means, quantiles."""
+"""Pixels and their neighbours in whole numbers: greys, maxima of windows, means, quantiles."""
 
 from __future__ import annotations
 
@@ -8,6 +8,16 @@ from numpy.typing import NDArray
 from lenet.data.pictures.reading import Pixels
 
 Counts = NDArray[np.int64]
+
+
+RED, GREEN, BLUE = 19595, 38470, 7471
+"""Of 65,536: what each adds to grey, by ITU-R 601-2, as Pillow's mode L has it."""
+
+
+def to_grey(colours: Pixels) -> Pixels:
+    """(rows, columns) of (rows, columns, 3) in red, green and blue."""
+    total: Counts = colours @ np.array((RED, GREEN, BLUE))
+    return ((total + 0x8000) >> 16).astype(np.uint8)
 
 
 def maximum(pixels: Pixels, window: int) -> Pixels:

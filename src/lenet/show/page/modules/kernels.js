@@ -114,6 +114,16 @@ class Kernels {
     return result;
   }
 
+  // The grey plane of red, green and blue in turn, three bytes a pixel.
+  grey(colours, rows, columns) {
+    const from = this.put(colours);
+    const made = this.native.grey(from, rows, columns);
+    const result = this.#plane(made);
+    this.native.close_plane(made);
+    this.release(from);
+    return result;
+  }
+
   // The characters of a grey plane, as native/picture.hpp has them; the planes of the first of them.
   readCharacters(plane, rows, columns, inkSide, byMass) {
     const from = this.put(plane.values);

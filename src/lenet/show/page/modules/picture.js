@@ -30,33 +30,36 @@ export async function decode(file) {
   return { rows, columns, rgba: context.getImageData(0, 0, columns, rows).data };
 }
 
-// ITU-R 601-2, as Pillow's mode L.
-const luma = (red, green, blue) => (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16;
+// Red, green and blue in turn, each made of its level and of how much of it is painted (0 to 1).
+function coloursOf(rgba, made) {
+  const colours = new Uint8Array((rgba.length / 4) * 3);
+  for (let k = 0; 4 * k < rgba.length; k += 1)
+    for (let c = 0; c < 3; c += 1) colours[3 * k + c] = made(rgba[4 * k + c], rgba[4 * k + 3] / 255);
+  return colours;
+}
 
 // Laid over white; over black where what is painted is light, as chalk on nothing.
-function groundOf(rgba) {
+function groundOf(kernels, { rows, columns, rgba }) {
   let [sum, alpha, least] = [0, 0, 255];
-  for (let k = 0; k < rgba.length; k += 4) {
-    sum += luma(rgba[k], rgba[k + 1], rgba[k + 2]) * rgba[k + 3];
-    alpha += rgba[k + 3];
-    least = Math.min(least, rgba[k + 3]);
-  }
+  for (let k = 3; k < rgba.length; k += 4) least = Math.min(least, rgba[k]);
   if (least === 255) return { level: 255, notes: [] };
+  const paint = kernels.grey(coloursOf(rgba, (level) => level), rows, columns).values;
+  for (let k = 0; k < paint.length; k += 1) {
+    sum += paint[k] * rgba[4 * k + 3];
+    alpha += rgba[4 * k + 3];
+  }
   const light = least < 128 && alpha > 0 && sum / alpha > 127.5;
   return { level: light ? 0 : 255, notes: [{ word: light ? "note-black" : "note-white" }] };
 }
 
 // Planes in one channel or in three, without transparency: {planes, notes}.
-export function flatten({ rows, columns, rgba }, channels) {
-  const { level, notes } = groundOf(rgba);
-  const planes = Array.from({ length: channels }, () => new Uint8Array(rows * columns));
-  for (let k = 0; k < rows * columns; k += 1) {
-    const share = rgba[4 * k + 3] / 255;
-    const [red, green, blue] = [0, 1, 2].map((c) => Math.round(rgba[4 * k + c] * share + level * (1 - share)));
-    if (channels === 1) planes[0][k] = luma(red, green, blue);
-    else [red, green, blue].forEach((value, c) => (planes[c][k] = value));
-  }
-  return { planes: planes.map((values) => ({ rows, columns, values })), notes };
+function flatten(kernels, picture, channels) {
+  const { rows, columns, rgba } = picture;
+  const { level, notes } = groundOf(kernels, picture);
+  const colours = coloursOf(rgba, (own, share) => Math.round(own * share + level * (1 - share)));
+  if (channels === 1) return { planes: [kernels.grey(colours, rows, columns)], notes };
+  const plane = (c) => ({ rows, columns, values: colours.filter((_, k) => k % 3 === c) });
+  return { planes: [0, 1, 2].map(plane), notes };
 }
 
 function edge({ rows, columns, values }) {
@@ -134,7 +137,7 @@ function prepareInk(kernels, { planes, notes }, maps, convention) {
 
 // A picture as a network gets it, with its stages, and `plain`: the whole of it, resized and no more.
 export function prepare(kernels, picture, maps, convention) {
-  const flat = flatten(picture, maps.channels);
+  const flat = flatten(kernels, picture, maps.channels);
   const isInk = convention.kind === "ink" && maps.channels === 1;
   const made = (isInk ? prepareInk : prepareWhole)(kernels, flat, maps, convention);
   const plain = flat.planes.map((plane) => kernels.resize(plane, maps.rows, maps.columns));
