@@ -328,23 +328,29 @@ def _fit(
     convention: Convention,
     notes: list[str],
 ) -> Picture:
-    from PIL import Image, ImageOps
-
-    flat = _to_picture(given)
     inverted = convention.light_ink and len(given) == 1 and _is_light(given[0])
-    turned = ImageOps.invert(flat) if inverted else flat
-    if convention.kind == "stretch":
-        image = _resize(turned, height, width)
-    else:
-        fitted = ImageOps.pad(
-            turned, (width, height), Image.Resampling.LANCZOS, color=_ground(turned)
-        )
-        image = to_array(fitted)
+    turned = 255 - given if inverted else given
+    image = (
+        turned
+        if turned.shape[1:] == (height, width)
+        else _resized(turned, height, width, convention)
+    )
     stages = [Stage("as given", given), Stage("resized", image)]
     if inverted:
-        stages.insert(1, Stage("turned around", to_array(turned)))
+        stages.insert(1, Stage("turned around", turned))
         notes = [*notes, "a light ground, turned around"]
     return Picture(given, image, tuple(stages), inverted, tuple(notes))
+
+
+def _resized(image: Pixels, height: int, width: int, convention: Convention) -> Pixels:
+    """In another size: stretched, or as large as fits and filled up."""
+    from PIL import Image, ImageOps
+
+    picture = _to_picture(image)
+    if convention.kind == "stretch":
+        return _resize(picture, height, width)
+    size, ground = (width, height), _ground(picture)
+    return to_array(ImageOps.pad(picture, size, Image.Resampling.LANCZOS, color=ground))
 
 
 def _notes_on(found: Reading, every: bool) -> list[str]:
