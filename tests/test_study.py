@@ -99,6 +99,7 @@ def test_the_built_in_studies_are_complete():
     assert set(known) == {
         "activation",
         "head-activation",
+        "head-activation-chosen",
         "initialisation",
         "learning-rate",
         "pooling",
