@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import lenet
-from bench.reproduction import interval, lines
+from bench.seeds import add_flags, add_line, interval, lines, said
 from lenet.system import machine
 
 LINES = Path("docs/studies/best/test.jsonl")
@@ -60,9 +60,8 @@ def key(line: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def run(flags: argparse.Namespace) -> None:
-    changes = json.loads(flags.changes)
     there = {
-        (line["data"], line["seed"], line["changes"] == changes, line["teachers"])
+        (line["data"], line["seed"], line["changes"] == flags.changes, line["teachers"])
         for line in lines(flags.out)
     }
     with tempfile.TemporaryDirectory() as scratch:
@@ -70,9 +69,8 @@ def run(flags: argparse.Namespace) -> None:
         for seed in range(flags.first, flags.first + flags.seeds):
             if (flags.data, seed, True, len(flags.teacher)) in there:
                 continue
-            found = train_one(flags.data, seed, changes, flags.teacher, folder)
-            with open(flags.out, "a") as file:
-                file.write(json.dumps(found) + "\n")
+            found = train_one(flags.data, seed, flags.changes, flags.teacher, folder)
+            add_line(flags.out, found)
             print(
                 flags.data, seed, f"test {100 * found['test']:.2f} %",
                 f"over views {100 * found['over_views']:.2f} %",
@@ -91,9 +89,9 @@ def table(flags: argparse.Namespace) -> None:
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for chosen in groups(lines(flags.out)):
         first = chosen[0]
-        said = ", ".join(f"{name} = {value}" for name, value in first["changes"].items())
+        network = f"{first['model']} {said(first['changes'])}".strip()
         cells = (
-            first["data"], f"{first['model']} {said}".strip(), f"{first['parameters']:,}",
+            first["data"], network, f"{first['parameters']:,}",
             first["teachers"], len(chosen), interval([line["test"] for line in chosen]),
             interval([line["over_views"] for line in chosen]),
             f"{np.median([line['processor_seconds'] for line in chosen]):.0f}",
@@ -106,12 +104,9 @@ def main() -> None:
     commands = parser.add_subparsers(required=True)
     running = commands.add_parser("run")
     running.add_argument("data", choices=("fashion-mnist", "mnist"))
-    running.add_argument("--seeds", type=int, default=20)
-    running.add_argument("--first", type=int, default=0, help="the first seed")
-    running.add_argument("--changes", default="{}", help="of the recipe, as JSON")
+    add_flags(running, LINES)
     running.add_argument("--teacher", nargs="*", default=[], help="runs to learn from")
     running.add_argument("--keep", type=Path, help="the folder for the runs; else thrown away")
-    running.add_argument("--out", type=Path, default=LINES)
     running.set_defaults(command=run)
     printing = commands.add_parser("table")
     printing.add_argument("--out", type=Path, default=LINES)

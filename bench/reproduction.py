@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 import lenet
 from bench import timing
 from bench.reproduction_figures import draw_all
+from bench.seeds import add_flags, add_line, interval, lines, said
 from lenet.data import Dataset, load
 from lenet.data.dataset import stratified_choice
-from lenet.studies.statistics import mean_interval
 from lenet.system import machine, rng
 
 LINES = Path("docs/1998.jsonl")
@@ -105,25 +105,19 @@ def train_one(name: str, seed: int, dataset: Dataset, changes: dict[str, Any]) -
     }
 
 
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
 def run(flags: argparse.Namespace) -> None:
     dataset, done = load("mnist"), lines(flags.out)
-    changes = json.loads(flags.changes)
     for seed in range(flags.first, flags.first + flags.seeds):
         if any(
-            (line["row"], line["seed"], line["changes"]) == (flags.row, seed, changes)
+            (line["row"], line["seed"], line["changes"]) == (flags.row, seed, flags.changes)
             for line in done
         ):
             continue
-        found = train_one(flags.row, seed, dataset, changes)
-        with open(flags.out, "a") as file:
-            file.write(json.dumps(found) + "\n")
+        found = train_one(flags.row, seed, dataset, flags.changes)
+        add_line(flags.out, found)
         validation = found["validation"][-1:]
         print(
-            flags.row, changes, seed, f"test {100 * found['test'][-1]:.2f} %",
+            flags.row, flags.changes, seed, f"test {100 * found['test'][-1]:.2f} %",
             *(f"validation {100 * error:.2f} %" for error in validation),
             f"train {100 * found['train'][-1]:.2f} %", f"{found['patterns_per_second']}/s",
             flush=True,
@@ -140,14 +134,6 @@ def groups(found: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any], l
         yield row, changes, chosen
 
 
-def interval(values: list[float]) -> str:
-    array = 100 * np.array(values)
-    if len(array) < 2:
-        return f"{array.mean():.3f}"
-    low, high = mean_interval(array)
-    return f"{array.mean():.3f} ± {array.std(ddof=1):.3f} ({low:.3f} to {high:.3f})"
-
-
 def table(flags: argparse.Namespace) -> None:
     heads = "row | changes | seeds | test error, % | train error on the fly, % | rejects, % | paper"
     print(f"| {heads} |\n|{'---|' * 7}")
@@ -155,8 +141,10 @@ def table(flags: argparse.Namespace) -> None:
         test = interval([line["test"][-1] for line in chosen])
         train = interval([line["train"][-1] for line in chosen])
         rejects = interval([line["rejects"] for line in chosen])
-        said = ", ".join(f"{name} = {value}" for name, value in changes.items())
-        print(f"| {row} | {said} | {len(chosen)} | {test} | {train} | {rejects} | {ROWS[row][3]} |")
+        paper = ROWS[row][3]
+        print(
+            f"| {row} | {said(changes)} | {len(chosen)} | {test} | {train} | {rejects} | {paper} |"
+        )
 
 
 def patterns_per_second(engine: str, patterns: int) -> Callable[[], float]:
@@ -205,10 +193,7 @@ def main() -> None:
     commands = parser.add_subparsers(required=True)
     running = commands.add_parser("run")
     running.add_argument("row", choices=ROWS)
-    running.add_argument("--seeds", type=int, default=20)
-    running.add_argument("--first", type=int, default=0, help="the first seed")
-    running.add_argument("--changes", default="{}", help="of the recipe, as JSON")
-    running.add_argument("--out", type=Path, default=LINES)
+    add_flags(running, LINES)
     running.set_defaults(command=run)
     drawing = commands.add_parser("draw")
     drawing.add_argument("--out", type=Path, default=LINES)

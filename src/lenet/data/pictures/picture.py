@@ -330,11 +330,7 @@ def _fit(
 ) -> Picture:
     inverted = convention.light_ink and len(given) == 1 and _is_light(given[0])
     turned = 255 - given if inverted else given
-    image = (
-        turned
-        if turned.shape[1:] == (height, width)
-        else _resized(turned, height, width, convention)
-    )
+    image = _sized(turned, height, width, convention)
     stages = [Stage("as given", given), Stage("resized", image)]
     if inverted:
         stages.insert(1, Stage("turned around", turned))
@@ -342,10 +338,12 @@ def _fit(
     return Picture(given, image, tuple(stages), inverted, tuple(notes))
 
 
-def _resized(image: Pixels, height: int, width: int, convention: Convention) -> Pixels:
-    """In another size: stretched, or as large as fits and filled up."""
+def _sized(image: Pixels, height: int, width: int, convention: Convention) -> Pixels:
+    """In that size: stretched, or as large as fits and filled up."""
     from PIL import Image, ImageOps
 
+    if image.shape[1:] == (height, width):
+        return image
     picture = _to_picture(image)
     if convention.kind == "stretch":
         return _resize(picture, height, width)

@@ -1,0 +1,44 @@
+"""Trainings, seed by seed, as lines of JSON in a file: what was done stays when it is stopped."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lenet.studies.statistics import mean_interval
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """All that were added so far."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def add_line(path: Path, found: dict[str, Any]) -> None:
+    with open(path, "a") as file:
+        file.write(json.dumps(found) + "\n")
+
+
+def interval(values: list[float]) -> str:
+    """Shares in per cent: mean, standard deviation, and the 95 % interval of the mean."""
+    array = 100 * np.array(values)
+    if len(array) < 2:
+        return f"{array.mean():.3f}"
+    low, high = mean_interval(array)
+    return f"{array.mean():.3f} ± {array.std(ddof=1):.3f} ({low:.3f} to {high:.3f})"
+
+
+def said(changes: dict[str, Any]) -> str:
+    """Changes to a recipe, in words."""
+    return ", ".join(f"{name} = {value}" for name, value in changes.items())
+
+
+def add_flags(parser: argparse.ArgumentParser, out: Path) -> None:
+    """Those of a command that trains one seed after the other."""
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--changes", type=json.loads, default={}, help="of the recipe, as JSON")
+    parser.add_argument("--out", type=Path, default=out)
