@@ -401,9 +401,10 @@ def test_who_connects_at_the_end_of_listening_is_refused_and_not_reset(service):
             _take_no_more(listening)
             late.setblocking(False)
             assert late.connect_ex(listening.getsockname()) == errno.EINPROGRESS
+            early.sendall(b", and more")
             taken = listening.accept()[0]
             with taken:
-                assert taken.recv(100) == b"first words"
+                assert taken.recv(100) == b"first words, and more"
         assert select.select([], [late], [], 0.2)[1] == []
         listening.close()
         assert select.select([], [late], [], 30)[1] == [late]

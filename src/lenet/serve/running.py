@@ -22,8 +22,23 @@ from lenet.serve.owner import Orders, Owner
 
 BACKLOG = 1024
 SWEEP_SECONDS = 1.0
-SO_ATTACH_FILTER, BPF_RETURN = 26, 0x06
-"""Of Linux; Python has no names for them."""
+SO_ATTACH_FILTER = 26
+"""Of Linux; Python has no name for it."""
+
+PASS_OVER_FIRST_PACKETS = (
+    (0x30, 0, 0, 13),  # load the byte of a TCP header that holds its flags,
+    (0x54, 0, 0, 0x12),  # of these SYN and ACK;
+    (0x15, 0, 1, 0x02),  # SYN alone begins a handshake:
+    (0x06, 0, 0, 0),  # keep nothing of it,
+    (0x06, 0, 0, 0xFFFFFFFF),  # and all of any other
+)
+"""A filter of packets (BPF): code, jumps if true and if false, operand."""
+
+HANDSHAKE_SECONDS = 0.1
+"""For the handshakes that have begun before listening ends."""
+
+LOOKS = 3
+"""Turns of the event loop that cover one whole look at all sockets, wherever the first begins."""
 
 LULL_SECONDS = 0.5
 """After the listening has ended: requests of connections that were open are still taken."""
@@ -110,8 +125,11 @@ class Server(uvicorn.Server):
             listening.close()
         for queue in queues:
             _take_no_more(queue)
+        await self._pause(HANDSHAKE_SECONDS)
+        for queue in queues:
             await self._take_all(queue)
         await self._pause(LULL_SECONDS)
+        await _hear_all()
         await super().shutdown(sockets)
 
     async def _take_all(self, queue: socket.socket) -> None:
@@ -140,13 +158,24 @@ class Server(uvicorn.Server):
             await asyncio.sleep(0.05)
 
 
+async def _hear_all() -> None:
+    """Let the loop read what has come meanwhile: after a stall it looks at clocks before sockets.
+
+    A connection that is closed with a request unread is reset.
+    """
+    for _ in range(LOOKS):
+        await asyncio.sleep(0)
+
+
 def _take_no_more(listening: socket.socket) -> None:
     """Let the system pass over who connects from now on: they try again, and are refused.
 
-    Otherwise who comes between the last one taken and the end of listening is reset. A filter that
-    keeps nothing does it (socket(7), SO_ATTACH_FILTER); who is in the queue keeps its data.
+    Otherwise who comes between the last one taken and the end of listening is reset. A filter of
+    first packets does it (socket(7), SO_ATTACH_FILTER); a handshake that has begun still ends, and
+    who is in the queue keeps its data.
     """
     if sys.platform == "linux":
-        keep_nothing = ctypes.create_string_buffer(struct.pack("HBBI", BPF_RETURN, 0, 0, 0))
-        program = struct.pack("HL", 1, ctypes.addressof(keep_nothing))
+        code = b"".join(struct.pack("HBBI", *each) for each in PASS_OVER_FIRST_PACKETS)
+        kept = ctypes.create_string_buffer(code, len(code))
+        program = struct.pack("HL", len(PASS_OVER_FIRST_PACKETS), ctypes.addressof(kept))
         listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
