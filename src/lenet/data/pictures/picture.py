@@ -234,10 +234,17 @@ def _upright(
     # Only JPEG can: it is decoded at a fraction of its size.
     opened.draft(None, (LONGEST_SIDE, LONGEST_SIDE))
     opened.load()
-    if opened.getexif().get(ORIENTATION, 1) != 1:
+    if _is_turned(opened):
         notes.append("turned upright (EXIF)")
         opened = ImageOps.exif_transpose(opened)
     return _flatten(_to_8_bits(_reduce(opened), notes), mode, notes), notes
+
+
+def _is_turned(opened: Image.Image) -> bool:
+    """Whether EXIF says that the camera was not held upright."""
+    if opened.format == "PNG" and not opened.info:
+        return False  # Pillow would make an EXIF of nothing, in a fifth of the time of decoding.
+    return bool(opened.getexif().get(ORIENTATION, 1) != 1)
 
 
 @cache

@@ -51,6 +51,8 @@ class Piece:
         return replace(self, start=first, stop=min(self.stop, first + most))
 
     def to_json(self) -> str:
+        if self.start is None and self.content is None and self.problem is None:
+            return json.dumps(self.name)
         facts: dict[str, Any] = {"name": self.name}
         if self.start is not None:
             facts |= {"start": self.start, "stop": self.stop}
@@ -58,7 +60,7 @@ class Piece:
             facts["content"] = base64.b64encode(self.content).decode()
         if self.problem is not None:
             facts["problem"] = self.problem
-        return json.dumps(self.name if len(facts) == 1 else facts)
+        return json.dumps(facts)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Piece:
@@ -150,7 +152,8 @@ def _pictures_below(folder: str) -> Iterator[Piece]:
             if is_folder:
                 waiting.append(_entries(path))
                 break
-            if problem or Path(path).suffix.lower() in SUFFIXES:
+            suffix = os.path.splitext(path)[1]  # noqa: PTH122 - `Path` takes ten times as long
+            if problem or suffix.lower() in SUFFIXES:
                 yield Piece(path, problem=problem)
         else:
             waiting.pop()
@@ -203,7 +206,7 @@ def _state(piece: Piece) -> bytes:
     if piece.content is not None:
         return hashlib.sha256(piece.content).digest()
     try:
-        found = Path(piece.name).stat()
+        found = os.stat(piece.name)  # noqa: PTH116 - `Path` takes twice as long
     except (OSError, ValueError):  # a name with a byte 0
         return b"cannot be looked at"
     return b"%d %d" % (found.st_size, found.st_mtime_ns)
