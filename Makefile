@@ -20,7 +20,7 @@ train: $(VENV)/.installed data  ## Set up, and train LeNet on Fashion-MNIST
 	     $(LENET) train --data digits $(FLAGS); fi
 
 test: $(VENV)/.test data  ## Set up, and run the tests, those that need an extra skipped
-	$(BIN)/python -m pytest -n auto $(FLAGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(FLAGS)
 
 check: $(VENV)/.development format-check lint types imports test  ## All that CI runs
 

@@ -3,7 +3,6 @@
 #include "ink.hpp"
 
 #include <algorithm>
-#include <utility>
 #include <vector>
 
 namespace lenet {
@@ -34,18 +33,25 @@ Plane run_lengths(const Plane& ink, int faint) {
     return tall;
 }
 
+// Points that a line may be on, column by column: of the k-th of every `step` columns the rows from
+// `begin[k]` to `begin[k + 1]`.
+struct Points {
+    int step;
+    std::vector<int> rows, begin;
+};
+
 // Every line that at least `wanted` of the points are on, the fullest first: each slope up to a fifth, as a
 // rise over the whole width, and each row at the left edge (Hough 1962, in slope and intercept).
-std::vector<Line> find_lines(const std::vector<std::pair<int, int>>& points, int wanted, int rows,
-                             int columns) {
+std::vector<Line> find_lines(const Points& points, int wanted, int rows, int columns) {
     const int most = columns / 5;
     std::vector<Line> lines;
-    // How far a line has risen at each column: a division for each point would take most of the time.
-    std::vector<int> counts, risen(std::size_t(columns), 0);
+    std::vector<int> counts;
     for (int rise = -most; rise <= most; ++rise) {
-        for (int c = 0; c < columns; ++c) risen[std::size_t(c)] = rise * c / columns;
         counts.assign(std::size_t(rows + 2 * most + 2), 0);
-        for (const auto& [r, c] : points) ++counts[std::size_t(r - risen[std::size_t(c)] + most)];
+        for (std::size_t k = 0; k + 1 < points.begin.size(); ++k) {
+            int* const votes = counts.data() + most - rise * (int(k) * points.step) / columns;
+            for (int i = points.begin[k]; i < points.begin[k + 1]; ++i) ++votes[points.rows[std::size_t(i)]];
+        }
         for (int start = 0; start + 1 < int(counts.size()); ++start)
             if (counts[std::size_t(start)] >= wanted)
                 lines.push_back({counts[std::size_t(start)], start - most, rise});
@@ -85,11 +91,13 @@ int erase_rules(Plane& ink, int faint, Plane& gone) {
     const int wanted = (columns + step - 1) / step * 11 / 20;
     const Plane tall = run_lengths(ink, faint);
     const auto is_thin = [&](int r, int c, int limit) { return tall.at(r, c) && tall.at(r, c) <= limit; };
-    std::vector<std::pair<int, int>> points;
-    for (int c = 0; c < columns; c += step)
+    Points points{step, {}, {0}};
+    for (int c = 0; c < columns; c += step) {
         for (int r = 0; r < rows; ++r)
-            if (is_thin(r, c, thick)) points.emplace_back(r, c);
-    if (int(points.size()) < wanted) return 0;
+            if (is_thin(r, c, thick)) points.rows.push_back(r);
+        points.begin.push_back(int(points.rows.size()));
+    }
+    if (int(points.rows.size()) < wanted) return 0;
     int found = 0;
     for (const Line& line : find_lines(points, wanted, rows, columns)) {
         int left = 0;

@@ -2,6 +2,8 @@
 
 import struct
 import sys
+import threading
+import warnings
 import zlib
 
 import numpy as np
@@ -11,7 +13,7 @@ from PIL import Image
 
 from lenet.data.pictures import picture
 from lenet.data.pictures.convention import AS_GIVEN, CLOTHES, MNIST, Convention
-from lenet.data.pictures.picture import FORMATS, LONGEST_SIDE, read_picture
+from lenet.data.pictures.picture import FORMATS, LONGEST_SIDE, no_warnings, read_picture
 from lenet.errors import FormatError
 
 SHAPE = (1, 28, 28)
@@ -214,3 +216,26 @@ def test_colours_stay_where_a_network_reads_them(tmp_path):
 
 def test_no_decoder_hands_the_file_to_another_program():
     assert not {"EPS", "WMF", "PSD", "FITS", "HDF5", "GRIB", "BUFR"} & set(FORMATS)
+
+
+def test_filters_of_warnings_come_back_when_the_last_of_two_threads_leaves():
+    """With `warnings.catch_warnings` alone the second to leave would bring back the first's."""
+    before = list(warnings.filters)
+    first, second = threading.Event(), threading.Event()
+
+    def outlives_the_other() -> None:
+        with no_warnings:
+            first.set()
+            second.wait(10)
+            warnings.warn("of odd metadata", stacklevel=1)
+
+    thread = threading.Thread(target=outlives_the_other)
+    with no_warnings:
+        thread.start()
+        assert first.wait(10)
+        warnings.warn("of odd metadata", stacklevel=1)
+    second.set()
+    thread.join()
+    assert warnings.filters == before
+    with pytest.warns(UserWarning, match="said again"):
+        warnings.warn("said again", stacklevel=1)

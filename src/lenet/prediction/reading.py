@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import stat
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from lenet.data.pictures.arrays import settle_one
 from lenet.data.pictures.convention import Convention
-from lenet.data.pictures.picture import FORMATS, is_heif, prepare, read_picture
+from lenet.data.pictures.picture import FORMATS, is_heif, no_warnings, prepare, read_picture
 from lenet.errors import FormatError
 from lenet.prediction.network import Prepared
 
@@ -64,8 +63,7 @@ def is_picture(head: bytes) -> bool:
         return True
     Image.init()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with no_warnings:
             Image.open(io.BytesIO(head), formats=[name for name in FORMATS if name in Image.OPEN])
     except Image.DecompressionBombError:  # one that is too large
         return True

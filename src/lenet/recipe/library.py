@@ -80,6 +80,9 @@ MANY_HANDS = {
 }  # fmt: skip
 """The same where there are many characters already."""
 
+MANY_SCENES = {"shift": 1, "erase": 0.5}
+"""What becomes of other pictures where there are many already."""
+
 SCENES = {"shift": 1, "scale": 0.1, "rotation": 3.0, "border": "edge"}
 """What becomes of other pictures: cameras stand so."""
 
@@ -123,15 +126,15 @@ def _table(images: int, optimizer: str) -> dict[str, Any]:
 
 def most_accurate(subject: Subject, _: str | None) -> dict[str, Any]:
     """The numbers of `best`; docs/studies/best.md has what each gives."""
-    augmentation = MANY_HANDS if subject.kind == INK else {"shift": 1, "flip": subject.flips}
+    is_ink = subject.kind == INK
     return {
-        "epochs": 120,
+        "epochs": 120 if is_ink else 240,
         "batch_size": 128,
         **OPTIMIZERS["adamw"],
         "optimizer": "adamw",
         "schedule": "one_cycle",
         "label_smoothing": 0.05,
-        "augmentation": augmentation,
+        "augmentation": MANY_HANDS if is_ink else {**MANY_SCENES, "flip": subject.flips},
     }
 
 

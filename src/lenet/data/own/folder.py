@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from lenet.data.own.collection import (
 )
 from lenet.data.own.layout import Group, Layout, files_below, find_layout, printable, visible
 from lenet.data.pictures.convention import Convention
-from lenet.data.pictures.picture import SUFFIXES, read_picture
+from lenet.data.pictures.picture import SUFFIXES, no_warnings, read_picture
 from lenet.data.progress import Progress
 from lenet.data.survey import LeftOut
 from lenet.errors import DataError, FormatError
@@ -147,9 +146,7 @@ def _decode(
         except FormatError as error:
             return str(error).removeprefix(f"{file.name}: ")
 
-    # Threads share Python's filters of warnings, so that those of the decoder are silenced here.
-    with warnings.catch_warnings(), ThreadPoolExecutor(machine.cores()) as pool:
-        warnings.simplefilter("ignore")
+    with no_warnings, ThreadPoolExecutor(machine.cores()) as pool:
         for first in range(0, len(files), WINDOW):
             window = files[first : first + WINDOW]
             for file, found in zip(window, pool.map(read, window), strict=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,7 +26,7 @@ from lenet.data.own.collection import (
 from lenet.data.own.layout import visible
 from lenet.data.pictures.arrays import FAINT, LIGHT_GROUND, TRANSPOSED, look_transposed, settle
 from lenet.data.pictures.convention import Convention
-from lenet.data.pictures.picture import prepare
+from lenet.data.pictures.picture import no_warnings, prepare
 from lenet.data.progress import Progress
 from lenet.data.published.digest import payload_digest
 from lenet.data.reading import SIDE
@@ -221,9 +220,7 @@ def _blocks(
     files: Sequence[ImageFile], shape: Shape, convention: Convention, anew: bool
 ) -> Iterator[tuple[ImageFile, Block, list[bytes]]]:
     """Every block of every file, its images in `shape`, and the keys of its images."""
-    # Threads share Python's filters of warnings, so that those of the decoder are silenced here.
-    with warnings.catch_warnings(), ThreadPoolExecutor(machine.cores()) as pool:
-        warnings.simplefilter("ignore")
+    with no_warnings, ThreadPoolExecutor(machine.cores()) as pool:
         for file in files:
             place, first = file.path, 0
             for block in file.blocks(BLOCK):

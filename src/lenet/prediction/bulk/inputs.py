@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from json.encoder import encode_basestring_ascii
 from pathlib import Path
 from typing import Any, BinaryIO, final
 
@@ -52,7 +53,9 @@ class Piece:
 
     def to_json(self) -> str:
         if self.start is None and self.content is None and self.problem is None:
-            return json.dumps(self.name)
+            return encode_basestring_ascii(
+                self.name
+            )  # what `json.dumps` takes five times as long for
         facts: dict[str, Any] = {"name": self.name}
         if self.start is not None:
             facts |= {"start": self.start, "stop": self.stop}

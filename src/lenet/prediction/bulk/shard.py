@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lenet.data.pictures.picture import no_warnings
 from lenet.errors import DataError, FormatError
 from lenet.prediction.bulk import formats
-from lenet.prediction.bulk.attempt import Attempt, time_limit, try_apart
+from lenet.prediction.bulk.attempt import Attempt, TimeLimit, try_apart
 from lenet.prediction.bulk.inputs import Piece
 from lenet.prediction.bulk.rows import read_rows
 from lenet.prediction.network import BATCH, Answer, Network, Prepared, answer
@@ -23,8 +24,11 @@ from lenet.prediction.reading import prepare_image, prepare_picture, read_regula
 Problem = tuple[str, str]
 """The name of an input, and why it could not be used."""
 
+FILES_AHEAD, BYTES_AHEAD = 64, 1 << 22
+"""So many files are read before the first of them is decoded, and hardly more bytes."""
 
 Row = tuple[int, NDArray[np.uint8] | DataError]
+"""Its number, and its image or why there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +89,12 @@ def answer_pieces(order: Order, clock: Clock) -> tuple[list[Answer], list[Proble
     attempt = None if order.attempts is None else Attempt(Path(f"{order.attempts}{order.number}"))
     answers, problems = list[Answer](), list[Problem]()
     batch: list[Prepared] = []
-    for prepared in _prepare(order, attempt, clock, problems):
-        batch.append(prepared)
-        if len(batch) == BATCH:
-            answers += _answer(order, batch, clock)
-            batch = []
+    with no_warnings:
+        for prepared in _prepare(order, attempt, clock, problems):
+            batch.append(prepared)
+            if len(batch) == BATCH:
+                answers += _answer(order, batch, clock)
+                batch = []
     answers += _answer(order, batch, clock)
     if attempt is not None:
         attempt.end()
@@ -106,41 +111,77 @@ def _answer(order: Order, batch: list[Prepared], clock: Clock) -> list[Answer]:
 def _prepare(
     order: Order, attempt: Attempt | None, clock: Clock, problems: list[Problem]
 ) -> Iterator[Prepared]:
-    is_worker = os.getpid() != order.driver
+    limit = TimeLimit(is_ours=os.getpid() != order.driver)
     row = 0
-    for piece in order.pieces:
-        if piece.start is not None:
+    for piece, content in _read_ahead(order, clock):
+        if content is None:
+            limit.stop()
             yield from _rows(order, piece, clock, problems)
         else:
             is_suspect = False
             if attempt is not None:
                 attempt.at(row)
                 is_suspect = attempt.suspects_row(row)
+            if is_suspect:
+                limit.stop()
+            else:
+                limit.start()
             try:
-                with time_limit(is_worker and not is_suspect):
-                    prepared = _picture(order, piece, clock, is_suspect)
+                prepared = _picture(order.network, piece, content, clock, is_suspect)
             except FormatError as error:
                 problems.append(_problem(piece.name, error))
             else:
                 yield prepared
         row += len(piece)
+    limit.stop()
 
 
-def _picture(order: Order, piece: Piece, clock: Clock, is_suspect: bool) -> Prepared:
+Content = bytes | FormatError
+"""Of a picture's file, or why it cannot be read."""
+
+
+def _read_ahead(order: Order, clock: Clock) -> Iterator[tuple[Piece, Content | None]]:
+    """Each input, a picture with its content, small files a few at once.
+
+    A call to the system makes the code after it slow for a while: file by file, reading and
+    decoding take a sixth longer.
+    """
+    waiting, size = list[tuple[Piece, Content | None]](), 0
+    for piece in order.pieces:
+        content = None if piece.start is not None else _content(order, piece, clock)
+        waiting.append((piece, content))
+        size += len(content) if isinstance(content, bytes) else 0
+        if len(waiting) == FILES_AHEAD or size > BYTES_AHEAD:
+            yield from waiting
+            waiting, size = [], 0
+    yield from waiting
+
+
+def _content(order: Order, piece: Piece, clock: Clock) -> Content:
     if piece.problem is not None:
-        raise FormatError(piece.problem)
+        return FormatError(piece.problem)
+    if piece.content is not None:
+        return piece.content
     started = time.perf_counter()
-    content = piece.content
-    if content is None:
-        place = os.path.join(order.folder, piece.name)  # noqa: PTH118 - `Path` takes as long as reading
-        content = read_regular(place, piece.name)
-    read = time.perf_counter()
-    network = order.network
+    place = os.path.join(order.folder, piece.name)  # noqa: PTH118 - `Path` takes as long as reading
+    try:
+        return read_regular(place, piece.name)
+    except FormatError as error:
+        return error
+    finally:
+        clock.reading += time.perf_counter() - started
+
+
+def _picture(
+    network: Network, piece: Piece, content: Content, clock: Clock, is_suspect: bool
+) -> Prepared:
+    if isinstance(content, FormatError):
+        raise content
+    started = time.perf_counter()
     if is_suspect:
         try_apart(content, piece.name, network.spec.input_shape, network.convention)
     prepared = prepare_picture(content, network.spec.input_shape, network.convention, piece.name)
-    clock.reading += read - started
-    clock.preparation += time.perf_counter() - read
+    clock.preparation += time.perf_counter() - started
     return prepared
 
 
