@@ -68,6 +68,9 @@ ARMS: dict[str, dict[str, Any]] = {
     "adamw": ADAMW,
     "adamw, rate 0.002": {**ADAMW, "learning_rate": 0.002},
     "adamw, batch 64": {**ADAMW, "batch_size": 64},
+    "adamw, a quarter erased": {**ADAMW, "augmentation": {"erase": 0.25}},
+    "adamw, half erased": {**ADAMW, "augmentation": {"erase": 0.5}},
+    "adamw, all erased": {**ADAMW, "augmentation": {"erase": 1.0}},
     "adamw, silu": {**ADAMW, "network": SILU},
     "adamw, average pooling": {**ADAMW, "network": AVERAGE},
     "adamw, silu, average pooling": {**ADAMW, "network": {**SILU, **AVERAGE}},
@@ -109,23 +112,24 @@ def measure(name: str, dataset: data.Dataset, seed: int, epochs: int) -> dict[st
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Each arm against the control, in points, over the seeds that both have."""
+    """Each arm against the control (or the first arm), in points, over the seeds that both have."""
     lines = ["| arm | validation | over views | difference | 95 % | p | pairs |", "|---" * 7 + "|"]
     scores = {
         name: {row["seed"]: row for row in rows if row["arm"] == name}
         for name in dict.fromkeys(row["arm"] for row in rows)
     }
+    start = CONTROL if CONTROL in scores else next(iter(scores))
     for name, found in scores.items():
-        seeds = sorted(found.keys() & scores[CONTROL].keys())
+        seeds = sorted(found.keys() & scores[start].keys())
         plain, views = (
             100 * np.array([float(found[seed][key]) for seed in seeds])
             for key in ("accuracy", "over_views")
         )
         cells = f"| {name} | {plain.mean():.2f} | {views.mean():.2f} |"
-        control = 100 * np.array([float(scores[CONTROL][seed]["accuracy"]) for seed in seeds])
-        if name == CONTROL or len(seeds) < 2:
+        control = 100 * np.array([float(scores[start][seed]["accuracy"]) for seed in seeds])
+        if name == start or len(seeds) < 2:
             differs = f"{(plain - control).mean():+.2f}"
-            lines.append(f"{cells} {differs if name != CONTROL else ''} | | | {len(seeds)} |")
+            lines.append(f"{cells} {differs if name != start else ''} | | | {len(seeds)} |")
             continue
         pair = compare([plain], control)[0]
         lines.append(

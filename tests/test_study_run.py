@@ -253,6 +253,16 @@ def test_a_damaged_file_of_a_run_is_no_run_and_is_done_again(
     assert answer(out) == answer(finished[0])
 
 
+def test_runs_of_another_engine_are_said_when_a_study_goes_on(finished, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(finished[0], out)
+    study, folder = studies.StudyFolder(out).study(), studies.StudyFolder(out)
+    task = next(study.tasks())
+    folder.write(task, {**folder.result(task), "engine": "native of elsewhere"})
+    with pytest.warns(UserWarning, match="of 2 engines .*native of elsewhere.* round differently"):
+        studies.run_study(study, out)
+
+
 def test_a_result_of_another_task_is_none(finished, tmp_path):
     folder = studies.StudyFolder(finished[0])
     first, second = list(folder.study().tasks())[:2]

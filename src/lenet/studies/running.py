@@ -49,6 +49,7 @@ def run_study(
             orders = list(_orders(study, tasks, data_dir, None if cluster else str(scratch)))
             failures = _run(folder, tasks, orders, processes, cluster, watch)
         folder.write_failures(failures)
+        _say_mixed(study, folder)
     if failures:
         raise PartialError(_describe(failures, len(tasks), path))
     return folder
@@ -117,6 +118,17 @@ def _say_damaged(study: Study, folder: StudyFolder) -> None:
         warnings.warn(
             f"{folder.path}: {len(damaged)} files of finished runs are damaged, the first one is "
             f"runs/{damaged[0].key}.json; they are done again",
+            stacklevel=3,
+        )
+
+
+def _say_mixed(study: Study, folder: StudyFolder) -> None:
+    engines = sorted({result["engine"] for result in folder.results(study).values()})
+    if len(engines) > 1:
+        warnings.warn(
+            f"{folder.path}: its runs are of {len(engines)} engines ({'; '.join(engines)}), which "
+            "round differently: runs with the same seed are not strictly comparable; another --out "
+            "has all of one",
             stacklevel=3,
         )
 
