@@ -7,10 +7,8 @@ imported where they are asked for, since most calls need none of them.
 from __future__ import annotations
 
 import shlex
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from html import escape
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -44,6 +42,7 @@ from lenet.recipe import Recipe
 from lenet.runs import checkpoint as checkpoints
 from lenet.runs.checkpoint import Checkpoint
 from lenet.runs.run import Run, find_run
+from lenet.show.at_hand import Chart, Decision, Summary
 from lenet.show.live import Display, in_notebook, open_display
 from lenet.show.watching import watch_with
 from lenet.training import session
@@ -51,7 +50,6 @@ from lenet.training.choice import Wanted
 
 if TYPE_CHECKING:
     from lenet.export import Exported, Proof, Trained
-    from lenet.prediction.explanation import Explanation
 
 
 @final
@@ -345,95 +343,6 @@ class Model:
                 "alone; load the folder"
             )
         return self.run
-
-
-@final
-class Chart(str):
-    """SVG text that a notebook shows as a picture."""
-
-    __slots__ = ()
-
-    def _repr_html_(self) -> str:
-        return str(self)
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """An explanation, which a notebook shows as a picture."""
-
-    explanation: Explanation
-
-    @property
-    def class_name(self) -> str:
-        """The answer."""
-        return self.explanation.class_names[self.explanation.prediction]
-
-    @property
-    def probability(self) -> float:
-        """Of the answer."""
-        return float(self.explanation.probabilities[self.explanation.prediction])
-
-    def save(self, path: str | Path) -> Path:
-        """Draw it to `path` (PNG, or what the ending says)."""
-        from lenet.show.figures import draw_decision
-
-        draw_decision(self.explanation, Path(path))
-        return Path(path)
-
-    def _repr_png_(self) -> bytes:
-        with tempfile.TemporaryDirectory() as folder:
-            return self.save(Path(folder) / "decision.png").read_bytes()
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """The layers of a network as a table."""
-
-    spec: Spec
-
-    HEADINGS = ("layer", "what it is", "output", "parameters", "multiply-adds")
-
-    def rows(self) -> list[tuple[str, str, str, str, str]]:
-        """A row a layer, in the order of `HEADINGS`, and one for all."""
-        rows = [
-            (
-                row.name,
-                layer.describe(row.output_shape),
-                "x".join(map(str, row.output_shape)),
-                f"{row.parameters:,}",
-                f"{row.multiply_adds:,}",
-            )
-            for layer, row in zip(self.spec.layers, self.spec.counts(), strict=True)
-        ]
-        given = "x".join(map(str, self.spec.input_shape))
-        total = (f"{self.spec.parameters:,}", f"{self.spec.multiply_adds:,}")
-        return [("input", "pixels, 0 to 255", given, "", ""), *rows, ("all", "", "", *total)]
-
-    def __str__(self) -> str:
-        rows = [self.HEADINGS, *self.rows()]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(self.HEADINGS))]
-        lines = []
-        for row in rows:
-            left = "  ".join(
-                text.ljust(width) for text, width in zip(row[:3], widths, strict=False)
-            )
-            right = "  ".join(
-                text.rjust(width) for text, width in zip(row[3:], widths[3:], strict=True)
-            )
-            lines.append(f"{left}  {right}".rstrip())
-        return "\n".join([self.spec.name, *lines])
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        head = "".join(f"<th>{heading}</th>" for heading in self.HEADINGS)
-        body = "".join(
-            f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in self.rows()
-        )
-        return f"<table><caption>{escape(self.spec.name)}</caption><tr>{head}</tr>{body}</table>"
 
 
 def load(
