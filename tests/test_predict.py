@@ -23,7 +23,7 @@ import lenet
 from lenet.errors import FormatError, PartialError, UsageError
 from lenet.prediction import bulk
 from lenet.prediction.bulk import attempt, formats, inputs
-from lenet.prediction.bulk.attempt import Attempt
+from lenet.prediction.bulk.attempt import Attempt, TimeLimit
 from lenet.prediction.bulk.rows import MOST_FRUITLESS, read_rows
 from lenet.prediction.network import BATCH, Answer, Network, Prepared, answer, probabilities
 from lenet.system.tasks import Outcome
@@ -632,6 +632,26 @@ def test_a_picture_that_kills_or_hangs_its_process_is_found_and_isolated(
     rows = list(bulk.PredictionFolder(tmp_path / "out").rows())
     assert len(rows) == 28
     assert not (tmp_path / "out" / ".attempts").exists()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such clock")
+def test_the_clock_of_a_picture_is_set_for_each_second_and_off_after_an_error(monkeypatch):
+    monkeypatch.setattr(attempt, "SET_SECONDS", 0.05)
+    with pytest.raises(OSError, match="a disk"), TimeLimit(is_ours=True) as limit:  # noqa: PT012
+        limit.start()
+        first = signal.getitimer(signal.ITIMER_REAL)[0]
+        assert attempt.MOST_SECONDS < first <= attempt.MOST_SECONDS + attempt.SET_SECONDS
+        time.sleep(0.1)
+        limit.start()
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > attempt.MOST_SECONDS
+        limit.stop()
+        assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+        limit.start()
+        raise OSError("a disk")
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+    with TimeLimit(is_ours=False) as limit:
+        limit.start()
+        assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
 
 
 def test_a_try_that_ends_early_leaves_where_it_was(tmp_path):

@@ -82,6 +82,12 @@ class TimeLimit:
         self._is_kept = is_ours and hasattr(signal, "setitimer")
         self._set_at = -math.inf
 
+    def __enter__(self) -> TimeLimit:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def start(self) -> None:
         """A picture begins."""
         now = time.monotonic()

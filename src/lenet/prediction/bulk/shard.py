@@ -89,8 +89,8 @@ def answer_pieces(order: Order, clock: Clock) -> tuple[list[Answer], list[Proble
     attempt = None if order.attempts is None else Attempt(Path(f"{order.attempts}{order.number}"))
     answers, problems = list[Answer](), list[Problem]()
     batch: list[Prepared] = []
-    with no_warnings:
-        for prepared in _prepare(order, attempt, clock, problems):
+    with no_warnings, TimeLimit(is_ours=os.getpid() != order.driver) as limit:
+        for prepared in _prepare(order, attempt, limit, clock, problems):
             batch.append(prepared)
             if len(batch) == BATCH:
                 answers += _answer(order, batch, clock)
@@ -109,9 +109,12 @@ def _answer(order: Order, batch: list[Prepared], clock: Clock) -> list[Answer]:
 
 
 def _prepare(
-    order: Order, attempt: Attempt | None, clock: Clock, problems: list[Problem]
+    order: Order,
+    attempt: Attempt | None,
+    limit: TimeLimit,
+    clock: Clock,
+    problems: list[Problem],
 ) -> Iterator[Prepared]:
-    limit = TimeLimit(is_ours=os.getpid() != order.driver)
     row = 0
     for piece, content in _read_ahead(order, clock):
         if content is None:
@@ -133,7 +136,6 @@ def _prepare(
             else:
                 yield prepared
         row += len(piece)
-    limit.stop()
 
 
 Content = bytes | FormatError
