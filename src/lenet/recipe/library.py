@@ -155,8 +155,8 @@ RECIPES: dict[str, Row] = {
     ),
     BEST: Row(
         "the most accurate for 61,706 parameters",
-        "5 min of a core",
-        "Fashion-MNIST 0.926 (3 seeds)",
+        "9 min of a core",
+        "Fashion-MNIST 0.929 (4 seeds)",
         "lenet5-relu",
         most_accurate,
     ),
