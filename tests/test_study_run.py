@@ -354,7 +354,7 @@ def test_the_control_against_itself_is_null_and_a_planted_point_is_found():
     assert sum(pair.is_shown for pair in planted) >= 8
 
 
-@pytest.mark.soak  # its short version is that of bulk prediction, through the same `run_tasks`
+@pytest.mark.thorough
 def test_a_cluster_that_loses_a_node_gives_the_same_bytes(cluster, study_file, finished, tmp_path):
     address, runs = cluster.stdout.readline().strip(), tmp_path / "runs"
     words = ("study", "run", study_file, "--out", tmp_path, "--cluster", address)

@@ -439,7 +439,9 @@ def _is_light(grey: Pixels) -> bool:
     """Whether the ground, taken from the picture's edge, is lighter than half."""
     edge = _edge(grey)
     lighter = 2 * np.count_nonzero(edge > 127)
-    return bool(lighter > edge.size if lighter != edge.size else _median(edge) > 127.5)
+    if lighter != edge.size:  # nearly always, and sooner known than a median
+        return bool(lighter > edge.size)
+    return _median(edge) > 127.5
 
 
 def _ground(picture: Image.Image) -> int | tuple[int, ...]:
