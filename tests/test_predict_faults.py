@@ -40,13 +40,22 @@ def many(tmp_path_factory):
     return folder
 
 
+def wait_for_shards(process, out, count):
+    while process.poll() is None and len(list(out.glob("digests/*"))) < count:
+        time.sleep(0.002)
+
+
+def sleep_for(seconds):
+    return lambda _: time.sleep(seconds)
+
+
 def kill_and_resume(run, many, out, moments):
-    """Start, kill -9 at each of `moments` (seconds after the start), then go to the end."""
+    """Start, kill -9 when each of `moments` (called with the process) is there, go to the end."""
     hits = 0
     words = ("predict", run, many, "--out", out, "--shard-rows", 10, "--quiet")
-    for moment, victim in moments:
+    for wait, victim in moments:
         process = start_lenet(*words)
-        time.sleep(moment)
+        wait(process)
         targets = [process.pid] if victim == "driver" else workers(process.pid)[:1]
         if process.poll() is None and targets:
             os.kill(targets[0], signal.SIGKILL)
@@ -72,10 +81,13 @@ def undisturbed(digits_run, many, tmp_path_factory):
 def test_kill_9_of_the_driver_and_of_a_worker_changes_no_byte(
     digits_run, many, undisturbed, tmp_path
 ):
-    expected, seconds = undisturbed
-    moments = [(0.6 * seconds, "driver"), (0.7 * seconds, "worker")]
-    assert kill_and_resume(digits_run.path, many, tmp_path / "out", moments) >= 1
-    assert content(tmp_path / "out") == content(expected)
+    out = tmp_path / "out"
+    moments = [
+        (lambda process: wait_for_shards(process, out, 20), "driver"),
+        (lambda process: wait_for_shards(process, out, 60), "worker"),
+    ]
+    assert kill_and_resume(digits_run.path, many, out, moments) == 2
+    assert content(out) == content(undisturbed[0])
 
 
 def test_a_driver_that_is_killed_before_the_first_task_leaves_no_process(
@@ -97,7 +109,7 @@ def test_20_kills_at_random_moments_change_no_byte(digits_run, many, undisturbed
     dice, hits, rounds = np.random.default_rng(20), 0, 0
     while hits < 20:
         out = tmp_path / str(rounds)
-        moments = [(dice.uniform(0.1, seconds), victim) for _ in range(4)]
+        moments = [(sleep_for(dice.uniform(0.1, seconds)), victim) for _ in range(4)]
         hits += kill_and_resume(digits_run.path, many, out, moments)
         assert content(out) == content(expected)
         rounds += 1
