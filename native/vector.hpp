@@ -219,9 +219,14 @@ inline float sum_lanes(V value) {
     return sum;
 }
 
-// e^x to about one unit in the last place: 2^n e^r with |r| <= ln 2 / 2, e^r by its Taylor series to
-// r^7.  Below -87 the result is e^-87, above 88 it is e^88; NaN stays NaN.
-inline V exponential(V x) {
+// e^x = scale * (1 + rest): scale is 2^n, rest is e^r - 1 with |r| <= ln 2 / 2.
+struct Exponential {
+    V scale, rest;
+};
+
+// To about one unit in the last place, by the Taylor series of e^r to r^7.  Below -87 it is e^-87, above
+// 88 it is e^88; NaN stays NaN.
+inline Exponential exponential_parts(V x) {
     x = at_most(at_least(x, -87.0f), 88.0f);
     const float magic = 12582912.0f; // 1.5 * 2^23: adding it rounds to a whole number
     const V shifted = x * 1.44269504f + magic;
@@ -236,25 +241,22 @@ inline V exponential(V x) {
     p = p * r + 1.0f / 6.0f;
     p = p * r + 0.5f;
     p = p * r + 1.0f;
-    p = p * r + 1.0f;
     const I power = (reinterpret_cast<I>(shifted) << 23) + (127 << 23);
-    return p * reinterpret_cast<V>(power);
+    return {reinterpret_cast<V>(power), p * r};
+}
+
+inline V exponential(V x) {
+    const Exponential parts = exponential_parts(x);
+    return parts.scale * parts.rest + parts.scale;
 }
 
 inline V sigmoid(V x) { return 1.0f / (1.0f + exponential(-x)); }
 
-// tanh(x) = 1 - 2 / (e^2x + 1), and an odd polynomial where that would cancel: the coefficients and
-// the bound are those of tanhf in Moshier's Cephes library.
+// (e^2x - 1) / (e^2x + 1), whose upper part is summed from what does not cancel.
 inline V hyperbolic_tangent(V x) {
-    const V square = x * x;
-    V series = splat(-5.70498872745e-3f);
-    series = series * square + 2.06390887954e-2f;
-    series = series * square - 5.37397155531e-2f;
-    series = series * square + 1.33314422036e-1f;
-    series = series * square - 3.33332819422e-1f;
-    series = series * square * x + x;
-    const V wide = 1.0f - 2.0f / (exponential(x + x) + 1.0f);
-    return choose(square < 0.625f * 0.625f, series, wide);
+    const Exponential parts = exponential_parts(x + x);
+    const V less = parts.scale * parts.rest + (parts.scale - 1.0f);
+    return less / (less + 2.0f);
 }
 
 // Calls body<P>() for a P that is only known when it runs, 1 to `most`.
