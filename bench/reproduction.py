@@ -12,7 +12,6 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,9 @@ from numpy.typing import NDArray
 import lenet
 from bench import timing
 from bench.reproduction_figures import draw_all
-from bench.seeds import add_flags, add_line, interval, lines, said
+from bench.seeds import add_flags, add_line, interval, lines, part_of, said
 from lenet.data import Dataset, load
-from lenet.data.dataset import stratified_choice
-from lenet.system import machine, rng
+from lenet.system import machine
 
 LINES = Path("docs/1998.jsonl")
 IMAGES = Path("docs/images")
@@ -44,15 +42,6 @@ per cent."""
 
 REJECTS = 0.005
 """The error that is left where the least sure answers are rejected: the paper's figure 10."""
-
-
-def part_of(dataset: Dataset, count: int, seed: int) -> Dataset:
-    """With `count` train images, each class in proportion."""
-    if count == len(dataset.train):
-        return dataset
-    order = rng.permutation(len(dataset.train), seed, "part")
-    chosen = np.flatnonzero(stratified_choice(dataset.train.labels, count, order))
-    return replace(dataset, train=dataset.train.at(chosen))
 
 
 def rejected(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lenet.data import Dataset
+from lenet.data.dataset import stratified_choice
 from lenet.studies.statistics import mean_interval
+from lenet.system import rng
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -20,6 +24,15 @@ def lines(path: Path) -> list[dict[str, Any]]:
 def add_line(path: Path, found: dict[str, Any]) -> None:
     with open(path, "a") as file:
         file.write(json.dumps(found) + "\n")
+
+
+def part_of(dataset: Dataset, count: int, seed: int) -> Dataset:
+    """With `count` train images, each class in proportion."""
+    if count == len(dataset.train):
+        return dataset
+    order = rng.permutation(len(dataset.train), seed, "part")
+    chosen = np.flatnonzero(stratified_choice(dataset.train.labels, count, order))
+    return replace(dataset, train=dataset.train.at(chosen))
 
 
 def interval(values: list[float]) -> str:

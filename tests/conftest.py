@@ -61,6 +61,12 @@ def need_native():
     return importlib.import_module("lenet.engines._native")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """One more than cores: tests of services, signals and clusters wait much of their time."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items):
     """CI runs everything; `make test` leaves out what is thorough and long, and says so."""
     if os.environ.get("LENET_REQUIRE_ALL") == "1":

@@ -1,6 +1,6 @@
-"""`python -m bench.best`: the recipe `best` with all train images, seed by seed, on the test split.
+"""`python -m bench.recipes`: the recipes `best` and `auto`, seed by seed, on the test split.
 
-The recipe is chosen on images held out (`bench.ingredients`); here the test split is looked at once
+They are chosen on images held out (`bench.ingredients`); here the test split is looked at once
 for each seed, by the network that the training ends with: as the images are, and over views.
 `run` adds a line of JSON for each seed to a file, so that what was done stays when it is stopped;
 `table` prints what the lines say.
@@ -19,27 +19,31 @@ from typing import Any
 import numpy as np
 
 import lenet
-from bench.seeds import add_flags, add_line, interval, lines, said
+from bench.seeds import add_flags, add_line, interval, lines, part_of, said
+from lenet.data import Dataset, load
 from lenet.system import machine
 
 LINES = Path("docs/studies/best/test.jsonl")
 
 
 def train_one(
-    data: str, seed: int, changes: dict[str, Any], teachers: Sequence[str], folder: Path
-) -> dict[str, Any]:
+    recipe: str, given: Dataset, seed: int, changes: dict[str, Any], teachers: Sequence[str],
+    out: Path,
+) -> dict[str, Any]:  # fmt: skip
     """One training, its two scores on the test split, and its cost on one thread."""
     begun = time.process_time()
     trained = lenet.train(
-        data=data, recipe="best", seed=seed, out=folder / f"{data}-{seed}", engine="native",
-        threads=1, teacher=teachers, **changes,
+        data=given, recipe=recipe, seed=seed, out=out, engine="native", threads=1,
+        teacher=teachers, **changes,
     )  # fmt: skip
     seconds = time.process_time() - begun
     assert trained.run is not None
     network = lenet.load(trained.run.path, which="last")
-    plain, seen = network.evaluate(), network.evaluate(views=True)
+    plain, seen = network.evaluate(data=given), network.evaluate(data=given, views=True)
     return {
-        "data": data,
+        "recipe": recipe,
+        "data": given.name,
+        "images": len(given.train),
         "seed": seed,
         "changes": changes,
         "teachers": len(teachers),
@@ -56,23 +60,28 @@ def train_one(
 
 def key(line: dict[str, Any]) -> tuple[Any, ...]:
     """What makes it another row of the table."""
-    return line["data"], line["model"], json.dumps(line["changes"]), line["teachers"]
+    names = ("recipe", "data", "images", "teachers")
+    return (*(line[name] for name in names), json.dumps(line["changes"]))
 
 
 def run(flags: argparse.Namespace) -> None:
-    there = {
-        (line["data"], line["seed"], line["changes"] == flags.changes, line["teachers"])
-        for line in lines(flags.out)
-    }
+    dataset, done = load(flags.data), lines(flags.out)
+    wanted = {
+        "recipe": flags.recipe, "data": flags.data, "images": flags.images or len(dataset.train),
+        "teachers": len(flags.teacher), "changes": flags.changes,
+    }  # fmt: skip
+    seeds = {line["seed"] for line in done if key(line) == key(wanted)}
     with tempfile.TemporaryDirectory() as scratch:
         folder = flags.keep or Path(scratch)
         for seed in range(flags.first, flags.first + flags.seeds):
-            if (flags.data, seed, True, len(flags.teacher)) in there:
+            if seed in seeds:
                 continue
-            found = train_one(flags.data, seed, flags.changes, flags.teacher, folder)
+            given = part_of(dataset, wanted["images"], seed)
+            out = folder / f"{flags.recipe}-{flags.data}-{len(given.train)}-{seed}"
+            found = train_one(flags.recipe, given, seed, flags.changes, flags.teacher, out)
             add_line(flags.out, found)
             print(
-                flags.data, seed, f"test {100 * found['test']:.2f} %",
+                flags.recipe, flags.data, seed, f"test {100 * found['test']:.2f} %",
                 f"over views {100 * found['over_views']:.2f} %",
                 f"{found['processor_seconds']:.0f} s", flush=True,
             )  # fmt: skip
@@ -85,13 +94,17 @@ def groups(found: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def table(flags: argparse.Namespace) -> None:
-    heads = ("data", "network", "parameters", "teachers", "seeds", "test, %", "over views, %", "s")
+    heads = (
+        "recipe", "data", "images", "network", "parameters", "teachers", "seeds", "test, %",
+        "over views, %", "s",
+    )  # fmt: skip
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for chosen in groups(lines(flags.out)):
         first = chosen[0]
         network = f"{first['model']} {said(first['changes'])}".strip()
         cells = (
-            first["data"], network, f"{first['parameters']:,}",
+            first["recipe"], first["data"], f"{first['images']:,}", network,
+            f"{first['parameters']:,}",
             first["teachers"], len(chosen), interval([line["test"] for line in chosen]),
             interval([line["over_views"] for line in chosen]),
             f"{np.median([line['processor_seconds'] for line in chosen]):.0f}",
@@ -100,10 +113,12 @@ def table(flags: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.best", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.recipes", description=__doc__)
     commands = parser.add_subparsers(required=True)
     running = commands.add_parser("run")
-    running.add_argument("data", choices=("fashion-mnist", "mnist"))
+    running.add_argument("data", help="a name of the catalog")
+    running.add_argument("--recipe", choices=("best", "auto"), default="best")
+    running.add_argument("--images", type=int, default=0, help="so many of the train images")
     add_flags(running, LINES)
     running.add_argument("--teacher", nargs="*", default=[], help="runs to learn from")
     running.add_argument("--keep", type=Path, help="the folder for the runs; else thrown away")
