@@ -38,11 +38,13 @@ def test_the_mean_is_of_probabilities_and_not_of_logits():
     np.testing.assert_allclose(np.exp(mean_of(logits)), expected, rtol=1e-6)
 
 
-def test_digits_are_never_mirrored_and_clothes_are(digits_run):
+def test_only_who_has_learnt_mirrored_images_is_shown_them(digits_run):
     checkpoint = digits_run.checkpoint()
     assert not Views.of(checkpoint).flips
     clothes = replace(checkpoint, data=replace(checkpoint.data, name="fashion-mnist"))
-    assert Views.of(clothes).flips
+    assert not Views.of(clothes).flips
+    mirrored = clothes.recipe.with_changes({"augmentation": {"flip": True}})
+    assert Views.of(replace(clothes, recipe=mirrored)).flips
 
 
 def test_scores_over_views_stand_beside_those_of_the_images(digits_run, digits_model):

@@ -123,7 +123,7 @@ class Model:
         else is prepared as the training data was.  `Answer.notes` say what was done.  Up to four
         images are answered one by one, for their latency, which rounds the last digits otherwise
         than a batch does.  With `views` each is seen several times, a little moved (and mirrored,
-        where that is right), and the mean probabilities are the answer.  For files in bulk see
+        if it was trained so), and the mean probabilities are the answer.  For files in bulk see
         `lenet predict`.
 
         Raises:

@@ -255,7 +255,7 @@ RunFolder = Annotated[
 Seen = Annotated[
     bool,
     typer.Option(
-        "--views", help="Mean over each image moved by a pixel, and mirrored where that is right."
+        "--views", help="Mean over each image moved by a pixel, and mirrored if it was trained so."
     ),
 ]
 Which = Annotated[

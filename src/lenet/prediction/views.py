@@ -9,7 +9,6 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.data import CATALOG
 from lenet.engines.base import Engine
 from lenet.prediction.metrics import log_probabilities
 from lenet.runs.checkpoint import Checkpoint
@@ -31,11 +30,12 @@ class Views:
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> Views:
-        """The views of a network: mirrored if it was trained so, or its data set may be."""
+        """The views of a network: mirrored if it has learnt mirrored images, and else not.
+
+        One that has not reads them worse: clothes by several points (docs/recipes.md).
+        """
         augmentation = checkpoint.recipe.augmentation
-        entry = CATALOG.get(checkpoint.data.name) if checkpoint.data.origin is None else None
-        flips = augmentation.flip or (entry is not None and entry.flips)
-        return cls(flips, augmentation.border == "edge")
+        return cls(augmentation.flip, augmentation.border == "edge")
 
     @property
     def count(self) -> int:
