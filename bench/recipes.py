@@ -69,6 +69,8 @@ def key(line: dict[str, Any]) -> tuple[Any, ...]:
 
 def run(flags: argparse.Namespace) -> None:
     dataset, done = load(flags.data), lines(flags.out)
+    if flags.images > len(dataset.train):
+        raise SystemExit(f"--images {flags.images}: {flags.data} has {len(dataset.train)} to train")
     wanted = {
         "recipe": flags.recipe, "data": flags.data, "images": flags.images or len(dataset.train),
         "teachers": len(flags.teacher), "changes": flags.changes,
