@@ -1,7 +1,8 @@
 """`python -m bench.ingredients`: what each ingredient of `best` gives, on validation images alone.
 
-Every arm changes one thing of the recipe and is trained with the same seeds: the same held-out
+Every arm changes one thing of a recipe and is trained with the same seeds: the same held-out
 images, order and, where the shapes are alike, initial weights.  The test split is never looked at.
+`--around best` leaves ingredients out of `best`; `--around start` is how `best` was found.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from lenet import data
 from lenet.prediction.evaluation import evaluate
 from lenet.prediction.views import Views
 from lenet.recipe import Recipe
-from lenet.recipe.augmentation import Augmentation
-from lenet.recipe.library import MANY_HANDS, OPTIMIZERS
+from lenet.recipe.library import MANY_HANDS, OPTIMIZERS, most_accurate
 from lenet.recipe.schedule import epoch_steps
 from lenet.studies.statistics import compare
 from lenet.system import rng
+from lenet.training.choice import subject_of
 from lenet.training.epoch import Pass
 from lenet.training.setup import hold_out_images, set_up
 
+ROWS = Path("docs/studies/best/ingredients.csv")
 VALIDATION = 10_000
-CONTROL = "start"
 
 START: dict[str, Any] = {
     "batch_size": 128, "momentum": 0.9, "nesterov": True, "learning_rate": 0.1,
@@ -42,8 +43,8 @@ ADAMW: dict[str, Any] = {
 }  # fmt: skip
 SILU, AVERAGE = {"activation": "silu", "head_activation": "silu"}, {"pooling": "average"}
 
-ARMS: dict[str, dict[str, Any]] = {
-    CONTROL: {},
+FROM_START: dict[str, dict[str, Any]] = {
+    "start": {},
     "no shift": {"augmentation": {"shift": 0}},
     "shift of 2": {"augmentation": {"shift": 2}},
     "no flip": {"augmentation": {"flip": False}},
@@ -75,20 +76,61 @@ ARMS: dict[str, dict[str, Any]] = {
     "adamw, average pooling": {**ADAMW, "network": AVERAGE},
     "adamw, silu, average pooling": {**ADAMW, "network": {**SILU, **AVERAGE}},
 }
-"""What each arm changes; `network` are changes to the row of the zoo."""
+"""What each arm changes of `START`, the first one nothing; `network` are changes to the row of the
+zoo."""
+
+SGD: dict[str, Any] = {
+    "optimizer": "sgd",
+    **{name: START[name] for name in ("momentum", "nesterov", "learning_rate", "weight_decay")},
+}
+FROM_BEST: dict[str, dict[str, Any]] = {
+    "best": {},
+    "SGD": SGD,
+    "no decay": {"weight_decay": 0.0},
+    "labels as they are": {"label_smoothing": 0.0},
+    "averaged weights": {"averaging": 0.999},
+    "silu": {"network": SILU},
+    "average pooling": {"network": AVERAGE},
+    "no shift": {"augmentation": {"shift": 0}},
+}
+"""The same of `best`; these for all pictures."""
+
+FROM_BEST_CLOTHES: dict[str, dict[str, Any]] = {
+    "shift of 2": {"augmentation": {"shift": 2}},
+    "no flip": {"augmentation": {"flip": False}},
+    "nothing erased": {"augmentation": {"erase": 0.0}},
+}
+FROM_BEST_CHARACTERS: dict[str, dict[str, Any]] = {
+    "not bent": {"augmentation": {"elastic": 0.0}},
+    "bent alone": {"augmentation": {name: 0.0 for name in MANY_HANDS if name != "elastic"}},
+    "as they are": {"augmentation": dict.fromkeys(MANY_HANDS, 0.0)},
+    "a quarter erased": {"augmentation": {"erase": 0.25}},
+}
 
 
-def measure(name: str, dataset: data.Dataset, seed: int, epochs: int) -> dict[str, Any]:
+def arms_around(recipe: str, dataset: data.Dataset) -> dict[str, dict[str, Any]]:
+    """The arms that change `recipe`, "start" or "best", by name; the first one is the control."""
+    if recipe == "start":
+        return FROM_START
+    return FROM_BEST | (FROM_BEST_CLOTHES if dataset.flips else FROM_BEST_CHARACTERS)
+
+
+def numbers_of(recipe: str, dataset: data.Dataset) -> dict[str, Any]:
+    """What the arms change."""
+    if recipe == "best":
+        return most_accurate(subject_of(dataset, {"validation": VALIDATION}), None)
+    moved = {"shift": 1, "flip": True} if dataset.flips else MANY_HANDS
+    return {**START, "augmentation": moved}
+
+
+def measure(
+    around: str, name: str, dataset: data.Dataset, seed: int, epochs: int
+) -> dict[str, Any]:
     """One training of an arm, and its scores on the images held out."""
-    changes: dict[str, Any] = dict(ARMS[name])
+    changes: dict[str, Any] = dict(arms_around(around, dataset)[name])
     network: Mapping[str, str] = changes.pop("network", {})
-    recipe = Recipe(
-        epochs=epochs,
-        seed=seed,
-        validation=VALIDATION,
-        **START,
-        augmentation=Augmentation(**({"shift": 1, "flip": True} if dataset.flips else MANY_HANDS)),
-    ).with_changes(changes)
+    same = {"epochs": epochs, "seed": seed, "validation": VALIDATION}
+    recipe = Recipe().with_changes(numbers_of(around, dataset)).with_changes(same | changes)
     ready = set_up("lenet5-relu", dataset, recipe, changes=network, device="cpu", threads=1)
     train, validation = hold_out_images(dataset, recipe)
     placed, started = ready.engine.place(train.images, train.labels), time.perf_counter()
@@ -100,6 +142,7 @@ def measure(name: str, dataset: data.Dataset, seed: int, epochs: int) -> dict[st
     views = Views(flips=bool(dataset.flips))
     return {
         "data": dataset.name,
+        "around": around,
         "arm": name,
         "seed": seed,
         "epochs": epochs,
@@ -112,13 +155,13 @@ def measure(name: str, dataset: data.Dataset, seed: int, epochs: int) -> dict[st
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Each arm against the control (or the first arm), in points, over the seeds that both have."""
+    """Each arm against the first one, in points, over the seeds that both have."""
     lines = ["| arm | validation | over views | difference | 95 % | p | pairs |", "|---" * 7 + "|"]
     scores = {
         name: {row["seed"]: row for row in rows if row["arm"] == name}
         for name in dict.fromkeys(row["arm"] for row in rows)
     }
-    start = CONTROL if CONTROL in scores else next(iter(scores))
+    start = next(iter(scores))
     for name, found in scores.items():
         seeds = sorted(found.keys() & scores[start].keys())
         plain, views = (
@@ -143,35 +186,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.ingredients", description=__doc__)
     parser.add_argument("--data", default="fashion-mnist")
     parser.add_argument("--data-dir", default=None)
+    parser.add_argument("--around", choices=("best", "start"), default="best")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=16)
-    parser.add_argument("--arms", nargs="*", default=list(ARMS), help=", ".join(ARMS))
-    parser.add_argument(
-        "--out", type=Path, default=Path("ingredients.csv"), help="what is there is kept"
-    )
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--arms", nargs="*", help="by default all; the first is the control")
+    parser.add_argument("--out", type=Path, default=ROWS, help="what is there is kept")
     flags = parser.parse_args()
     dataset = data.load(flags.data, flags.data_dir)
     rows: list[dict[str, Any]] = []
     if flags.out.exists():
         with open(flags.out, newline="") as file:
             rows = list(csv.DictReader(file))
-    there = {(row["data"], row["arm"], int(row["seed"]), int(row["epochs"])) for row in rows}
+    arms = flags.arms or list(arms_around(flags.around, dataset))
+    asked = (dataset.name, flags.around, str(flags.epochs))
+    there = {(row["arm"], int(row["seed"])) for row in rows if _question(row) == asked}
     for seed in range(flags.seeds):
-        for name in flags.arms:
-            if (flags.data, name, seed, flags.epochs) in there:
+        for name in arms:
+            if (name, seed) in there:
                 continue
-            rows.append(measure(name, dataset, seed, flags.epochs))
+            rows.append(measure(flags.around, name, dataset, seed, flags.epochs))
             print(rows[-1], file=sys.stderr, flush=True)
             _write(flags.out, rows)
-    print(
-        table(
-            [
-                row
-                for row in rows
-                if row["data"] == flags.data and int(row["epochs"]) == flags.epochs
-            ]
-        )
-    )
+    print(table([row for row in rows if _question(row) == asked]))
+
+
+def _question(row: dict[str, Any]) -> tuple[str, str, str]:
+    return row["data"], row["around"], str(row["epochs"])
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
