@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,17 @@ from lenet.recipe.library import MANY_HANDS, OPTIMIZERS, most_accurate
 from lenet.recipe.schedule import epoch_steps
 from lenet.studies.statistics import compare
 from lenet.system import rng
+from lenet.system.files import write_whole
 from lenet.training.choice import subject_of
 from lenet.training.epoch import Pass
 from lenet.training.setup import hold_out_images, set_up
 
 ROWS = Path("docs/studies/best/ingredients.csv")
+TYPES: dict[str, Callable[[str], Any]] = {
+    "data": str, "around": str, "arm": str, "seed": int, "epochs": int,
+}  # fmt: skip
+"""Of a row's fields; the others are numbers with fractions."""
+
 VALIDATION = 10_000
 
 START: dict[str, Any] = {
@@ -165,11 +172,11 @@ def table(rows: list[dict[str, Any]]) -> str:
     for name, found in scores.items():
         seeds = sorted(found.keys() & scores[start].keys())
         plain, views = (
-            100 * np.array([float(found[seed][key]) for seed in seeds])
+            100 * np.array([found[seed][key] for seed in seeds])
             for key in ("accuracy", "over_views")
         )
         cells = f"| {name} | {plain.mean():.2f} | {views.mean():.2f} |"
-        control = 100 * np.array([float(scores[start][seed]["accuracy"]) for seed in seeds])
+        control = 100 * np.array([scores[start][seed]["accuracy"] for seed in seeds])
         if name == start or len(seeds) < 2:
             differs = f"{(plain - control).mean():+.2f}"
             lines.append(f"{cells} {differs if name != start else ''} | | | {len(seeds)} |")
@@ -193,32 +200,40 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROWS, help="what is there is kept")
     flags = parser.parse_args()
     dataset = data.load(flags.data, flags.data_dir)
-    rows: list[dict[str, Any]] = []
-    if flags.out.exists():
-        with open(flags.out, newline="") as file:
-            rows = list(csv.DictReader(file))
+    rows = read_rows(flags.out) if flags.out.exists() else []
     arms = flags.arms or list(arms_around(flags.around, dataset))
-    asked = (dataset.name, flags.around, str(flags.epochs))
-    there = {(row["arm"], int(row["seed"])) for row in rows if _question(row) == asked}
+    asked = (dataset.name, flags.around, flags.epochs)
+    there = {(row["arm"], row["seed"]) for row in rows if _question(row) == asked}
     for seed in range(flags.seeds):
         for name in arms:
             if (name, seed) in there:
                 continue
             rows.append(measure(flags.around, name, dataset, seed, flags.epochs))
             print(rows[-1], file=sys.stderr, flush=True)
-            _write(flags.out, rows)
+            write_rows(flags.out, rows)
     print(table([row for row in rows if _question(row) == asked]))
 
 
-def _question(row: dict[str, Any]) -> tuple[str, str, str]:
-    return row["data"], row["around"], str(row["epochs"])
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows that `measure` gave, with its types."""
+    with open(path, newline="") as file:
+        return [
+            {name: TYPES.get(name, float)(value) for name, value in row.items()}
+            for row in csv.DictReader(file)
+        ]
 
 
-def _write(path: Path, rows: list[dict[str, Any]]) -> None:
-    with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+def _question(row: dict[str, Any]) -> tuple[str, str, int]:
+    return row["data"], row["around"], row["epochs"]
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Replace the file by these."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue())
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 #include <nanobind/ndarray.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <stdexcept>
 
@@ -78,6 +79,8 @@ nb::ndarray<nb::numpy, std::uint8_t> distort(const Images& images, const Rows& n
         throw std::invalid_argument("there must be a row of numbers for each image");
     if (images.shape(2) > most_side || images.shape(3) > most_side)
         throw std::invalid_argument("the images have too many pixels");
+    for (std::size_t k = 0; k < numbers.size(); ++k)
+        if (!std::isfinite(numbers.data()[k])) throw std::invalid_argument("a number is not finite");
     const std::size_t shape[4] = {images.shape(0), images.shape(1), images.shape(2), images.shape(3)};
     auto made = std::make_unique<lenet::Bytes>(images.size());
     {

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 import lenet
-from bench import kinds, pictures, report, timing
+from bench import ingredients, kinds, pictures, report, timing
 
 need_native()
 
@@ -41,6 +41,19 @@ def test_the_benchmarks_page_has_both_shares_of_the_peak():
     readme = " ".join((ROOT / "README.md").read_text().split())
     assert f"{100 * share:.0f} % of the multiply-add peak by the plain count" in readme
     assert f"{100 * executed:.0f} % by what is executed" in readme
+
+
+def test_ingredients_read_back_are_compared_with_new_ones(tmp_path):
+    facts = {"data": "digits", "around": "best", "epochs": 2, "train_loss": 1.0, "loss": 1.0}
+    rows = [
+        {**facts, "arm": arm, "seed": seed, "accuracy": score, "over_views": score, "seconds": 1.0}
+        for seed in range(2)
+        for arm, score in (("best", 0.9), ("silu", 0.91 + seed / 100))
+    ]
+    ingredients.write_rows(tmp_path / "rows.csv", rows[:3])
+    back = ingredients.read_rows(tmp_path / "rows.csv")
+    assert back == rows[:3]
+    assert "| silu | 91.50 | 91.50 | +1.50 |" in ingredients.table([*back, *rows[3:]])
 
 
 def test_subjects_alternate_after_one_warm_up_each():

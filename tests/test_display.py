@@ -52,12 +52,18 @@ def test_a_line_of_dots_joins_its_points():
 
 
 class FailingStream(io.StringIO):
+    writes = 0
+
     def write(self, text):
+        self.writes += 1
         raise BrokenPipeError(32, "Broken pipe")
 
 
 class NarrowStream(io.StringIO):
+    writes = 0
+
     def write(self, text):
+        self.writes += 1
         text.encode("ascii")
         raise UnicodeEncodeError("ascii", text, 0, 1, "ordinal not in range")
 
@@ -69,6 +75,7 @@ def test_a_screen_that_fails_is_left_alone(stream):
     display.epoch(ROW, 1.0)
     display.epoch(ROW, 1.0)
     display.stop()
+    assert stream.writes == 1
 
 
 def test_a_bug_in_a_display_is_not_hidden():

@@ -73,7 +73,8 @@ ERRORS = {
     "CheckpointError", "DataError", "DataNotFoundError", "DigestError", "DivergenceError",
     "DownloadError", "EngineError", "ExportError", "FormatError", "InputError",
     "InterruptedRunError", "LenetError", "MachineError", "MissingExtraError", "PartialError",
-    "RecipeError", "RunError", "SpecError", "StoppedError", "StudyError", "UsageError",
+    "RecipeError", "RunError", "SlowMirrorError", "SpecError", "StoppedError", "StudyError",
+    "TakenError", "UsageError",
 }  # fmt: skip
 
 

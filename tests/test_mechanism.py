@@ -55,6 +55,16 @@ def test_piecewise_linear_activations_are_flat_below_zero():
     assert relative_slope(outputs, "identity").tolist() == [1.0, 1.0, 1.0]
 
 
+def test_a_silu_does_not_tell_its_slope_and_all_else_is_seen():
+    assert relative_slope(np.array([-0.2, 1.0], np.float32), "silu") is None
+    seen = recorder("silu")
+    seen.start(PLAN)
+    (row,) = seen.rows
+    assert (row["saturated"], row["dead"]) == (None, None)
+    assert row["loss"] > 0
+    assert all(row["gradient_norm"].values())
+
+
 def test_it_looks_at_the_start_at_powers_of_two_and_after_epochs():
     seen = recorder("sigmoid")
     seen.start(PLAN)

@@ -173,12 +173,13 @@ def test_the_standard_input_is_a_picture_or_a_list_of_paths(digits_run, pictures
         input=picture, capture_output=True, check=True,
     )  # fmt: skip
     assert done.stdout.decode() == expected.replace(str(pictures / "001.png"), "-")
-    names = f"{pictures}/001.png\r\n\n{pictures}/b\n{tmp_path}/gone.png"
+    names = f"{pictures}/001.png\r\n\n{'x' * 300}\n{pictures}/b\n{tmp_path}/gone.png"
     (tmp_path / "list").write_text(names)
     with open(tmp_path / "list", "rb") as file:
         code, out, err = predict(digits_run.path, "-", "--format", "csv", "--quiet", stdin=file)
     assert code == 3
     assert f"lenet: {tmp_path}/gone.png: cannot be opened: No such file or directory" in err
+    assert "xxx: cannot be opened: File name too long" in err
     rows = list(csv.DictReader(io.StringIO(out)))
     assert [row["path"] for row in rows[:2]] == [f"{pictures}/001.png", f"{pictures}/b/000.png"]
     assert len(rows) == 1 + PICTURES // 3

@@ -13,7 +13,7 @@ from lenet.network import zoo
 from lenet.network.initialiser import initial_weights
 from lenet.recipe import Recipe
 from lenet.runs.checkpoint import Best, Checkpoint, DataSource, Position
-from lenet.runs.run import create_run, default_folder, open_run
+from lenet.runs.run import Run, create_run, default_folder, open_run
 
 
 @pytest.fixture
@@ -79,6 +79,15 @@ def test_the_two_newest_checkpoints_are_kept(run, first):
         run.write_checkpoint(later(first, 2, updates))
     names = [path.name for path in run.checkpoint_paths()]
     assert names == ["step-00000030.safetensors", "step-00000020.safetensors"]
+
+
+def test_the_newest_checkpoint_has_the_largest_number_however_many_digits(tmp_path):
+    run = Run(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    for updates in (99_999_999, 100_000_000, 5):
+        (tmp_path / "checkpoints" / f"step-{updates:08d}.safetensors").touch()
+    names = [path.stem for path in run.checkpoint_paths()]
+    assert names == ["step-100000000", "step-99999999", "step-00000005"]
 
 
 def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(run, first):

@@ -66,3 +66,24 @@ def test_a_folder_without_a_lock_is_left_alone_while_it_is_young(temporary, monk
     with scratch_folder("test"):
         assert not young.is_dir()
     assert scratch.CLAIM_SECONDS > 60
+
+
+def test_what_another_user_may_have_laid_there_is_not_touched(temporary, monkeypatch):
+    kept = temporary / "kept"
+    kept.write_text("a file of this user")
+    trap = temporary / "lenet-test-trap"
+    trap.mkdir()
+    (trap / ".lock").symlink_to(kept)
+    os.utime(trap, (1, 1))
+    with scratch_folder("test"):
+        assert trap.is_dir()
+    assert kept.read_text() == "a file of this user"
+    (trap / ".lock").unlink()
+    os.utime(trap, (1, 1))
+    ours = os.getuid()
+    monkeypatch.setattr("os.getuid", lambda: ours + 1)
+    with scratch_folder("test"):
+        assert trap.is_dir()
+    monkeypatch.setattr("os.getuid", lambda: ours)
+    with scratch_folder("test"):
+        assert not trap.exists()

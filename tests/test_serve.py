@@ -20,11 +20,11 @@ need_module("uvicorn", "pip install 'lenet[serve]'")
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from lenet.errors import UsageError
+from lenet.errors import MachineError, UsageError
 from lenet.serve.guard import Guard
 from lenet.serve.limits import Limits
 from lenet.serve.metrics import Histogram
-from lenet.serve.models import split_name
+from lenet.serve.models import Choice, Models, Watch, split_name
 from lenet.serve.server import NEEDED
 
 INFER = "/v2/models/digits/infer"
@@ -224,6 +224,33 @@ def test_sighup_loads_all_again(service, training):
         running.wait_for("answers from now on")
         assert client.get("/v2/models/digits").json()["versions"] == [old]  # it is the same one
         assert client.post(INFER, json=question()).status_code == 200
+
+
+def test_too_little_memory_for_a_new_network_leaves_the_old_one(training, monkeypatch):
+    served = Models(Choice())
+    served.open([str(training.path)])
+    said, asked = [], threading.Event()
+
+    def failed(name, error):
+        said.append(error)
+        asked.set()
+
+    def load(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("lenet.serve.models.load", load)
+    watch = Watch(served, lambda call, *words: call(*words), said.append, failed)
+    try:
+        watch.reload()
+        assert asked.wait(30)
+        asked.clear()
+        watch.reload()
+        assert asked.wait(30), "the thread that watches has died"
+    finally:
+        watch.close()
+    assert all(isinstance(error, MachineError) for error in said)
+    assert "too little memory" in str(said[0])
+    assert served.failures == 2
 
 
 def test_a_checkpoint_that_is_damaged_changes_nothing(service, training):

@@ -12,9 +12,11 @@
     ├── DataError                 exit 5   a data set that is missing, damaged or refused
     │   ├── DataNotFoundError
     │   ├── DownloadError
+    │   │   └── SlowMirrorError
     │   ├── DigestError
     │   └── FormatError
     ├── RunError                  exit 6   a run's folder that cannot be used
+    │   ├── TakenError
     │   └── CheckpointError
     ├── EngineError               exit 7   an engine or device that is not available
     ├── MachineError              exit 8   no memory, no room on a disk, no stream to write to
@@ -99,6 +101,10 @@ class DownloadError(DataError):
     """One mirror failed to deliver a file."""
 
 
+class SlowMirrorError(DownloadError):
+    """A mirror that delivers too slowly to be worth another try."""
+
+
 class DigestError(DataError):
     """A file's SHA-256 is not the published one."""
 
@@ -111,6 +117,10 @@ class RunError(LenetError):
     """A run's folder cannot be created, locked, read or written."""
 
     exit_code = 6
+
+
+class TakenError(RunError):
+    """A run's folder is there already, or somebody else has just made it."""
 
 
 class CheckpointError(RunError):

@@ -215,13 +215,11 @@ class Model:
             FormatError, InputError: as `predict`.
             UsageError: if there is no such image.
         """
-        from lenet.prediction.explanation import explain_example, explain_picture
+        from lenet.prediction.explanation import explain_example, explain_picture, find_example
 
         engine, checkpoint = self._engine, self.checkpoint
-        if isinstance(picture, str):
-            split, colon, index = picture.partition(":")
-            if colon and split in ("train", "validation", "test"):
-                return Decision(explain_example(engine, checkpoint, split, index, data_dir))
+        if isinstance(picture, str) and (example := find_example(picture)) is not None:
+            return Decision(explain_example(engine, checkpoint, *example, data_dir))
         name = Path(picture).name if isinstance(picture, str | Path) else "picture"
         read = follow_any(picture, self._shape, self.convention, name)
         return Decision(explain_picture(engine, checkpoint, read, name))

@@ -91,8 +91,11 @@ def show(
     """Save a contact sheet, examples of every class; and count what is in your own data."""
     from lenet import data
     from lenet.show.figures import contact_sheet
+    from lenet.show.live import bars_on_terminal
 
-    dataset = data.load(name, data_dir, reading=data.Reading(size, channels, resize, split_seed))
+    reading = data.Reading(size, channels, resize, split_seed)
+    with bars_on_terminal() as progress:
+        dataset = data.load(name, data_dir, reading=reading, progress=progress)
     picture = out or Path(f"{dataset.name}.png")
     train, said = dataset.train, _own_data(dataset)
     if recipe is None:

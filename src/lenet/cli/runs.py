@@ -71,6 +71,7 @@ def evaluate(
 ) -> None:
     """Score a trained network: accuracy with its interval, per-class scores, confusion matrix."""
     from lenet.prediction import evaluation
+    from lenet.show.live import bars_on_terminal
 
     if len(runs) > 1 and not ensemble:
         raise UsageError(
@@ -79,18 +80,20 @@ def evaluate(
     if len(runs) < 2 and ensemble:
         raise UsageError("--ensemble is the mean answer of several runs: name two or more")
     folders = [find_run_folder(run) for run in runs]
-    results = evaluation.evaluate_runs(
-        folders,
-        data,
-        split,
-        data_dir=data_dir,
-        which=checkpoint,
-        engine=engine,
-        device=device,
-        threads=threads,
-        by_position=by_position,
-        views=views,
-    )
+    with bars_on_terminal() as progress:
+        results = evaluation.evaluate_runs(
+            folders,
+            data,
+            split,
+            data_dir=data_dir,
+            which=checkpoint,
+            engine=engine,
+            device=device,
+            threads=threads,
+            by_position=by_position,
+            views=views,
+            progress=progress,
+        )
     result = results[-1]
     if ensemble:
         say(_members(results))

@@ -210,7 +210,7 @@ def lr_find(
     lowest: Annotated[float, typer.Option(help="The first step's learning rate.")] = 1e-3,
     highest: Annotated[float, typer.Option(help="The last step's learning rate.")] = 10.0,
     steps: Annotated[int, typer.Option(help="Steps to take.")] = 200,
-    seed: Annotated[int, typer.Option(help="Fixes weights and order.")] = 0,
+    seed: Annotated[int | None, _recipe_option("seed", "Fixes weights and order.")] = None,
     out: Annotated[Path, typer.Option(help="Picture to write.")] = Path("lr-find.png"),
     threads: Threads = None,
 ) -> None:

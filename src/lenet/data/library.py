@@ -177,6 +177,7 @@ def load_like(
     convention: Convention,
     class_names: tuple[str, ...],
     *,
+    progress: Progress | None = None,
     by_position: bool = False,
 ) -> Dataset:
     """Own data, or arrays, for a network that was trained on other data; see `read_like`."""
@@ -188,7 +189,11 @@ def load_like(
                 *_pair(source), shape, convention, class_names, by_position=by_position
             )
         )
-    return _warned(read_like(source, shape, convention, class_names, by_position=by_position))
+    return _warned(
+        read_like(
+            source, shape, convention, class_names, progress=progress, by_position=by_position
+        )
+    )
 
 
 def _warned(dataset: Dataset) -> Dataset:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lenet import data as data_sets
 from lenet.data import Dataset, Split
 from lenet.data.files import listed
+from lenet.data.progress import Progress
 from lenet.engines import open_engine
 from lenet.engines.base import Engine
 from lenet.errors import DataError, PartialError, UsageError
@@ -49,9 +50,14 @@ def evaluate(engine: Engine, split: Split, views: Views | None = None) -> Evalua
         DataError: if the split is empty.
 
     """
+    return metrics.score(_logits(engine, split, views), split.labels)
+
+
+def _logits(engine: Engine, split: Split, views: Views | None) -> NDArray[np.float32]:
+    """Raises `DataError` if the split is empty."""
     if not len(split):
         raise DataError("no images to evaluate on: this split is empty")
-    return metrics.score(mean_logits(engine, split.images, views), split.labels)
+    return mean_logits(engine, split.images, views)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +129,12 @@ def evaluate_runs(
     threads: int | None = None,
     by_position: bool = False,
     views: bool = False,
+    progress: Progress | None = None,
 ) -> list[Result]:
     """Score runs on the same split, each alone; of several, last, the mean of their probabilities.
 
-    The data are by default the first run's own; see `evaluate_network`.
+    The data are by default the first run's own; see `evaluate_network`.  `progress` is told how far
+    they are read.
 
     Raises:
         UsageError: as `evaluate_network`, or if the runs do not know the same classes.
@@ -134,7 +142,7 @@ def evaluate_runs(
     """
     checkpoints = [open_run(path).checkpoint(which) for path in paths]
     first = checkpoints[0]
-    dataset = load_data(first, data, data_dir, by_position=by_position)
+    dataset = load_data(first, data, data_dir, progress=progress, by_position=by_position)
     chosen = choose_split(dataset, split, first)
     said = []
     for path, checkpoint in zip(paths, checkpoints, strict=True):
@@ -154,10 +162,8 @@ def _ask(network: Engine, chosen: Split, views: Views | None) -> _Answers:
     Raises:
         DataError: if there is none.
     """
-    if not len(chosen):
-        raise DataError("no images to evaluate on: this split is empty")
-    viewed = None if views is None else mean_logits(network, chosen.images, views)
-    return _Answers(mean_logits(network, chosen.images, None), views, viewed)
+    viewed = None if views is None else _logits(network, chosen, views)
+    return _Answers(_logits(network, chosen, None), views, viewed)
 
 
 def _mean(said: Sequence[_Answers]) -> _Answers:
@@ -205,6 +211,7 @@ def load_data(
     data: data_sets.Source | None = None,
     data_dir: str | Path | None = None,
     *,
+    progress: Progress | None = None,
     by_position: bool = False,
 ) -> Dataset:
     """The data that the network was trained on, or other data as it needs it.
@@ -221,7 +228,7 @@ def load_data(
             data, shape, own.convention, own.class_names, by_position=by_position
         )
     if data is None or _is_same(checkpoint, data):
-        dataset = own.load(data_dir)
+        dataset = own.load(data_dir, progress=progress)
         if dataset.digests != own.digests:
             warnings.warn(
                 f"{dataset.name} is not what it was when this network was trained (or another "
@@ -231,9 +238,9 @@ def load_data(
             )
         return dataset
     if not data_sets.is_own(data):
-        return data_sets.load(data, data_dir)
+        return data_sets.load(data, data_dir, progress=progress)
     return data_sets.load_like(
-        data, shape, own.convention, own.class_names, by_position=by_position
+        data, shape, own.convention, own.class_names, progress=progress, by_position=by_position
     )
 
 

@@ -84,8 +84,6 @@ def explain_run(
     *,
     data_dir: str | Path | None = None,
     which: str | None = None,
-    engine: str = "auto",
-    device: str = "auto",
 ) -> Explanation:
     """Explain what the run at `path` makes of `picture`.
 
@@ -96,14 +94,19 @@ def explain_run(
         LenetError: as `open_run`, `read_picture` and `open_engine`.
     """
     checkpoint = open_run(path).checkpoint(which)
-    network = open_network(checkpoint, engine=engine, device=device)
-    split, colon, index = str(picture).partition(":")
-    if colon and split in ("train", "validation", "test"):
-        return explain_example(network, checkpoint, split, index, data_dir)
+    network = open_network(checkpoint)
+    if (example := find_example(str(picture))) is not None:
+        return explain_example(network, checkpoint, *example, data_dir)
     content = read_regular(Path(picture), str(picture))
     shape, convention = checkpoint.spec.input_shape, checkpoint.data.convention
     read = read_picture(content, shape, convention, str(picture))
     return explain_picture(network, checkpoint, read, Path(picture).name)
+
+
+def find_example(text: str) -> tuple[str, str] | None:
+    """`SPLIT:INDEX` as both; None where the text is no such thing."""
+    split, colon, index = text.partition(":")
+    return (split, index) if colon and split in ("train", "validation", "test") else None
 
 
 def explain_example(

@@ -15,7 +15,7 @@ from lenet.data import Survey
 from lenet.engines.base import Engine
 from lenet.recipe.library import Choice
 from lenet.runs.checkpoint import Checkpoint, Position
-from lenet.runs.run import Run
+from lenet.runs.run import RECEIPT, Run
 from lenet.system import machine
 from lenet.system.files import write_whole
 
@@ -95,7 +95,7 @@ def read_sessions(folder: Path) -> list[dict[str, Any]]:
 
     A receipt that is damaged is said, and begun anew: nothing else depends on it.
     """
-    path = folder / "receipt.json"
+    path = folder / RECEIPT
     try:
         sessions = json.loads(path.read_text(encoding="utf-8"))["sessions"]
         if not all({"command", "started", "where", "seconds"} <= each.keys() for each in sessions):
@@ -110,7 +110,7 @@ def read_sessions(folder: Path) -> list[dict[str, Any]]:
 
 def write_sessions(folder: Path, sessions: list[dict[str, Any]]) -> None:
     """Replace them."""
-    write_whole(folder / "receipt.json", json.dumps({"sessions": sessions}, indent=2) + "\n")
+    write_whole(folder / RECEIPT, json.dumps({"sessions": sessions}, indent=2) + "\n")
 
 
 def write_times(run: Run, seconds: float, images: int) -> None:

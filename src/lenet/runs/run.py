@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, final
 
 from lenet.data.survey import LeftOut
-from lenet.errors import CheckpointError, RunError
+from lenet.errors import CheckpointError, RunError, TakenError
 from lenet.runs import checkpoint as checkpoints
 from lenet.runs.checkpoint import Checkpoint
 from lenet.system.facts import LARGEST, read_json, read_object, shown
@@ -40,10 +40,6 @@ NEWEST = "last"
 """What stands for the newest run where a run is to be named."""
 
 _SCORES = {"validation_accuracy", "test_accuracy"}
-
-
-class TakenError(RunError):
-    """A run's folder is there already, or somebody else has just made it."""
 
 
 Row = dict[str, Any]
@@ -109,7 +105,8 @@ class Run:
 
     def checkpoint_paths(self) -> list[Path]:
         """Numbered checkpoints, newest first."""
-        return sorted((self.path / "checkpoints").glob("step-*.safetensors"), reverse=True)
+        found = (self.path / "checkpoints").glob("step-*.safetensors")
+        return sorted(found, key=_updates, reverse=True)
 
     def receipt(self) -> dict[str, Any]:
         """What `receipt.json` says.
@@ -117,7 +114,7 @@ class Run:
         Raises:
             RunError: if it cannot be read, or is no receipt of a run.
         """
-        path = self.path / "receipt.json"
+        path = self.path / RECEIPT
         try:
             receipt = read_object(path)
             _check_receipt(receipt)
@@ -135,7 +132,7 @@ class Run:
 
     def write_receipt(self, receipt: dict[str, Any]) -> None:
         """Replace `receipt.json`; raises `RunError` if it cannot be written."""
-        path = self.path / "receipt.json"
+        path = self.path / RECEIPT
         with _writing(path):
             write_whole(path, json.dumps(receipt, indent=2) + "\n")
 
@@ -302,22 +299,22 @@ def open_run(path: str | Path) -> Run:
 
     """
     path = Path(path)
-    if not (path / "receipt.json").is_file():
+    if not (path / RECEIPT).is_file():
         raise RunError(f"{path}: no run of lenet is here (no receipt.json); see the folder runs/")
     return Run(path)
 
 
-def find_run(name: str | Path, folder: Path = RUNS) -> Run:
-    """The run at the path `name`; `last` is the newest in `folder`, unless such a path is there.
+def find_run(name: str | Path) -> Run:
+    """The run at the path `name`; `last` is the newest in `RUNS`, unless such a path is there.
 
     Raises:
         RunError: if there is none.
     """
     if str(name) != NEWEST or Path(name).exists():
         return open_run(name)
-    runs = list_runs(folder)
+    runs = list_runs()
     if not runs:
-        raise RunError(f"{NEWEST}: no run is in {folder}/; train one, or name a run's folder")
+        raise RunError(f"{NEWEST}: no run is in {RUNS}/; train one, or name a run's folder")
     return runs[0]
 
 

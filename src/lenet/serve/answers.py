@@ -39,23 +39,15 @@ class Answer:
 
 @final
 class Refusal(Exception):  # noqa: N818 - it is an answer
-    """Ends a request with an HTTP status and a sentence.
+    """Ends a request with an HTTP status and a sentence."""
 
-    `close` says that the rest of the request is not wanted, and the connection ends.
-    """
-
-    def __init__(
-        self, status: int, reason: str, headers: Headers = (), *, close: bool = False
-    ) -> None:
+    def __init__(self, status: int, reason: str, headers: Headers = ()) -> None:
         super().__init__(reason)
-        self.status, self.reason, self.headers, self.close = status, reason, headers, close
+        self.status, self.reason, self.headers = status, reason, headers
 
     def answer(self) -> Answer:
         """As JSON, in the form of the protocol."""
-        closing = ((b"connection", b"close"),) if self.close else ()
-        return Answer(
-            self.status, to_json({"error": self.reason}), headers=(*self.headers, *closing)
-        )
+        return Answer(self.status, to_json({"error": self.reason}), headers=self.headers)
 
 
 def busy(reason: str, status: int = 429) -> Refusal:

@@ -14,7 +14,7 @@ import numpy as np
 
 from lenet.engines import open_engine
 from lenet.engines.base import Engine
-from lenet.errors import LenetError, UsageError
+from lenet.errors import LenetError, MachineError, UsageError
 from lenet.prediction.network import Network
 from lenet.runs.checkpoint import Checkpoint
 from lenet.runs.run import BEST, Run, find_run
@@ -191,11 +191,19 @@ class Watch:
 
     def _load(self, name: str, run: Run, mark: object) -> None:
         try:
-            served = load(name, run, self._models.choice)
+            self._on_loop(*self._loaded(name, run, mark))
+        except RuntimeError:  # the loop has ended
+            self._ended = True
+
+    def _loaded(self, name: str, run: Run, mark: object) -> tuple[object, ...]:
+        """What the loop is to call, and with what."""
+        try:
+            return self._install, load(name, run, self._models.choice), mark
         except LenetError as error:
-            self._on_loop(self._fail, name, mark, error)
-        else:
-            self._on_loop(self._install, served, mark)
+            return self._fail, name, mark, error
+        except MemoryError:
+            why = f"{run.path}: too little memory to load this network beside the one that answers"
+            return self._fail, name, mark, MachineError(why)
 
     def _install(self, served: Served, mark: object) -> None:
         self._models.install(served, mark)
@@ -224,11 +232,18 @@ def load(name: str, run: Run, choice: Choice) -> Served:
     checkpoint = run.checkpoint(choice.which)
     network = Network.of(checkpoint, choice.engine)
     version = f"{checkpoint.position.updates}-{network.digest[:8]}"
-    engine, quick = _open(network, choice.threads), _open(network, 1)
+    engine = _open(network, choice.threads)
     few = np.zeros((FEW, *network.spec.input_shape), np.uint8)
     engine.logits(engine.place(few))
-    quickly = _quickest(quick, few) <= FEW * HAND_OVER_SECONDS
-    return Served(name, version, checkpoint, network, engine, quick if quickly else None)
+    return Served(name, version, checkpoint, network, engine, _open_quick(network, engine, few))
+
+
+def _open_quick(network: Network, engine: Engine, few: np.ndarray) -> Engine | None:
+    """A second engine, of one thread, if it is quick; PyTorch has one number for the process."""
+    if engine.name != "native":
+        return None
+    quick = _open(network, 1)
+    return quick if _quickest(quick, few) <= FEW * HAND_OVER_SECONDS else None
 
 
 def _open(network: Network, threads: int | None) -> Engine:

@@ -172,7 +172,7 @@ def largest_gradient(result: dict[str, Any]) -> float | None:
 
 def _value(row: dict[str, Any], name: str) -> float | None:
     if name != "gradient":
-        return None if row["loss"] is None else 100.0 * float(row[name])
+        return None if row["loss"] is None or row[name] is None else 100.0 * float(row[name])
     norms = row["gradient_norm"].values()
     return None if None in norms else float(np.sqrt(sum(norm**2 for norm in norms)))
 

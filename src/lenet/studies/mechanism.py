@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from lenet.data import Split
 from lenet.engines.base import Engine
-from lenet.errors import StudyError
 from lenet.network import Spec
 from lenet.network.layers import LEAKY_RELU_SLOPE, SCALED_TANH
 from lenet.training.watcher import Plan, Watcher
@@ -31,7 +30,8 @@ class Recorder(Watcher):
     Each look is a row: `updates`; `loss` (nats) and `gradient_norm` by layer (Euclidean, weights
     and biases) on the probe images; `saturated`, the share of (unit, image) pairs of the last
     hidden layer whose slope is nearly flat; `dead`, the share of its units that are so on every
-    image.  A number that is not finite is None, and the last row then.
+    image; None for both where `relative_slope` cannot tell.  Another number that is not finite is
+    None, and the last row then.
     """
 
     engine: Engine
@@ -58,24 +58,26 @@ class Recorder(Watcher):
         loss, gradient = self.engine.gradient(self._placed, np.arange(len(self.probe)))
         hidden = self.spec.layers[-2]
         outputs = self.engine.activations(self._placed)[hidden.name]
-        flat = relative_slope(outputs, hidden.activation) < FLAT
+        slope = relative_slope(outputs, hidden.activation)
+        flat = None if slope is None else slope < FLAT
         self.rows.append(
             {
                 "updates": updates,
                 "loss": _finite(loss),
                 "gradient_norm": _norms(gradient),
-                "saturated": float(flat.mean()),
-                "dead": float(flat.all(axis=0).mean()),
+                "saturated": None if flat is None else float(flat.mean()),
+                "dead": None if flat is None else float(flat.all(axis=0).mean()),
             }
         )
 
 
-def relative_slope(outputs: NDArray[np.float32], activation: str) -> NDArray[np.float64]:
+def relative_slope(outputs: NDArray[np.float32], activation: str) -> NDArray[np.float64] | None:
     """Slope of `activation` where it gave `outputs`, as a share of its largest slope.
 
-    Raises:
-        StudyError: if its values do not tell.
+    None for SiLU, whose values below zero do not tell: each has two slopes.
     """
+    if activation == "silu":
+        return None
     y = outputs.astype(np.float64)
     if activation == "sigmoid":
         return 4.0 * y * (1.0 - y)
@@ -83,8 +85,6 @@ def relative_slope(outputs: NDArray[np.float32], activation: str) -> NDArray[np.
         return 1.0 - y**2
     if activation == "scaled_tanh":
         return 1.0 - (y / SCALED_TANH[0]) ** 2
-    if activation == "silu":
-        raise StudyError("a value of silu does not tell its slope: watch another activation")
     below = {"identity": 1.0, "relu": 0.0, "leaky_relu": LEAKY_RELU_SLOPE}[activation]
     return np.where(y > 0.0, 1.0, below)
 

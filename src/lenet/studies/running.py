@@ -15,6 +15,7 @@ from lenet.studies.folder import StudyFolder
 from lenet.studies.measurement import Order, Result, measure
 from lenet.studies.statistics import check_scipy
 from lenet.studies.study import Study, Task
+from lenet.system.kinds import describe_refusal
 from lenet.system.scratch import scratch_folder
 from lenet.system.tasks import run_tasks
 
@@ -65,14 +66,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if not path.exists():
-            raise StudyError(
-                f"{path}: this folder was removed meanwhile; run the study again"
-            ) from error
-        raise StudyError(
-            f"{path}: cannot write in it: {error.strerror or error}; finished runs are kept, and "
-            "the same command goes on with them"
-        ) from error
+        raise StudyError(describe_refusal(path, error)) from error
 
 
 def _orders(

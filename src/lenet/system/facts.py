@@ -100,17 +100,21 @@ def as_type(hint: Any, value: Any, place: str) -> Any:
     raise ValueError(f"{place} is {shown(value)}, which it cannot be")
 
 
-def shown(value: Any, most: int = 60) -> str:
+MOST_SHOWN = 60
+"""Letters of a value in a message, and items of one that is listed."""
+
+
+def shown(value: Any) -> str:
     """`value` in a message, in few letters."""
     if isinstance(value, int) and abs(value) > LARGEST:
         return f"a whole number of {value.bit_length()} bits"
-    if isinstance(value, list | tuple | dict) and len(value) > most:
+    if isinstance(value, list | tuple | dict) and len(value) > MOST_SHOWN:
         return f"a {type(value).__name__} of {len(value)}"
     try:
         text = repr(value)
     except (ValueError, RecursionError):
         return f"a {type(value).__name__}"
-    return text if len(text) <= most else f"{text[:most]}..."
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def _is_bounded(value: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lenet.errors import LenetError
+from lenet.system.facts import read_object
 from lenet.system.files import PARTIAL
 from lenet.system.locks import LOCK, hold_folder
 
@@ -27,10 +27,9 @@ def read_manifest(folder: Path) -> Manifest | None:
         OSError: if it cannot be looked into.
     """
     try:
-        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
+        return read_object(folder / MANIFEST)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +59,16 @@ def hold_kind(folder: Path, kind: Kind, error: type[LenetError], held: str) -> I
         raise error(f"{folder}: cannot write in it: {reason.strerror}") from reason
     with hold_folder(folder, error, held):
         yield
+
+
+def describe_refusal(folder: Path, refused: OSError) -> str:
+    """What the system refused while a folder was worked in that is held so, in one line."""
+    if not folder.exists():
+        return f"{folder}: this folder was removed meanwhile; run the command again"
+    return (
+        f"{folder}: cannot write in it: {refused.strerror or refused}; what is done is kept, and "
+        "the same command goes on with it"
+    )
 
 
 def _check_kind(folder: Path, kind: Kind, error: type[LenetError]) -> None:

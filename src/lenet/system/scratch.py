@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -47,9 +48,16 @@ def _clear(prefix: str) -> None:
 
 def _is_left(path: Path) -> bool:
     try:
+        if not _is_ours(path) or (path / LOCK).is_symlink():
+            return False
         if not (path / LOCK).exists():
             return time.time() - path.stat().st_mtime > CLAIM_SECONDS
         with FileLock(path / LOCK, timeout=0):
             return True
-    except (OSError, Timeout):  # somebody else's
+    except (OSError, Timeout):  # a process holds it
         return False
+
+
+def _is_ours(path: Path) -> bool:
+    """Another user's is left alone: to open its lock may empty what that is a link to."""
+    return not hasattr(os, "getuid") or path.lstat().st_uid == os.getuid()

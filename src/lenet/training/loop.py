@@ -136,9 +136,9 @@ def recorded_points(position: Position, steps: int) -> list[tuple[int, int]]:
     """(epoch, step) of each row that a training has written when it is at `position`.
 
     Raises:
-        RunError: if an epoch has only `steps`, fewer than were done in it.
+        RunError: if an epoch has only `steps`, no more than were done in it.
     """
-    if position.step > steps:
+    if position.step >= steps:
         raise RunError(
             f"the checkpoint is at step {position.step} of an epoch, which has {steps} with the "
             "data found now: it is damaged, or of other data"

@@ -25,7 +25,7 @@ SMOOTHING = 0.9
 """Share of the running mean of the loss that a step keeps."""
 
 BLOWN_UP = 4.0
-"""The test ends where the smoothed loss is this many times its lowest value."""
+"""The test ends where the loss is this many times the first one."""
 
 MARGIN = 4.0
 """The suggestion is the rate with the lowest smoothed loss, divided by this."""
@@ -92,7 +92,7 @@ def find_rate(
     try:
         for _ in test:
             losses.append(float(test.account().loss[-1]))
-            if losses[-1] > BLOWN_UP * max(losses[0], min(losses)):
+            if losses[-1] > BLOWN_UP * losses[0]:
                 break
     except LossNotFiniteError:
         pass  # the rate before was the last one that can be used

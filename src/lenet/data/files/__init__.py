@@ -1,7 +1,7 @@
 """Files that hold many images: NumPy, IDX, CSV and Parquet, read block by block.
 
 Kept here: one reader a format, for training and for bulk prediction, which so get the same pixels.
-It may know `pictures`, for encoded pictures in Parquet; it knows nothing of splits.
+It may know `pictures`, for encoded pictures in Parquet; it knows nothing of how data is divided.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lenet.data.files.base import (
+    SPLIT_NAMES,
     Block,
     ImageFile,
     Scale,
@@ -25,11 +26,12 @@ from lenet.data.files.idx_file import open_idx
 from lenet.data.files.memory import arrays_at_hand
 from lenet.data.files.numpy_file import labels_beside as numpy_labels_beside
 from lenet.data.files.numpy_file import open_npy, open_npz
-from lenet.data.files.parquet_file import open_parquet
+from lenet.data.files.parquet_file import open_arrow, open_parquet
 from lenet.data.files.table_file import open_csv
 from lenet.data.pictures.convention import AS_GIVEN, Convention
 
 __all__ = [
+    "SPLIT_NAMES",
     "SUFFIXES",
     "Block",
     "ImageFile",
@@ -41,6 +43,7 @@ __all__ = [
     "label_positions",
     "labels_beside",
     "listed",
+    "open_arrow",
     "open_images",
     "to_pixels",
 ]

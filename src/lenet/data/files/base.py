@@ -20,6 +20,14 @@ Shape = tuple[int, ...]
 SAMPLE = 256
 """Rows of a file by which the scale of its numbers is found."""
 
+SPLIT_NAMES = {
+    "train": "train", "training": "train",
+    "validation": "validation", "val": "validation", "valid": "validation",
+    "validate": "validation", "dev": "validation", "development": "validation",
+    "test": "test", "testing": "test", "t10k": "test", "eval": "test", "evaluation": "test",
+}  # fmt: skip
+"""How folders, files and arrays in them call their split -> what lenet calls it."""
+
 MOST_VALUES = 50_000_000
 """Numbers in one image; a header that promises more is refused."""
 

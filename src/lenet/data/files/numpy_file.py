@@ -13,18 +13,12 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
+from lenet.data.files.base import SPLIT_NAMES
 from lenet.data.files.stored import Part, StoredArray, StoredImages, read_exactly
 from lenet.errors import FormatError
 
 MOST_BYTES = 1 << 31
 """Of an array in Fortran's order, which has to be read whole."""
-
-SPLITS = {
-    "train": "train", "training": "train",
-    "validation": "validation", "val": "validation", "valid": "validation", "dev": "validation",
-    "test": "test", "testing": "test", "t10k": "test", "eval": "test",
-}  # fmt: skip
-"""How the names of arrays call their split."""
 
 IMAGES = ("images", "imgs", "image", "img", "pictures", "pixels", "x", "data", "features")
 LABELS = ("labels", "label", "targets", "target", "y", "classes", "class", "digits", "digit")
@@ -114,8 +108,8 @@ def _by_names(names: Iterable[str]) -> Found:
     roles: dict[str | None, list[dict[int, str]]] = {}
     for name in names:
         words = _words(name)
-        splits = [SPLITS[word] for word in words if word in SPLITS]
-        rest = [word for word in words if word not in SPLITS]
+        splits = [SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES]
+        rest = [word for word in words if word not in SPLIT_NAMES]
         known = IMAGES if rest and rest[0] in IMAGES else LABELS
         if len(splits) < 2 and len(rest) == 1 and rest[0] in known:
             pair = roles.setdefault(splits[0] if splits else None, [{}, {}])
@@ -161,7 +155,7 @@ def _words(name: str) -> list[str]:
     """The words of a name, in small letters: `X_train`, `trainX` and `xTrain` have the same."""
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
     words = [word for word in re.split(r"[^a-z0-9]+", parted.lower()) if word]
-    if len(words) == 1 and words[0][:1] in "xy" and words[0][1:] in SPLITS:
+    if len(words) == 1 and words[0][:1] in "xy" and words[0][1:] in SPLIT_NAMES:
         return [words[0][0], words[0][1:]]
     return words
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from lenet.data.files.base import (
 from lenet.data.files.columns import LABEL_NAMES, Candidate, Columns, by_names, choose
 from lenet.data.pictures.convention import AS_GIVEN, Convention
 from lenet.data.pictures.picture import read_picture
-from lenet.errors import FormatError, UsageError
+from lenet.errors import FormatError, MissingExtraError
 
 IMAGE_NAMES = ("image", "img", "picture", "pixels")
 
@@ -181,19 +181,24 @@ def _by_columns(file: Any, names: list[str], path: Path) -> Columns:
     return choose(found, len(names), first, last, str(path))
 
 
-def _arrow(name: str) -> Any:
+def open_arrow() -> tuple[ModuleType, ModuleType]:
+    """`pyarrow` and its Parquet part.
+
+    Raises:
+        MissingExtraError: if it is not installed.
+    """
     try:
-        return import_module(name)
+        import pyarrow
+        import pyarrow.parquet
     except ImportError as error:
-        raise UsageError(
-            "Parquet needs PyArrow, which is missing; install it with: pip install 'lenet[parquet]'"
-        ) from error
+        raise MissingExtraError("Parquet", "PyArrow", "parquet") from error
+    return pyarrow, pyarrow.parquet
 
 
 @contextmanager
 def _open(path: Path) -> Iterator[Any]:
     """The file; what PyArrow raises for a damaged one becomes a `FormatError`."""
-    arrow, parquet = _arrow("pyarrow"), _arrow("pyarrow.parquet")
+    arrow, parquet = open_arrow()
     try:
         with parquet.ParquetFile(path) as file:
             yield file
@@ -215,7 +220,7 @@ def _first_of(known: tuple[str, ...], names: list[str]) -> str | None:
 
 
 def _is_encoded(kind: Any) -> bool:
-    types = _arrow("pyarrow").types
+    types = open_arrow()[0].types
     return bool(types.is_struct(kind) or types.is_binary(kind) or types.is_large_binary(kind))
 
 
@@ -238,7 +243,7 @@ def _content(value: Any, place: str) -> bytes:
 def _to_numpy(column: Any, place: str) -> NDArray[Any]:
     if column.null_count:
         raise FormatError(f"{place}: a value is missing")
-    types = _arrow("pyarrow").types
+    types = open_arrow()[0].types
     if types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if types.is_string(column.type) or types.is_large_string(column.type):
@@ -249,7 +254,8 @@ def _to_numpy(column: Any, place: str) -> NDArray[Any]:
 
 def _unfold(column: Any, place: str) -> NDArray[Any]:
     """Lists, or lists of lists, all of the same length, as an array (rows, ...)."""
-    types, compute = _arrow("pyarrow").types, _arrow("pyarrow.compute")
+    from pyarrow import compute, types
+
     shape = [len(column)]
     while types.is_list(column.type) or types.is_large_list(column.type) or (
         types.is_fixed_size_list(column.type)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.data.files import SUFFIXES
+from lenet.data.files import SPLIT_NAMES, SUFFIXES
 from lenet.data.pictures.convention import Convention
 from lenet.data.survey import LeftOut
 from lenet.errors import DataError
@@ -25,14 +25,6 @@ have it already are made anew."""
 
 MOST_CLASSES = 1000
 LONGEST_NAME = 60
-
-SPLIT_NAMES = {
-    "train": "train", "training": "train",
-    "validation": "validation", "val": "validation", "valid": "validation",
-    "validate": "validation", "dev": "validation", "development": "validation",
-    "test": "test", "testing": "test", "t10k": "test", "eval": "test", "evaluation": "test",
-}  # fmt: skip
-"""How folders and files call their split -> what lenet calls it."""
 
 SPLIT_FILLERS = frozenset({"set", "data", "dataset", "images", "imgs", "pictures", "split"})
 """Words that folders of a split have beside its name, as `training_set`."""

@@ -10,10 +10,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.data.files import Block, ImageFile, is_array_file, labels_beside, open_images
+from lenet.data.files import (
+    SPLIT_NAMES,
+    Block,
+    ImageFile,
+    is_array_file,
+    labels_beside,
+    open_images,
+)
 from lenet.data.files.idx import MAXIMUM_BYTES
 from lenet.data.own.collection import (
-    SPLIT_NAMES,
     Collection,
     Shape,
     Target,

@@ -27,9 +27,10 @@ from lenet.data.published.digest import (
     recorded_digest,
 )
 from lenet.data.published.limits import Limits
-from lenet.data.published.transfer import SlowMirrorError, transfer
-from lenet.errors import DataError, DigestError, DownloadError, FormatError
-from lenet.system.files import PARTIAL, clear_partials, sync_folder
+from lenet.data.published.transfer import transfer
+from lenet.errors import DataError, DigestError, DownloadError, FormatError, SlowMirrorError
+from lenet.system.files import PARTIAL, clear_partials, sync_file, sync_folder
+from lenet.system.locks import LOCK
 
 BLOCK = 1 << 16
 CONTAINER_SLACK = 1 << 20
@@ -78,7 +79,7 @@ def _silent(name: str, done: int, total: int | None) -> None:
 def _alone_in(folder: Path) -> Iterator[None]:
     """Be the only process that writes to `folder`, and clear away what a killed one left."""
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
+    with FileLock(folder / LOCK):
         clear_partials(folder)
         yield
 
@@ -114,7 +115,7 @@ def _fetch_archive(
 
         def install(container: Path) -> None:
             check_container(container, archive.digest)
-            _flush(container)
+            sync_file(container)
             os.replace(container, path)
             sync_folder(path.parent)
 
@@ -206,7 +207,7 @@ def _install_payload(stream: IO[bytes], file: DataFile, folder: Path, container:
             raise DigestError(f"its SHA-256 is {digest.hexdigest()}; published is {file.sha256}")
         if file.sha256 is None:
             record_digest(folder, file.name, digest.hexdigest())
-        _flush(aside)
+        sync_file(aside)
         os.replace(aside, folder / file.name)
         sync_folder(folder)
     finally:
@@ -218,8 +219,3 @@ def _read_block(stream: IO[bytes], container: str) -> bytes:
         return stream.read(BLOCK)
     except (OSError, EOFError, zlib.error) as error:
         raise FormatError(f"{container} is not the gzip file it should be: {error}") from error
-
-
-def _flush(path: Path) -> None:
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())

@@ -16,7 +16,7 @@ import httpx
 
 from lenet.data.progress import Progress
 from lenet.data.published.limits import Limits
-from lenet.errors import DownloadError
+from lenet.errors import DownloadError, SlowMirrorError
 
 REDIRECTS = 5
 
@@ -25,10 +25,6 @@ CHECK_SECONDS = 0.1
 
 CUT_SECONDS = 1.0
 """How long a transfer that was cut off may take to end."""
-
-
-class SlowMirrorError(DownloadError):
-    """A mirror that delivers too slowly to be worth another try."""
 
 
 def transfer(

@@ -47,7 +47,7 @@ def compiler_version() -> str:
     return f"{(said.splitlines() or [words[0]])[0]} {' '.join(FLAGS[:2])}"
 
 
-def compile_program(source: Path, program: Path, flags: Sequence[str] = FLAGS) -> None:
+def compile_program(source: Path, program: Path) -> None:
     """Make `source` a program that answers images.
 
     Raises:
@@ -55,7 +55,7 @@ def compile_program(source: Path, program: Path, flags: Sequence[str] = FLAGS) -
         ExportError: if it refuses the file, with its first words.
     """
     done = _run(
-        [*find_compiler(), *flags, "-DLENET_MAIN", "-x", "c", str(source), "-o", str(program)], b""
+        [*find_compiler(), *FLAGS, "-DLENET_MAIN", "-x", "c", str(source), "-o", str(program)], b""
     )
     if done.returncode != 0:
         lines = done.stderr.decode("utf-8", "replace").splitlines()

@@ -9,14 +9,12 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any, BinaryIO
 
-from lenet.errors import UsageError
+from lenet.data.files import open_arrow
 from lenet.prediction.network import Answer
 
 FORMATS = ("csv", "jsonl", "parquet")
-PARQUET_CURE = "install it with: pip install 'lenet[parquet]'"
 
 MOST_HEADING = 1 << 20
 """Letters of a first line by which a file is known."""
@@ -91,20 +89,6 @@ def _parquet(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
     stream = io.BytesIO()
     parquet.write_table(arrow.table(arrays, schema=schema), stream)
     return stream.getvalue()
-
-
-def open_arrow() -> tuple[ModuleType, ModuleType]:
-    """`pyarrow` and its Parquet part.
-
-    Raises:
-        UsageError: if it is not installed.
-    """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise UsageError(f"Parquet needs pyarrow, which is missing; {PARQUET_CURE}") from error
-    return pyarrow, pyarrow.parquet
 
 
 def join(shards: Sequence[Path], kind: str, file: BinaryIO) -> None:

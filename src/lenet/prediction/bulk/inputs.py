@@ -129,12 +129,11 @@ def find(paths: Sequence[str], stdin: BinaryIO | None = None) -> Iterator[Piece]
 
 
 def _named(path: str) -> Iterator[Piece]:
-    place = Path(path)
     if "\0" in path:
         yield Piece(path, problem="a name with a byte 0, which no file has")
-    elif place.is_dir():
+    elif os.path.isdir(path):  # noqa: PTH112 - `Path` raises where a name is too long
         yield from _pictures_below(path)
-    elif is_array_file(place) and place.is_file():
+    elif is_array_file(Path(path)) and os.path.isfile(path):  # noqa: PTH113 - as above
         yield _array(path)
     else:
         yield Piece(path)

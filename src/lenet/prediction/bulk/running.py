@@ -25,7 +25,7 @@ from lenet.runs import receipt
 from lenet.runs.run import open_run
 from lenet.system import machine
 from lenet.system.files import PARTIAL
-from lenet.system.kinds import Manifest
+from lenet.system.kinds import Manifest, describe_refusal
 from lenet.system.scratch import scratch_folder
 from lenet.system.tasks import run_tasks
 
@@ -233,7 +233,7 @@ class _Session:
             with folder.lock():
                 yield
         except OSError as error:
-            raise _unwritten(folder.path, error) from error
+            raise UsageError(describe_refusal(folder.path, error)) from error
         finally:
             has_begun = any((folder.path / "digests").glob("*"))
             if not was_there and not has_begun:
@@ -323,15 +323,6 @@ class _Session:
                     os.replace(folder.errors_path, errors)
                 shutil.rmtree(folder.path, ignore_errors=True)
         return Outcome(listing.rows - count, count, first, failures, target.path, errors)
-
-
-def _unwritten(folder: Path, error: OSError) -> UsageError:
-    if not folder.exists():
-        return UsageError(f"{folder}: this folder was removed meanwhile; run the command again")
-    return UsageError(
-        f"{folder}: cannot write in it: {error.strerror or error}; what is done is kept, and the "
-        "same command goes on with it"
-    )
 
 
 class _Receipt:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lenet.data.files import open_arrow
 from lenet.data.pictures.picture import SUFFIXES
 from lenet.errors import UsageError
 from lenet.prediction.bulk import formats
@@ -97,7 +98,7 @@ def choose_target(out: str | Path, kind: str | None) -> Target:
     if path.suffix.lower() in NO_FOLDERS and not path.is_dir():
         raise UsageError(f"--out {path}: lenet writes .csv, .jsonl and .parquet files, and folders")
     if chosen == "parquet":
-        formats.open_arrow()
+        open_arrow()
     target = Target(path, chosen, is_file)
     target.check()
     return target

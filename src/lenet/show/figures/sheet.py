@@ -13,6 +13,9 @@ from lenet.show.figures.figure import open_figure, show_image
 MOST_ROWS = 16
 """Classes below each other in a contact sheet, before another block begins."""
 
+EPOCHS = 9
+"""How often an image is shown as a training would see it."""
+
 Change = Callable[[NDArray[np.uint8], NDArray[np.int64], int], NDArray[np.uint8]]
 
 GAP = 2
@@ -43,18 +46,17 @@ def augmentation_sheet(
     title: str,
     path: Path,
     change: Change,
-    epochs: int = 9,
 ) -> None:
-    """The first image of every class, and what `change` makes of it in each of `epochs`.
+    """The first image of every class, and what `change` makes of it in `EPOCHS` of them.
 
     `change` takes images, their numbers and the epoch; see `contact_sheet` for the rest.
     """
     shown = []
     for label in range(len(class_names)):
         first = np.flatnonzero(labels == label)[:1]
-        later = [change(images[first], first, epoch) for epoch in range(1, epochs + 1)]
+        later = [change(images[first], first, epoch) for epoch in range(1, EPOCHS + 1)]
         shown.append(np.concatenate([images[first], *later]))
-    _draw_rows(shown, class_names, title, path, 1 + epochs)
+    _draw_rows(shown, class_names, title, path, 1 + EPOCHS)
 
 
 def _draw_rows(

@@ -15,6 +15,7 @@ from lenet.show.live.base import (
     DownloadBars,
     GuardedDisplay,
     LineDisplay,
+    bars_on_terminal,
     describe_row,
     epoch_line,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "LineDisplay",
     "NotebookDisplay",
     "TerminalDisplay",
+    "bars_on_terminal",
     "describe_row",
     "epoch_line",
     "in_notebook",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self, final
 
+from lenet.data.progress import Progress as DataProgress
 from lenet.runs.run import Row
 from lenet.training.watcher import Plan, Watcher
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
 @final
 class DownloadBars:
-    """A bar with size, speed and time left for each file that is fetched; on stderr."""
+    """A bar with size, speed and time left for each file that is fetched or read; on stderr."""
 
     def __init__(self) -> None:
         self._bars: Progress | None = None
@@ -34,6 +37,16 @@ class DownloadBars:
         """Leave the bars as they are."""
         if self._bars is not None:
             self._bars.stop()
+
+
+@contextmanager
+def bars_on_terminal() -> Iterator[DataProgress | None]:
+    """Where data is told to come, for this block; None where nobody looks."""
+    bars = DownloadBars()
+    try:
+        yield bars.show if sys.stderr is not None and sys.stderr.isatty() else None
+    finally:
+        bars.stop()
 
 
 def _download_progress() -> Progress:

@@ -62,8 +62,8 @@ def assemble(content: Content) -> Page:
     return Page(text, policy)
 
 
-def join_modules(read: Callable[[str], str], first: str = FIRST_MODULE) -> str:
-    """The module `first` and all that it imports as one script; `read` gives a module's text."""
+def join_modules(read: Callable[[str], str]) -> str:
+    """`FIRST_MODULE` and all that it imports as one script; `read` gives a module's text."""
     parts: dict[str, str] = {}
 
     def add(name: str) -> None:
@@ -76,7 +76,7 @@ def join_modules(read: Callable[[str], str], first: str = FIRST_MODULE) -> str:
         del parts[name]
         parts[name] = INDENTATION.sub("", COMMENT.sub("", EXPORT.sub("", IMPORT.sub("", text))))
 
-    add(first)
+    add(FIRST_MODULE)
     return "\n".join(f"// ---- {name} ----\n{text.strip()}\n" for name, text in parts.items())
 
 

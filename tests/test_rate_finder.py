@@ -1,0 +1,55 @@
+"""The range test of learning rates."""
+
+import numpy as np
+import pytest
+from conftest import need_native, run_lenet
+
+import lenet
+from lenet.errors import RecipeError
+from lenet.recipe import Recipe
+from lenet.training import rate_finder
+
+need_native()
+
+
+def test_the_suggestion_is_below_the_rate_at_which_the_training_blows_up():
+    found = lenet.find_rate(data="digits", steps=60)
+    assert found.rates[0] == 1e-3
+    assert 0.01 < found.suggestion < 5.0
+    assert found.suggestion == found.best / rate_finder.MARGIN
+    assert len(found.rates) == len(found.losses) < 60  # it ended where the loss blew up
+    assert found.losses[-1] > found.losses.min()
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_one_others():
+    first, again, other = (
+        lenet.find_rate(data="digits", steps=12, seed=seed).losses for seed in (3, 3, 4)
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_a_recipe_keeps_its_seed_unless_another_one_is_named(tmp_path):
+    own = lenet.find_rate(data="digits", recipe=Recipe(seed=7), steps=12).losses
+    assert np.array_equal(own, lenet.find_rate(data="digits", seed=7, steps=12).losses)
+    (tmp_path / "own.toml").write_text("seed = 7\n")
+    words = ["lr-find", "--data", "digits", "--steps", "12", "--out", str(tmp_path / "a.png")]
+    said = [
+        run_lenet(*words, *more)[1]
+        for more in (["--recipe", str(tmp_path / "own.toml")], ["--seed", "7"], [])
+    ]
+    assert said[0] == said[1] != said[2]
+
+
+def test_changes_are_of_the_network():
+    plain, changed = (
+        lenet.find_rate(data="digits", steps=12, changes=changes).losses
+        for changes in (None, {"activation": "tanh"})
+    )
+    assert not np.array_equal(plain, changed)
+
+
+@pytest.mark.parametrize("words", [{"lowest": 1.0, "highest": 0.5}, {"lowest": 0.0}, {"steps": 9}])
+def test_what_says_nothing_is_refused(words):
+    with pytest.raises(RecipeError):
+        lenet.find_rate(data="digits", **words)
