@@ -214,9 +214,18 @@ def test_arrays_are_trained_on_scored_on_and_gone_on_with(tmp_path, test_split):
     images, labels = test_split.images[:, 0], test_split.labels
     model = lenet.train(data=(images, labels), out=tmp_path / "run", **QUICK)
     assert model.class_names == tuple("0123456789")
-    assert model.evaluate(data=(images, labels)).count == 360
+    held_out, seen = model.evaluate().count, model.evaluate("train").count
+    assert (seen + held_out, held_out) == (360, model.evaluate(data=(images, labels)).count)
+    assert model.report().is_file()
+    again = lenet.load(tmp_path / "run")
     with pytest.raises(DataNotFoundError, match="trained on data that was at hand"):
-        model.evaluate()
+        again.evaluate()
+    for given in ((images, labels), [images, labels]):
+        assert again.evaluate(data=given) == model.evaluate()
+    assert again.evaluate(data=(images[:40], labels[:40])).count == 40
+    same = again.explain("test:0", data=(images, labels))
+    assert same.probability == model.explain("test:0").probability
+    again.report(tmp_path / "report.html", data=(images, labels))
     with pytest.raises(DataNotFoundError, match="give it again in Python"):
         lenet.resume(tmp_path / "run")
     assert resume_run(tmp_path / "run", data=(images, labels)).path == tmp_path / "run"
@@ -230,6 +239,7 @@ def test_arrays_are_trained_on_scored_on_and_gone_on_with(tmp_path, test_split):
     ("given", "error", "message"),
     [
         ((np.zeros((4, 28, 28), np.uint8),), UsageError, "a tuple of 1; arrays are given as"),
+        (np.zeros((4, 28, 28), np.uint8), InputError, "data is of type ndarray; it is a name"),
         ((np.zeros((4, 28, 28), np.uint8), [0, 1]), FormatError, r"labels of shape \(2,\) for 4"),
         (([[1, 2], [3]], [0, 1]), FormatError, "these images or labels are no array"),
         ((np.zeros((4, 5, 6, 7), np.uint8), [0, 1, 0, 1]), FormatError, "none of an image"),

@@ -9,6 +9,7 @@ from PIL import Image
 
 from lenet.show import figures as plots
 from lenet.show.figures.confusion import reduce_classes
+from lenet.training.rate_finder import RangeTest
 
 HISTORY = [
     {"epoch": 1, "progress": 0.5, "train_loss": 1.2, "train_accuracy": 0.5},
@@ -99,6 +100,14 @@ def test_the_words_of_the_curves_are_there_and_do_not_overlap(tmp_path, drawn):
     plots.draw_curves(rows, "a title", tmp_path / "curves.png")
     expected = ["a title", "epoch", "loss (nats)", "accuracy (fraction)", "train loss", "test"]
     assert_readable(drawn[0], expected)
+
+
+def test_logarithmic_axes_have_plain_numbers(tmp_path, drawn):
+    rates = np.geomspace(1e-3, 10.0, 50)
+    test = RangeTest("lenet5", "a $5 bill", rates, np.linspace(2.3, 0.1, 50), 0.1)
+    plots.draw_range_test(test, tmp_path / "rates.png")
+    assert_readable(drawn[0], ["a $5 bill", "0.001", "0.01", "0.1", "10"])
+    assert not any("mathdefault" in word for word, _ in words_of(drawn[0]))
 
 
 def test_the_words_of_the_confusion_are_there_and_do_not_overlap(tmp_path, drawn):

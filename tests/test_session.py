@@ -117,8 +117,9 @@ def test_what_a_killed_process_left_half_written_is_cleared_away(tmp_path):
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path):
     run = train_run(out=tmp_path / "run", **QUICK)
-    before = content(run)
-    assert content(resume_run(run.path)) == before
+    before, receipt = content(run), run.receipt()
+    resume_run(run.path)
+    assert (content(run), run.receipt()) == (before, receipt)
 
 
 def test_divergence_names_the_step_and_keeps_the_last_good_checkpoint(tmp_path):

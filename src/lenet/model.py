@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.data import Convention, Reading, Source
+from lenet.data import Convention, Dataset, Reading, Source
+from lenet.data import load as load_set
 from lenet.engines.base import Engine
 from lenet.errors import RunError
 from lenet.network import Spec
@@ -56,14 +57,22 @@ if TYPE_CHECKING:
 class Model:
     """A trained network in memory: weights, classes, how its pictures were made, an open engine.
 
-    `run` is its folder on disk, or None where there is none.  `lenet.load` and `lenet.train` make
-    one.
+    `run` is its folder on disk, or None where there is none.  `data` is what it was trained on,
+    where that was at hand and is in no place to be read from again.  `lenet.load` and `lenet.train`
+    make one.
     """
 
-    def __init__(self, checkpoint: Checkpoint, engine: Engine, run: Run | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        engine: Engine,
+        run: Run | None = None,
+        data: Dataset | None = None,
+    ) -> None:
         self.checkpoint = checkpoint
         self.run = run
         self._engine = engine
+        self._data = data
         self._shape = checkpoint.spec.input_shape
 
     @property
@@ -200,7 +209,7 @@ class Model:
         found = evaluate_network(
             self._engine,
             self.checkpoint,
-            data,
+            self._source(data),
             split,
             data_dir=data_dir,
             by_position=by_position,
@@ -208,8 +217,16 @@ class Model:
         )
         return found.viewed or found.evaluation
 
-    def explain(self, picture: Picture, data_dir: str | Path | None = None) -> Decision:
+    def explain(
+        self,
+        picture: Picture,
+        data_dir: str | Path | None = None,
+        *,
+        data: Source | None = None,
+    ) -> Decision:
         """One decision, layer by layer; `picture` is any single one, or `SPLIT:INDEX` as `test:17`.
+
+        `data` is what it was trained on, for `SPLIT:INDEX`, where that was at hand only.
 
         Raises:
             FormatError, InputError: as `predict`.
@@ -219,7 +236,8 @@ class Model:
 
         engine, checkpoint = self._engine, self.checkpoint
         if isinstance(picture, str) and (example := find_example(picture)) is not None:
-            return Decision(explain_example(engine, checkpoint, *example, data_dir))
+            source = self._source(data)
+            return Decision(explain_example(engine, checkpoint, *example, data_dir, source))
         name = Path(picture).name if isinstance(picture, str | Path) else "picture"
         read = follow_any(picture, self._shape, self.convention, name)
         return Decision(explain_picture(engine, checkpoint, read, name))
@@ -235,15 +253,24 @@ class Model:
         run = self._need_run("the curves of a training")
         return Chart(line_chart(run.history(), NOTE_SERIES, self.recipe.epochs, run.name))
 
-    def report(self, out: str | Path | None = None, data_dir: str | Path | None = None) -> Path:
+    def report(
+        self,
+        out: str | Path | None = None,
+        data_dir: str | Path | None = None,
+        *,
+        data: Source | None = None,
+    ) -> Path:
         """Write its report as one HTML file, by default into its run's folder.
+
+        `data` is what it was trained on, where that was at hand only.
 
         Raises:
             RunError: if the network has no run.
         """
         from lenet.show.report import write_report
 
-        return write_report([self._need_run("a report").path], out, data_dir=data_dir)
+        run = self._need_run("a report")
+        return write_report([run.path], out, data=self._source(data), data_dir=data_dir)
 
     def page(
         self,
@@ -316,11 +343,14 @@ class Model:
     def _trained(self, data: Source | None, data_dir: str | Path | None) -> Trained:
         from lenet.export import Trained
 
-        dataset = load_data(self.checkpoint, data, data_dir)
+        dataset = load_data(self.checkpoint, self._source(data), data_dir)
         check_fit(self.checkpoint, dataset)
         digest = "" if self.run is None else self.run.receipt_digest()
         path = "" if self.run is None else shlex.quote(str(self.run.path))
         return Trained(self.checkpoint, self._engine, dataset, path, digest)
+
+    def _source(self, data: Source | None) -> Source | None:
+        return self._data if data is None else data
 
     def summary(self) -> Summary:
         """A table of the layers: shapes, parameters, multiply-adds; a notebook shows it as one."""
@@ -383,7 +413,7 @@ def train(
     threads: int | None = None,
     checkpoint_every: int = 0,
     display: Display | None = None,
-    teacher: Sequence[str | Path] = (),
+    teacher: str | Path | Sequence[str | Path] = (),
     **changes: Any,
 ) -> Model:
     """Train a network, and return it with its run at `model.run`.
@@ -395,6 +425,8 @@ def train(
         LenetError: any branch of the tree in `lenet.errors`; before the first step if it can.
         InterruptedRunError: after Ctrl-C or SIGTERM, when the checkpoint is written.
     """
+    if not isinstance(data, str | Path):
+        data, reading = load_set(data, reading=reading), None
     shown = display or open_display(quiet=not in_notebook())
     run = session.train(
         model,
@@ -412,7 +444,14 @@ def train(
         teacher=teacher,
         **changes,
     )
-    return load(run.path, engine=engine, device=device, threads=threads)
+    return _left_by(run, data, engine, device, threads)
+
+
+def _left_by(run: Run, data: Source | None, engine: str, device: str, threads: int | None) -> Model:
+    """What a training left; it keeps the data if they were at hand."""
+    checkpoint = run.checkpoint()
+    opened = open_network(checkpoint, engine=engine, device=device, threads=threads)
+    return Model(checkpoint, opened, run, data if isinstance(data, Dataset) else None)
 
 
 def resume(
@@ -433,6 +472,8 @@ def resume(
     Raises:
         LenetError, InterruptedRunError: as `train`.
     """
+    if data is not None and not isinstance(data, str | Path):
+        data = load_set(data)
     shown = display or open_display(quiet=not in_notebook())
     run = session.resume(
         path,
@@ -445,4 +486,4 @@ def resume(
         watcher=watch_with(shown),
         progress=shown.download,
     )
-    return load(run.path, engine=engine, device=device, threads=threads)
+    return _left_by(run, data, engine, device, threads)

@@ -43,14 +43,11 @@ def get(
 ) -> None:
     """Fetch a data set from its publisher's mirrors, unless it is here already."""
     from lenet import data
-    from lenet.show.live import DownloadBars
+    from lenet.show.live import download_bars
 
-    bars = DownloadBars()
-    try:
-        progress = None if quiet else bars.show
+    with download_bars() as bars:
+        progress = None if quiet else bars
         location = data.get(name, data_dir, progress=progress, force=force)
-    finally:
-        bars.stop()
     say(f"{name} is in {location.folder}")
 
 
@@ -91,10 +88,10 @@ def show(
     """Save a contact sheet, examples of every class; and count what is in your own data."""
     from lenet import data
     from lenet.show.figures import contact_sheet
-    from lenet.show.live import bars_on_terminal
+    from lenet.show.live import download_bars
 
     reading = data.Reading(size, channels, resize, split_seed)
-    with bars_on_terminal() as progress:
+    with download_bars() as progress:
         dataset = data.load(name, data_dir, reading=reading, progress=progress)
     picture = out or Path(f"{dataset.name}.png")
     train, said = dataset.train, _own_data(dataset)

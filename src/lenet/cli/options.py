@@ -189,12 +189,12 @@ RecipeName = Annotated[
         autocompletion=_complete(_recipes),
     ),
 ]
-Data = Annotated[
-    str,
-    typer.Option(
-        help="Data set (see `lenet data list`), or a folder or file of your own data.",
-        autocompletion=complete_data,
-    ),
+DEFAULT_DATA = "fashion-mnist"
+_DATA = "Data set (see `lenet data list`), or a folder or file of your own data"
+Data = Annotated[str, typer.Option(help=f"{_DATA}.", autocompletion=complete_data)]
+OptionalData = Annotated[
+    str | None,
+    typer.Option(help=f"{_DATA}; by default {DEFAULT_DATA}.", autocompletion=complete_data),
 ]
 DataDir = Annotated[
     Path | None, typer.Option(help="Folder with the data set's files, looked at first.")

@@ -85,6 +85,8 @@ def predict(
     """Say what pictures show: class and probability, for one picture or for millions."""
     from lenet.prediction import bulk
 
+    if stages and (each or views or top != 1 or form is not None):
+        raise UsageError("--stages draws one picture: leave out --each, --views, --top, --format")
     folder = find_run_folder(run)
     if stages:
         say(_draw_stages(folder, paths, out, checkpoint))

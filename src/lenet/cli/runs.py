@@ -23,7 +23,7 @@ from lenet.cli.options import (
     find_run_folder,
 )
 from lenet.cli.printing import say, show_warning, table
-from lenet.errors import RunError, UsageError
+from lenet.errors import RecipeError, RunError, UsageError
 
 if TYPE_CHECKING:
     from lenet.prediction.evaluation import Result
@@ -71,7 +71,7 @@ def evaluate(
 ) -> None:
     """Score a trained network: accuracy with its interval, per-class scores, confusion matrix."""
     from lenet.prediction import evaluation
-    from lenet.show.live import bars_on_terminal
+    from lenet.show.live import download_bars
 
     if len(runs) > 1 and not ensemble:
         raise UsageError(
@@ -80,7 +80,7 @@ def evaluate(
     if len(runs) < 2 and ensemble:
         raise UsageError("--ensemble is the mean answer of several runs: name two or more")
     folders = [find_run_folder(run) for run in runs]
-    with bars_on_terminal() as progress:
+    with download_bars() as progress:
         results = evaluation.evaluate_runs(
             folders,
             data,
@@ -190,6 +190,8 @@ def list_all(
     from lenet.runs.run import RUNS, list_runs
 
     place = folder or RUNS
+    if folder is not None and not folder.is_dir():
+        raise UsageError(f"{folder}: there is no such folder; check the path")
     runs = list_runs(place)
     if not runs:
         say(f"no run is in {place}/")
@@ -211,10 +213,21 @@ def _run_row(run: Run) -> list[str]:
         run.name,
         facts["data"]["name"],
         facts["model"],
-        str(len(epochs)),
+        _epochs(run, len(epochs)),
         *("-" if score is None else f"{score:.3f}" for score in scores),
         started.replace("T", " ").removesuffix("+00:00"),
     ]
+
+
+def _epochs(run: Run, done: int) -> str:
+    """How many were trained; of how many, where some are missing."""
+    from lenet.recipe import Recipe
+
+    try:
+        planned = Recipe.read(run.recipe_path).epochs
+    except RecipeError:
+        planned = done
+    return str(done) if done == planned else f"{done} of {planned}"
 
 
 def _evaluation(result: Result) -> str:
@@ -233,6 +246,8 @@ def _evaluation(result: Result) -> str:
             f"interval {low:.4f} to {high:.4f}), loss {result.viewed.loss:.4f}; what follows is of "
             "the images as they are"
         )
+    if result.age:
+        head += f"\nthe network of {result.age}"
     classes = _class_table(result.class_names, scores)
     few = len(result.class_names) <= WIDEST_MATRIX
     confusion = (_confusion_table if few else _confusion_list)(result.class_names, scores)

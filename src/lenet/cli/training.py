@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lenet.cli.options import (
+    DEFAULT_DATA,
     Channels,
     Data,
     DataDir,
@@ -18,6 +19,7 @@ from lenet.cli.options import (
     LossName,
     Model,
     OptimizerName,
+    OptionalData,
     OrderName,
     RecipeName,
     Resize,
@@ -29,7 +31,7 @@ from lenet.cli.options import (
     Threads,
     complete_run,
 )
-from lenet.cli.printing import say
+from lenet.cli.printing import say, show_warning
 from lenet.errors import UsageError
 from lenet.recipe import Recipe
 
@@ -50,7 +52,7 @@ def _recipe_option(name: str, text: str) -> Any:
 
 def train(
     model: Model = None,
-    data: Data = "fashion-mnist",
+    data: OptionalData = None,
     data_dir: DataDir = None,
     size: Size = None,
     channels: Channels = None,
@@ -169,6 +171,7 @@ def train(
     from lenet.cli.options import find_run_folder
     from lenet.data import Reading
     from lenet.recipe.augmentation import read_fields
+    from lenet.runs.run import open_run
     from lenet.show.live import open_display
     from lenet.show.watching import watch_with
     from lenet.training import session
@@ -189,19 +192,23 @@ def train(
     reading = Reading(size, channels, resize, split_seed)
     with display:
         if resume is not None:
-            given = {"recipe": recipe, "out": out, "teacher": teacher, **changes}
-            _refuse_with_resume(given, reading != Reading())
-            run = session.resume(find_run_folder(resume), **options)
+            given = {"data": data, "model": model, "recipe": recipe, "out": out, **changes}
+            _refuse_with_resume(given | {"teacher": teacher}, reading != Reading())
+            folder = find_run_folder(resume)
+            if open_run(folder).checkpoint("last").is_of_the_end:
+                show_warning(f"{folder}: its training was done already")
+            run = session.resume(folder, **options)
         else:
             options |= changes | {"teacher": tuple(teacher or ())}
-            run = session.train(model, data, recipe, out=out, reading=reading, **options)
+            source = DEFAULT_DATA if data is None else data
+            run = session.train(model, source, recipe, out=out, reading=reading, **options)
     say(_summary(run))
     session.check_inputs(run)
 
 
 def lr_find(
     model: Model = None,
-    data: Data = "fashion-mnist",
+    data: Data = DEFAULT_DATA,
     data_dir: DataDir = None,
     size: Size = None,
     channels: Channels = None,
@@ -232,6 +239,8 @@ def lr_find(
         threads=threads,
     )
     say(_range_test(found))
+    if found.doubt:
+        show_warning(f"this suggestion may be chance: {found.doubt}; take more --steps")
     draw_range_test(found, out)
     say(f"picture: {out}")
 
@@ -251,7 +260,7 @@ def _summary(run: Run) -> str:
     from lenet.runs import receipt
     from lenet.show.live import describe_row
 
-    facts, epochs = run.receipt(), run.epochs()
+    facts, epochs, best = run.receipt(), run.epochs(), run.checkpoint()
     session = facts["sessions"][-1]
     speed = receipt.examples_per_second(facts)
     own = [_own_data(facts["data"])] if "survey" in facts["data"] else []
@@ -262,6 +271,7 @@ def _summary(run: Run) -> str:
         [
             *own,
             describe_row(epochs[-1]) if epochs else "no epoch was trained",
+            *([] if best.is_of_the_end else [f"the network that answers is that of {best.age}"]),
             f"{speed:.1f} examples/sec on {where}",
             f"run: {run.path}",
             *([f"picture: {run.curves_path}"] if run.curves_path.is_file() else []),

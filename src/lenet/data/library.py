@@ -22,7 +22,7 @@ from lenet.data.published.digits import load_digits
 from lenet.data.published.limits import Limits
 from lenet.data.published.location import Location, check_digests, locate
 from lenet.data.reading import Origin, Reading
-from lenet.errors import DataNotFoundError, DigestError, FormatError, UsageError
+from lenet.errors import DataNotFoundError, DigestError, FormatError, InputError, UsageError
 
 
 def get(
@@ -67,7 +67,7 @@ def _is_spoilt(entry: Entry, location: Location) -> bool:
     return False
 
 
-Source = str | Path | Dataset | tuple[Any, Any]
+Source = str | Path | Dataset | tuple[Any, Any] | list[Any]
 """A name of the catalog, the path of own data, a data set at hand, or (images, labels)."""
 
 
@@ -91,10 +91,15 @@ def load(
     """
     if isinstance(source, Dataset):
         return source
-    if isinstance(source, tuple):
+    if isinstance(source, tuple | list):
         from lenet.data.own import read_arrays
 
         return _warned(read_arrays(*_pair(source), reading))
+    if not isinstance(source, str | Path):
+        raise InputError(
+            f"data is of type {type(source).__name__}; it is a name, a path, a Dataset, or "
+            "(images, labels)"
+        )
     name = str(source)
     if is_own(name):
         from lenet.data.own import read_own
@@ -133,6 +138,8 @@ def is_own(name: str | Path) -> bool:
     name = str(name)
     if name in CATALOG:
         return False
+    if not name:
+        raise UsageError("data is an empty name; name a data set, or a folder or file (. is here)")
     from lenet.data.own import looks_like_path
 
     if looks_like_path(name):
@@ -165,14 +172,17 @@ def load_again(
     )
 
 
-def _pair(arrays: tuple[Any, ...]) -> tuple[Any, Any]:
+def _pair(arrays: tuple[Any, ...] | list[Any]) -> tuple[Any, Any]:
     if len(arrays) != 2:
-        raise UsageError(f"data is a tuple of {len(arrays)}; arrays are given as (images, labels)")
-    return arrays
+        raise UsageError(
+            f"data is a {type(arrays).__name__} of {len(arrays)}; arrays are given as "
+            "(images, labels)"
+        )
+    return arrays[0], arrays[1]
 
 
 def load_like(
-    source: str | Path | tuple[Any, Any],
+    source: str | Path | tuple[Any, Any] | list[Any],
     shape: tuple[int, int, int],
     convention: Convention,
     class_names: tuple[str, ...],
@@ -183,7 +193,7 @@ def load_like(
     """Own data, or arrays, for a network that was trained on other data; see `read_like`."""
     from lenet.data.own import read_arrays_like, read_like
 
-    if isinstance(source, tuple):
+    if isinstance(source, tuple | list):
         return _warned(
             read_arrays_like(
                 *_pair(source), shape, convention, class_names, by_position=by_position

@@ -290,11 +290,14 @@ def _loss(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def _open_device(name: str) -> torch.device:
+    known = ", ".join(describe_devices())
     try:
         device = torch.device(name)
+    except RuntimeError as error:  # its list has dozens that nobody has
+        raise EngineError(f"device {name!r}: there is none; this PyTorch has {known}") from error
+    try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        known = ", ".join(describe_devices())
         reason = str(error).splitlines()[0]
         raise EngineError(f"device {name!r}: {reason}; this PyTorch has {known}") from error
     if device.type == "cuda":

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +18,11 @@ from lenet.data.files import listed
 from lenet.data.progress import Progress
 from lenet.engines import open_engine
 from lenet.engines.base import Engine
-from lenet.errors import DataError, PartialError, UsageError
+from lenet.errors import DataError, LenetError, PartialError, UsageError
 from lenet.prediction import metrics
 from lenet.prediction.metrics import Evaluation
 from lenet.prediction.views import Views, mean_logits, mean_of
-from lenet.runs.checkpoint import Checkpoint
+from lenet.runs.checkpoint import Checkpoint, DataSource
 from lenet.runs.run import open_run
 
 
@@ -65,7 +66,8 @@ class Result:
     """A run's scores on a split.
 
     `viewed` are those over several `views` of each image, where they were asked for.  `source` is
-    the path of own data, and `left_out` counts files in it that cannot be used.
+    the path of own data, and `left_out` counts files in it that cannot be used.  `age` says how far
+    its training was, where that is not its end.
     """
 
     run: str
@@ -77,6 +79,7 @@ class Result:
     left_out: int = 0
     views: Views | None = None
     viewed: Evaluation | None = None
+    age: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,11 @@ def evaluate_runs(
     answers = list(zip(map(str, paths), said, strict=True))
     if len(said) > 1:
         answers.append((f"the ensemble of {len(said)} runs", _mean(said)))
-    return [_scored(name, dataset, split, chosen, each) for name, each in answers]
+    results = [_scored(name, dataset, split, chosen, each) for name, each in answers]
+    for number, checkpoint in enumerate(checkpoints):
+        if not checkpoint.is_of_the_end:
+            results[number] = replace(results[number], age=checkpoint.age)
+    return results
 
 
 def _ask(network: Engine, chosen: Split, views: Views | None) -> _Answers:
@@ -223,8 +230,8 @@ def load_data(
     shape = (spec.channels, spec.height, spec.width)
     if isinstance(data, Dataset):
         return data
-    if isinstance(data, tuple):
-        return data_sets.load_like(
+    if isinstance(data, tuple | list):
+        return _same_arrays(own, data) or data_sets.load_like(
             data, shape, own.convention, own.class_names, by_position=by_position
         )
     if data is None or _is_same(checkpoint, data):
@@ -242,6 +249,18 @@ def load_data(
     return data_sets.load_like(
         data, shape, own.convention, own.class_names, progress=progress, by_position=by_position
     )
+
+
+def _same_arrays(own: DataSource, arrays: tuple[Any, Any] | list[Any]) -> Dataset | None:
+    """The arrays that the network was trained on, in the splits that they were in; or None."""
+    if own.origin is not None or own.name in data_sets.CATALOG:
+        return None
+    try:
+        with warnings.catch_warnings(action="ignore"):  # they were said when it was trained
+            found = data_sets.load(arrays)
+    except LenetError:
+        return None
+    return found if found.digests == own.digests else None
 
 
 def _is_same(checkpoint: Checkpoint, data: str | Path) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lenet.data import Source
 from lenet.data.pictures.picture import Picture, read_picture
 from lenet.engines.base import Engine
 from lenet.errors import UsageError
@@ -115,14 +116,17 @@ def explain_example(
     split: str,
     index: str,
     data_dir: str | Path | None = None,
+    data: Source | None = None,
 ) -> Explanation:
     """Explain the answer to image `index` of a split of the data that the network was trained on.
+
+    `data` is that, where it was at hand only.
 
     Raises:
         UsageError: if there is no such split or image.
         LenetError: as `load_data`.
     """
-    chosen = choose_split(load_data(checkpoint, None, data_dir), split, checkpoint)
+    chosen = choose_split(load_data(checkpoint, data, data_dir), split, checkpoint)
     # A number of thousands of digits is one that Python refuses to read.
     is_number = index.isascii() and index.isdigit() and len(index) < 20
     if not is_number or int(index) >= len(chosen):

@@ -179,6 +179,11 @@ def find(wanted: Recipe | str | Path, changes: dict[str, Any]) -> Recipe | str:
         return wanted
     if isinstance(wanted, Recipe):
         return wanted.with_changes(changes)
+    if not isinstance(wanted, str | Path):
+        raise RecipeError(
+            f"recipe is of type {type(wanted).__name__}; it is a name, a file or a Recipe, and "
+            "single numbers are named beside it, as epochs=3"
+        )
     path = Path(wanted)
     if not path.exists() and path.suffix != ".toml":
         raise RecipeError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, final, get_type_hints
@@ -201,6 +202,21 @@ def check_changes(changes: dict[str, Any], place: str = "recipe") -> None:
         raise RecipeError(f"{place}: {error}") from error
 
 
+def check_used(recipe: Recipe, named: Iterable[str]) -> None:
+    """Refuse fields that were named by hand and that this recipe makes no use of.
+
+    Raises:
+        RecipeError: naming the field and what it is for.
+    """
+    for name in named:
+        for field_name, value in _USED_WITH.get(name, {}).items():
+            if getattr(recipe, field_name) != value:
+                raise RecipeError(
+                    f"{name} = {getattr(recipe, name)}: it is for {field_name} {value!r}, and this "
+                    f"is {getattr(recipe, field_name)!r}; leave it out, or name that too"
+                )
+
+
 def _check_names(changes: dict[str, Any], place: str) -> None:
     known = [item.name for item in fields(Recipe)]
     unknown = sorted(set(changes) - set(known))
@@ -218,6 +234,19 @@ def _changed(augmentation: Augmentation, changes: Any) -> Augmentation:
         raise RecipeError(f"augmentation = {shown(changes)}: it must be a table of its fields")
     return augmentation.with_changes(changes)
 
+
+_USED_WITH: dict[str, dict[str, str]] = {
+    "beta1": {"optimizer": "adamw"},
+    "beta2": {"optimizer": "adamw"},
+    "epsilon": {"optimizer": "adamw"},
+    "curvature_images": {"optimizer": "sdlm"},
+    "curvature_floor": {"optimizer": "sdlm"},
+    "step_epochs": {"schedule": "step"},
+    "step_factor": {"schedule": "step"},
+    "warmup_fraction": {"schedule": "one_cycle"},
+    "rubbish_cost": {"loss": "map"},
+}
+"""What must be chosen for a field to matter."""
 
 _RANGES: dict[str, Range] = {
     "epochs": AT_LEAST_1,

@@ -59,7 +59,9 @@ def typed(name: str, value: Any, kind: type[Any]) -> Any:
         return float(value)
     if kind is str and isinstance(value, str):
         return str(value)
-    if type(value) is not kind or (kind is int and not -LARGEST <= value <= LARGEST):
+    if kind is int and type(value) is int and not -LARGEST <= value <= LARGEST:
+        raise RecipeError(f"{name} = {shown(value)}: it must be below 2^63")
+    if type(value) is not kind:
         words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
         raise RecipeError(f"{name} = {shown(value)}: it must be {words[kind]}")
     return value

@@ -66,7 +66,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The best epoch so far, chosen by validation accuracy (a fraction); the first one on a tie."""
+    """The best epoch so far, chosen by validation accuracy (a fraction); the last one on a tie."""
 
     epoch: int
     validation_accuracy: float
@@ -126,6 +126,22 @@ class Checkpoint:
     def weights(self) -> Weights:
         """Those of the network that answers."""
         return self.state.answering
+
+    @property
+    def age(self) -> str:
+        """How far its training was, in words."""
+        position, epochs = self.position, self.recipe.epochs
+        if position.step:
+            return f"step {position.step} of epoch {position.epoch} of {epochs}"
+        done = position.epoch - 1
+        if self.best is not None and self.best.epoch == done < epochs:
+            return f"epoch {done} of {epochs}, the best by its validation images"
+        return f"epoch {done} of {epochs}"
+
+    @property
+    def is_of_the_end(self) -> bool:
+        """Whether its training was done."""
+        return self.position.epoch > self.recipe.epochs
 
 
 def write(path: Path, checkpoint: Checkpoint) -> None:

@@ -84,6 +84,10 @@ class Run:
         return self.path / "curves.png"
 
     @property
+    def recipe_path(self) -> Path:
+        return self.path / "recipe.toml"
+
+    @property
     def best_path(self) -> Path:
         return self.path / "checkpoints" / "best.safetensors"
 
@@ -450,7 +454,7 @@ def _check_part(part: Any, types: Mapping[str, type], place: str) -> None:
 
 
 def _fill(run: Run, first: Checkpoint, receipt: dict[str, Any]) -> None:
-    write_whole(run.path / "recipe.toml", first.recipe.to_toml())
+    write_whole(run.recipe_path, first.recipe.to_toml())
     write_whole(run.path / "history.jsonl", "")
     run.write_receipt(receipt)
     run.write_checkpoint(first)

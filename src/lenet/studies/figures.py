@@ -146,6 +146,9 @@ def _label(grid: NDArray[Any]) -> None:
             axes.grid(alpha=0.3)
     for axes in grid[0]:
         axes.set_yscale("log")
+    for axes_row in grid[1:]:  # the axes of a row share their scale
+        least, most = axes_row[0].get_ylim()
+        axes_row[0].set_ylim(min(0.0, least), max(1.0, most))
     for axes in grid[-1]:
         axes.set_xscale("symlog", linthresh=1.0)
         axes.set_xlim(left=0.0)

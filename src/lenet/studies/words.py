@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lenet.data import CATALOG
 from lenet.studies.analysis import BETTER, Analysis, ArmResult, Table
 from lenet.studies.statistics import LEVEL, Comparison, smallest_probability
 from lenet.studies.study import Study
@@ -35,6 +36,11 @@ def _compared(analysis: Analysis, table: Table, where: str) -> str:
     study = analysis.study
     control = format_score(study, float(table.scores[study.control].mean()))
     sentences = [f"{where}, {study.control} has a mean test {study.measure} of {control}."]
+    if _is_near_guessing(analysis, table):
+        sentences.append(
+            "No arm is much better than guessing: these networks have not learnt enough to be "
+            "compared; train them longer."
+        )
     sentences += [_sentence(study, name, pair) for name, pair in table.pairs.items()]
     least = smallest_probability(analysis.seeds, len(table.pairs))
     if least >= LEVEL:
@@ -43,6 +49,15 @@ def _compared(analysis: Analysis, table: Table, where: str) -> str:
             f"is {least:.3f}; use more seeds."
         )
     return " ".join(sentences)
+
+
+def _is_near_guessing(analysis: Analysis, table: Table) -> bool:
+    """Whether the best arm is right less than twice as often as guessing; of published data."""
+    entry = CATALOG.get(analysis.study.data)
+    if analysis.study.measure != "accuracy" or entry is None:
+        return False
+    best = max(float(scores.mean()) for scores in table.scores.values())
+    return best < 2.0 / len(entry.class_names)
 
 
 def _sentence(study: Study, name: str, pair: Comparison) -> str:

@@ -10,6 +10,7 @@ from lenet.data.kind import kind_of
 from lenet.network import Spec, zoo
 from lenet.recipe import Recipe
 from lenet.recipe.library import AUTO, NOTE, Choice, Subject, choose, find
+from lenet.recipe.recipe import check_used
 
 Wanted = Recipe | str | Path | None
 """A recipe, the name of one, a file, or whatever suits the data."""
@@ -43,11 +44,13 @@ def choose_recipe(found: Recipe | str | None, dataset: Dataset, changes: dict[st
     optimizer is named too: with what "auto" would choose it could only diverge.
 
     Raises:
-        RecipeError: if a change cannot work with the other numbers.
+        RecipeError: if a change cannot work with the other numbers, or they make no use of it.
     """
     if found is None:
         found = NOTE if is_published(dataset) or _is_for_plain_sgd(changes) else AUTO
-    return choose(found, subject_of(dataset, changes), changes)
+    choice = choose(found, subject_of(dataset, changes), changes)
+    check_used(choice.recipe, changes)
+    return choice
 
 
 def _is_for_plain_sgd(changes: dict[str, Any]) -> bool:

@@ -219,7 +219,7 @@ def _save(training: Training, validation_accuracy: float | None = None) -> None:
         raise _overflowed(training)
     best = checkpoint.best
     if validation_accuracy is not None and (
-        best is None or validation_accuracy > best.validation_accuracy
+        best is None or validation_accuracy >= best.validation_accuracy
     ):
         best = Best(checkpoint.position.epoch - 1, validation_accuracy)
         checkpoint = replace(checkpoint, best=best)

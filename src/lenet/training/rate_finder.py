@@ -27,6 +27,9 @@ SMOOTHING = 0.9
 BLOWN_UP = 4.0
 """The test ends where the loss is this many times the first one."""
 
+LEAST_FALL = 0.02
+"""A loss that falls by less, as a share of the first one, has hardly been learnt from."""
+
 MARGIN = 4.0
 """The suggestion is the rate with the lowest smoothed loss, divided by this."""
 
@@ -44,6 +47,16 @@ class RangeTest:
     rates: NDArray[np.float64]
     losses: NDArray[np.float64]
     suggestion: float
+
+    @property
+    def doubt(self) -> str:
+        """Why the suggestion may be chance, in words, or nothing."""
+        at = int(self.losses.argmin())
+        if self.suggestion < self.rates[0]:
+            return f"it is below the lowest rate that was tried, {self.rates[0]:g}"
+        if self.losses[0] - self.losses[at] < LEAST_FALL * self.losses[0]:
+            return f"the loss fell by less than {LEAST_FALL:.0%}"
+        return ""
 
     @property
     def best(self) -> float:

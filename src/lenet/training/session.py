@@ -50,7 +50,7 @@ def train(
     checkpoint_every: int = 0,
     watcher: Watcher | None = None,
     progress: Progress | None = None,
-    teacher: Sequence[str | Path] = (),
+    teacher: str | Path | Sequence[str | Path] = (),
     **changes: Any,
 ) -> Run:
     """Train a network on a data set, and return the run's folder.
@@ -74,7 +74,7 @@ def train(
     dataset = data_sets.load(data, data_dir, progress=progress, reading=reading)
     check_teachers(teachers, dataset)
     choice = choose_recipe(found, dataset, changes)
-    check_taught(teachers, choice.recipe)
+    check_taught(teachers, choice.recipe, changes)
     ready = set_up(
         model or choice.model,
         dataset,
@@ -239,7 +239,8 @@ def _execute(
     with run.lock(), Interruption() as interruption:
         run.rewind_history(recorded_points(checkpoint.position, training.steps_per_epoch))
         run.drop_checkpoints(training.is_planned, after=checkpoint.position.updates)
-        receipt.begin_session(run, engine, checkpoint.position)
+        if not checkpoint.is_of_the_end:
+            receipt.begin_session(run, engine, checkpoint.position)
         watcher.start(training.plan())
         try:
             run_epochs(training, interruption)
@@ -249,7 +250,8 @@ def _execute(
                 receipt.write_times(run, training.seconds, training.images)
             raise
         watcher.stop()
-        receipt.write_times(run, training.seconds, training.images)
+        if not checkpoint.is_of_the_end:
+            receipt.write_times(run, training.seconds, training.images)
     if interruption.number is not None:
         raise InterruptedRunError(
             f"{describe(interruption.number)} when the training was done: {run.path}",

@@ -6,7 +6,7 @@ Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Network", s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -38,13 +38,14 @@ class Teacher:
         return {"run": self.run, "sha256": self.sha256}
 
 
-def find_teachers(runs: Sequence[str | Path]) -> tuple[Teacher, ...]:
-    """The networks of `runs`, each by its best checkpoint where there is one.
+def find_teachers(runs: str | Path | Sequence[str | Path]) -> tuple[Teacher, ...]:
+    """The network of one run or of several, each by its best checkpoint where there is one.
 
     Raises:
         RunError: if there is no such run, or it cannot be read.
     """
-    return tuple(_teacher(find_run(run).path) for run in runs)
+    several = (runs,) if isinstance(runs, str | Path) else runs
+    return tuple(_teacher(find_run(run).path) for run in several)
 
 
 def find_again(facts: Sequence[dict[str, Any]], place: Path) -> tuple[Teacher, ...]:
@@ -89,12 +90,16 @@ def check_teachers(teachers: Sequence[Teacher], dataset: Dataset) -> None:
             )
 
 
-def check_taught(teachers: Sequence[Teacher], recipe: Recipe) -> None:
+def check_taught(teachers: Sequence[Teacher], recipe: Recipe, named: Iterable[str]) -> None:
     """Refuse a recipe that cannot learn what a teacher says.
 
     Raises:
-        RecipeError: if its loss knows labels alone, or it sees images that no teacher has seen.
+        RecipeError: if its loss knows labels alone, or it sees images that no teacher has seen, or
+            what a teacher's answers count for was named and there is no teacher.
     """
+    alone = [] if teachers else sorted({"teacher_share", "temperature"}.intersection(named))
+    if alone:
+        raise RecipeError(f"{alone[0]}: it is for what a teacher says; name one, or leave it out")
     if teachers and recipe.loss != "cross_entropy":
         raise RecipeError(
             f"loss = {recipe.loss!r}: it learns labels, and no teacher's answers; use loss "

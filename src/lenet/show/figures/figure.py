@@ -60,6 +60,7 @@ def open_figure(path: Path, width: float, height: float) -> Iterator[Figure]:
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
+        _number_plainly(figure)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             _save(figure, path)
@@ -90,6 +91,23 @@ def _import_matplotlib() -> None:
             importlib.import_module("matplotlib")
         finally:
             os.environ["MPLBACKEND"] = backend
+
+
+def _number_plainly(figure: Figure) -> None:
+    """Numbers on logarithmic axes are formulas by default, which are not drawn here."""
+    from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, NullFormatter
+
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if isinstance(axis.get_major_formatter(), LogFormatterMathtext):
+                axis.set_major_formatter(plain)
+            if isinstance(axis.get_minor_formatter(), LogFormatterMathtext):
+                least, most = sorted(axis.get_view_interval())
+                if least > 0 and most < 10 * least:  # there may be no major tick at all
+                    axis.set_minor_formatter(plain)
+                else:
+                    axis.set_minor_formatter(NullFormatter())
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -15,8 +15,8 @@ from lenet.show.live.base import (
     DownloadBars,
     GuardedDisplay,
     LineDisplay,
-    bars_on_terminal,
     describe_row,
+    download_bars,
     epoch_line,
 )
 from lenet.show.live.notebook import NotebookDisplay, in_notebook
@@ -29,8 +29,8 @@ __all__ = [
     "LineDisplay",
     "NotebookDisplay",
     "TerminalDisplay",
-    "bars_on_terminal",
     "describe_row",
+    "download_bars",
     "epoch_line",
     "in_notebook",
     "open_display",

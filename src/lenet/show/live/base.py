@@ -26,6 +26,8 @@ class DownloadBars:
 
     def show(self, name: str, done: int, total: int | None) -> None:
         """`done` bytes of the file `name` are here, of `total` where that is known."""
+        if sys.stderr is None or not sys.stderr.isatty():  # a bar is no line of a log
+            return
         if self._bars is None:
             self._bars = _download_progress()
             self._bars.start()
@@ -40,11 +42,11 @@ class DownloadBars:
 
 
 @contextmanager
-def bars_on_terminal() -> Iterator[DataProgress | None]:
-    """Where data is told to come, for this block; None where nobody looks."""
+def download_bars() -> Iterator[DataProgress]:
+    """Bars for this block."""
     bars = DownloadBars()
     try:
-        yield bars.show if sys.stderr is not None and sys.stderr.isatty() else None
+        yield bars.show
     finally:
         bars.stop()
 

@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from lenet.data import Source
 from lenet.errors import UsageError
 from lenet.prediction.metrics import PairedDifference, paired_difference
 from lenet.show.report.content import Part, gather
@@ -24,10 +25,13 @@ def write_report(
     runs: Sequence[str | Path],
     out: str | Path | None = None,
     *,
+    data: Source | None = None,
     data_dir: str | Path | None = None,
     split: str = "test",
 ) -> Path:
     """Write the report of `runs`, by default to `report.html` in the first one's folder.
+
+    `data` is what they were trained on, where that was at hand only.
 
     Raises:
         UsageError: if there is no run, the runs were trained on different data, or the page cannot
@@ -36,7 +40,7 @@ def write_report(
     """
     if not runs:
         raise UsageError("a report needs at least one run; name its folder")
-    parts = [gather(run, data_dir, split) for run in runs]
+    parts = [gather(run, data_dir, split, data) for run in runs]
     if len({_test_images(part) for part in parts}) > 1:
         names = sorted({part.checkpoint.data.name for part in parts})
         more = ", with different test images" if len(names) == 1 else ""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.data import Split
+from lenet.data import Source, Split
 from lenet.engines.base import Engine
 from lenet.prediction import metrics
 from lenet.prediction.evaluation import check_fit, choose_split, load_data, open_network
@@ -78,15 +78,22 @@ class Part:
     examples_per_second: float
 
 
-def gather(path: str | Path, data_dir: str | Path | None = None, split: str = "test") -> Part:
+def gather(
+    path: str | Path,
+    data_dir: str | Path | None = None,
+    split: str = "test",
+    data: Source | None = None,
+) -> Part:
     """Score a run on a split of its own data, and look into it.
+
+    `data` is that, where it was at hand only.
 
     Raises:
         LenetError: as `open_run`, `load_data`, `choose_split` and `open_engine`.
     """
     run = open_run(path)
     checkpoint = run.checkpoint()
-    dataset = load_data(checkpoint, None, data_dir)
+    dataset = load_data(checkpoint, data, data_dir)
     check_fit(checkpoint, dataset)
     chosen = choose_split(dataset, split, checkpoint)
     engine = open_network(checkpoint)
