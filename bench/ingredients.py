@@ -109,8 +109,8 @@ FROM_BEST_CLOTHES: dict[str, dict[str, Any]] = {
 }
 FROM_BEST_CHARACTERS: dict[str, dict[str, Any]] = {
     "not bent": {"augmentation": {"elastic": 0.0}},
-    "bent alone": {"augmentation": {name: 0.0 for name in MANY_HANDS if name != "elastic"}},
-    "as they are": {"augmentation": dict.fromkeys(MANY_HANDS, 0.0)},
+    "bent alone": {"augmentation": {name: 0 for name in MANY_HANDS if name != "elastic"}},
+    "as they are": {"augmentation": dict.fromkeys(MANY_HANDS, 0)},
     "a quarter erased": {"augmentation": {"erase": 0.25}},
 }
 

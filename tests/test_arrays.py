@@ -12,7 +12,7 @@ from conftest import need_module
 from PIL import Image
 
 from lenet import data
-from lenet.data.files import is_array_file, label_indices, open_images
+from lenet.data.files import arrays_at_hand, is_array_file, label_indices, open_images
 from lenet.data.pictures.convention import MNIST
 from lenet.errors import FormatError
 
@@ -91,6 +91,13 @@ def write_npz_as_keras_does(path, images, labels):
     np.savez(path, x_train=images[:70], y_train=labels[:70], x_test=images[70:], y_test=labels[70:])
 
 
+def write_npz_as_medmnist_does(path, images, labels):
+    np.savez(
+        path, train_images=images[:70], train_labels=labels[:70, None],
+        test_images=images[70:], test_labels=labels[70:, None],
+    )  # fmt: skip
+
+
 def write_npz_without_names(path, images, labels):
     np.savez(path, images, labels)
 
@@ -154,6 +161,7 @@ WRITERS = [
     ("a.npy", write_npy_of_long_integers),
     ("a.npz", write_npz),
     ("a.npz", write_npz_as_keras_does),
+    ("a.npz", write_npz_as_medmnist_does),
     ("a.npz", write_npz_without_names),
     ("train-images-idx3-ubyte", write_idx_pair),
     ("train-images-idx3-ubyte.gz", write_idx_packed),
@@ -201,6 +209,29 @@ def test_every_format_gives_back_the_same_real_digits(tmp_path, digits, name, wr
 def test_names_say_which_rows_are_for_training_and_which_for_test(tmp_path, digits):
     write_npz_as_keras_does(tmp_path / "a.npz", *digits)
     assert open_images(tmp_path / "a.npz").splits == {"train": range(70), "test": range(70, 100)}
+
+
+def test_labels_at_hand_may_be_texts_as_pandas_has_them(digits):
+    images, labels = digits
+    names = np.array([f"k{label}" for label in labels], dtype=object)
+    _, found = read_all(arrays_at_hand(images, names), 100)
+    assert found.tolist() == names.tolist()
+    with pytest.raises(FormatError, match="its labels are object, not whole numbers or texts"):
+        arrays_at_hand(images, np.array([None, *names[1:]], dtype=object))
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"), [("", "could not convert string ''"), ("12.5", "string '12.5'")]
+)
+@pytest.mark.parametrize("row", [3, 90])
+def test_one_bad_cell_is_named_wherever_it_stands(tmp_path, digits, row, cell, message):
+    write_csv(tmp_path / "a.csv", *digits)
+    lines = (tmp_path / "a.csv").read_text().splitlines()
+    cells = lines[row].split(",")
+    lines[row] = ",".join([*cells[:40], cell, *cells[41:]])
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    with pytest.raises(FormatError, match=rf"{message}.*row {row}, column 4"):
+        read_all(open_images(tmp_path / "a.csv"), 100)
 
 
 def test_the_real_mnist_is_the_same_as_idx_and_as_csv(tmp_path, mnist_folder):

@@ -95,6 +95,12 @@ def test_a_wrong_shape_range_or_type_is_one_clear_error(digits_model, images, me
         digits_model.logits(images)
 
 
+def test_images_made_flat_are_not_taken_for_one_picture(digits_model, test_split):
+    flat = test_split.images[:2].reshape(2, 784)
+    with pytest.raises(InputError, match=r"reshape it to \(n, 1, 28, 28\)"):
+        digits_model.predict(flat)
+
+
 def test_three_pictures_are_never_a_colour(digits_model, test_split):
     answers = digits_model.predict(test_split.images[:3, 0])
     assert [type(answer).__name__ for answer in answers] == ["Answer"] * 3
@@ -221,7 +227,7 @@ def test_arrays_are_trained_on_scored_on_and_gone_on_with(tmp_path, test_split):
     with pytest.raises(DataNotFoundError, match="trained on data that was at hand"):
         again.evaluate()
     for given in ((images, labels), [images, labels]):
-        assert again.evaluate(data=given) == model.evaluate()
+        assert again.evaluate(data=given).loss == model.evaluate().loss
     assert again.evaluate(data=(images[:40], labels[:40])).count == 40
     same = again.explain("test:0", data=(images, labels))
     assert same.probability == model.explain("test:0").probability

@@ -19,6 +19,7 @@ from predicting import content, dark_digit, predict, rows_of
 from sklearn.datasets import load_digits
 
 import lenet
+from lenet import cli
 from lenet.errors import FormatError, PartialError, UsageError
 from lenet.prediction import bulk
 from lenet.prediction.bulk import attempt, formats, inputs
@@ -439,6 +440,7 @@ def test_a_file_starts_over_where_a_folder_refuses(digits_run, pictures, tmp_pat
         (["--out", "x.png"], "lenet writes .csv, .jsonl and .parquet files, and folders"),
         (["--out", "x.csv", "--format", "jsonl"], "do not agree; leave out --format"),
         (["--format", "xml"], "'xml' is not one of"),
+        (["--out", "-"], "to print the answers, leave out --out and name --format csv"),
         (["--format", "parquet"], "no text to print; name a file with --out"),
         (["--top", "11"], "top = 11: this network has 10 classes"),
         (["--out", "full"], "full: already there, and not a folder of lenet predictions"),
@@ -477,6 +479,7 @@ def test_a_shard_that_cannot_be_done_is_said_and_the_others_are_kept(
 
     monkeypatch.setattr("lenet.prediction.bulk.running.run_tasks", lose_one)
     outcome = bulk.predict(digits_run.path, [str(pictures)], tmp_path / "out", shard_rows=10)
+    assert (outcome.answers, outcome.left) == (PICTURES - 10, 10)
     with pytest.raises(
         PartialError, match=r"1 shards could not be done.*number 2: its process died"
     ):
@@ -485,6 +488,47 @@ def test_a_shard_that_cannot_be_done_is_said_and_the_others_are_kept(
     monkeypatch.undo()
     bulk.predict(digits_run.path, [str(pictures)], tmp_path / "out", shard_rows=10).check()
     assert content(tmp_path / "out") == content(whole)
+
+
+def test_where_every_shard_fails_nothing_is_said_to_be_answered(
+    digits_run, pictures, tmp_path, monkeypatch, capsys
+):
+    def lose_all(function, items, **_):
+        yield from (Outcome(index, error="its process died") for index, _ in enumerate(items))
+
+    monkeypatch.setattr("lenet.prediction.bulk.running.run_tasks", lose_all)
+    words = ["lenet", "predict", str(digits_run.path), str(pictures), "--shard-rows", "10"]
+    for more, said in (
+        (["--out", f"{tmp_path}/x.csv"], f"0 of {PICTURES} images answered so far; "),
+        ([], ""),
+    ):
+        monkeypatch.setattr("sys.argv", [*words, *more])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert ended.value.code == 3
+        assert (said in out, out == "") == (True, not said)
+        assert "number 0: its process died" in err
+
+
+def test_each_answers_for_all_that_is_named_and_says_what_it_cannot_use(
+    digits_run, pictures, tmp_path
+):
+    folder = tmp_path / "some"
+    folder.mkdir()
+    for index in (1, 2):
+        dark_digit(index).save(folder / f"{index}.png")
+    (folder / "3.png").write_bytes(b"no picture")
+    code, out, err = predict(digits_run.path, folder, "--each")
+    assert code == 3
+    assert out.count(f"{folder}/1.png") == out.count(f"{folder}/2.png") == 1
+    assert "3.png: not a picture" in err
+    assert predict(digits_run.path, f"{folder}/[12].png", "--each")[:2] == (0, out)
+    listed = "\n".join(f"{folder}/{index}.png" for index in (1, 2))
+    (tmp_path / "list").write_text(listed)
+    with open(tmp_path / "list", "rb") as file:
+        assert predict(digits_run.path, "-", "--each", stdin=file)[:2] == (0, out)
+    assert predict(digits_run.path, folder / "3.png", "--each")[0] == 5
 
 
 # In Python, and as a figure

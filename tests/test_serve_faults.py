@@ -68,6 +68,10 @@ def test_chunks_that_are_none_are_no_http(service):
         b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
     )
     assert (status, found) == (400, {"error": "this is no HTTP request"})
+    two = service.ask(
+        b"GET /v2 HTTP/1.1\r\nHost: localhost\r\nHost: other\r\nConnection: close\r\n\r\n"
+    )
+    assert two == (400, {"error": "a request has one Host"})
     both = request(PREDICT, b"x", "Transfer-Encoding: chunked")
     assert service.ask(both)[0] == 400
     assert service.ask(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")[0] == 400

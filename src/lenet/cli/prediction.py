@@ -22,11 +22,12 @@ from lenet.cli.options import (
 )
 from lenet.cli.printing import remark, say, table
 from lenet.cli.stopping import stopping
-from lenet.errors import UsageError
+from lenet.errors import FormatError, InputError, PartialError, UsageError
 from lenet.system.streams import input_was_closed
 
 if TYPE_CHECKING:
     from lenet.prediction.bulk import Few, Inputs, Outcome
+    from lenet.prediction.bulk.inputs import Piece
     from lenet.prediction.stages import Preparation
 
 MOST_SHOWN = 200
@@ -96,7 +97,7 @@ def predict(
             raise UsageError("--each prints a table: leave out --out and --format")
         if views:
             raise UsageError("--each takes every character as it is: leave out --views")
-        say(_answers_for_each(folder, paths, top, checkpoint, engine))
+        _answer_each(folder, paths, top, checkpoint, engine)
         return
     kept = "what is done is kept, and the same command goes on"
     with (
@@ -137,22 +138,48 @@ def _draw_stages(run: Path, paths: list[str], out: Path | None, which: str | Non
     return _preparation(found, target)
 
 
-def _answers_for_each(
+def _answer_each(
     run: Path, paths: list[str], top: int, which: str | None, engine: EngineName
-) -> str:
-    """A line for every character of every picture, with where it was found."""
-    from lenet.model import load
+) -> None:
+    """A line for every character of every picture, with where it was found.
 
-    model = load(run, which, engine=engine)
-    rows = []
-    for path in paths:
-        for answer in model.predict_each(_read_picture(path), top):
+    Raises:
+        PartialError: if a picture cannot be used; the others are answered.
+    """
+    from lenet.model import load
+    from lenet.prediction import bulk
+
+    model, rows, bad = load(run, which, engine=engine), [], []
+    inputs = bulk.Inputs(paths, _standard_input())
+    for piece in inputs:
+        path = piece.name
+        try:
+            found = model.predict_each(_content(piece), top)
+        except (FormatError, InputError) as error:
+            bad.append(str(error))
+            continue
+        for answer in found:
             box = answer.box
             where = "" if box is None else f"{box.width}x{box.height} at {box.left}, {box.top}"
             likely = zip(answer.classes, answer.probabilities, strict=True)
             said = ", ".join(f"{name} {chance:.4f}" for name, chance in likely)
             rows.append([visible(path), where, visible(said), visible("; ".join(answer.notes))])
-    return table(["picture", "where", "answer", "notes"], rows, "    ")
+    if not rows and not bad:
+        raise inputs.nothing()
+    if not rows:
+        raise FormatError("; ".join(bad[:MOST_SHOWN]))
+    say(table(["picture", "where", "answer", "notes"], rows, "    "))
+    if bad:
+        raise PartialError("; ".join(bad[:MOST_SHOWN]))
+
+
+def _content(piece: Piece) -> str | bytes:
+    """Raises `FormatError` if it is no picture alone."""
+    if piece.problem is not None:
+        raise FormatError(f"{piece.name}: {piece.problem}")
+    if piece.start is not None:
+        raise FormatError(f"{piece.name}: a file of many images; --each takes pictures")
+    return piece.name if piece.content is None else piece.content
 
 
 def _standard_input() -> BinaryIO | None:
@@ -184,6 +211,8 @@ def _print_answers(
             _print_few(few, form, kind, options["top"])
             return few
     with bulk.predict_aside(run, inputs, kind=kind, **options) as (outcome, folder):
+        if not outcome.answers + outcome.problems:
+            return outcome  # every shard failed, of which `Outcome.check` tells
         if form is FormatName.table:
             say(_answers(folder.rows(partly=True), folder.problems()))
         else:
@@ -256,6 +285,11 @@ def _preparation(found: Preparation, picture: Path) -> str:
 def _summary(outcome: Outcome) -> str:
     """How many were answered, and where it all is."""
     lines = [f"{outcome.answers:,} images answered: {outcome.out}"]
+    if outcome.failures:
+        total = outcome.answers + outcome.problems + outcome.left
+        lines = [
+            f"{outcome.answers:,} of {total:,} images answered so far; {outcome.out} is not whole"
+        ]
     if outcome.problems:
         lines.append(f"{outcome.problems:,} inputs could not be used: {outcome.errors}")
     return "\n".join(lines)

@@ -264,7 +264,7 @@ def _summary(run: Run) -> str:
     session = facts["sessions"][-1]
     speed = receipt.examples_per_second(facts)
     own = [_own_data(facts["data"])] if "survey" in facts["data"] else []
-    if facts.get("recipe", {}).get("name", NOTE) not in ("", NOTE):
+    if facts.get("recipe", {}).get("name", NOTE) not in ("", NOTE) or (own and "recipe" in facts):
         own.append(_chosen(facts))
     where = f"{session['device']} ({session['engine']} engine, {session['threads']} threads)"
     return "\n".join(

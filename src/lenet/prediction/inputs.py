@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable
 from dataclasses import replace
@@ -155,6 +156,7 @@ def prepare_any(given: Any, shape: Shape, convention: Convention, name: str) -> 
     if array.ndim < 4 and (placed := _in_place(array, shape)) is not None and len(placed) == 1:
         image = _to_pixels(placed, scale)[0]
     else:
+        _refuse_rows(array, shape, name)
         image = _one_image(array, name, scale)
     if len(image) in (2, 4):  # with transparency, which is Pillow's to lay over a ground
         prepared = prepare_any(_to_pillow(image), shape, convention, name)
@@ -202,8 +204,22 @@ def prepare_each(
             "Pillow's"
         )
     array = np.asarray(given)
+    _refuse_rows(array, shape, name)
     image = _one_image(array, name, find_scale(array))
     return read_every(_to_pillow(image), shape, convention, name)
+
+
+def _refuse_rows(array: NDArray[Any], shape: Shape, name: str) -> None:
+    """Images made flat look like one picture that is very wide.
+
+    Raises:
+        InputError: if a row of `array` has as many pixels as the network's image.
+    """
+    if array.ndim == 2 and array.shape[1] == math.prod(shape) != shape[2]:
+        raise InputError(
+            f"{name} is an array of shape {array.shape}: if its rows are images made flat, reshape "
+            f"it to (n, {', '.join(map(str, shape))}); if it is one picture, give it as Pillow's"
+        )
 
 
 def _one_image(array: NDArray[Any], name: str, scale: Scale | None) -> Pixels:

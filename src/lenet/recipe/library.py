@@ -99,7 +99,8 @@ def automatic(subject: Subject, optimizer: str | None) -> dict[str, Any]:
     if subject.kind == TABLE:
         return _table(subject.images, optimizer)
     size = next((size for most, size in BATCHES if subject.images <= most), 128)
-    passes = max(FEWEST_PASSES, math.ceil(FEWEST_SEEN / subject.images))
+    # Fewer images than fill a batch make steps no better than a batch would.
+    passes = max(FEWEST_PASSES, math.ceil(FEWEST_SEEN / max(subject.images, size)))
     return {
         "optimizer": optimizer,
         **OPTIMIZERS.get(optimizer, {}),

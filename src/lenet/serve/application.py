@@ -182,6 +182,8 @@ class Application:
     async def _answer(self, request: Request, route: Route | None) -> Answer:
         headers = request.headers
         host = headers.get(b"host")
+        if request.hosts > 1:  # RFC 9112, section 3.2; a proxy may have checked another one
+            raise Refusal(400, "a request has one Host")
         if host is not None:
             self.guard.check_host(host)
         elif request.version == "1.1":

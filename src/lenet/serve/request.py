@@ -36,6 +36,8 @@ class Request:
     """There is one, and its end has not been seen."""
     waits: bool
     """The client sends its body only when it is told to (100-continue)."""
+    hosts: int
+    """How often it names a Host."""
     size: int = 0
     """Bytes of its body that are at hand."""
 
@@ -55,6 +57,7 @@ class Request:
             has_body=headers.get(b"content-length", b"0") != b"0"
             or b"transfer-encoding" in headers,
             waits=headers.get(b"expect", b"").lower() == b"100-continue",
+            hosts=sum(name == b"host" for name, _ in scope["headers"]),
         )
 
     @property

@@ -229,6 +229,8 @@ def to_labels(values: NDArray[Any], count: int, place: str) -> NDArray[Any]:
         values = values[:, 0]
     if values.shape != (count,):
         raise FormatError(f"{place}: labels of shape {values.shape} for {count} images")
+    if values.dtype.kind == "O" and all(isinstance(value, str) for value in values):
+        values = values.astype(np.str_)
     if values.dtype.kind == "S":
         values = np.char.decode(values, "utf-8", "replace")
     if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():

@@ -73,7 +73,8 @@ class StoredArray:
         count = self.shape[0]
         if count * self.row_bytes > MOST_LABEL_BYTES:
             raise FormatError(f"{self.place}: {self.shape} labels are too many")
-        return np.concatenate([np.empty(0, self.dtype), *self.blocks(max(count, 1), 0, count)])
+        none = np.empty((0, *self.shape[1:]), self.dtype)
+        return np.concatenate([none, *self.blocks(max(count, 1), 0, count)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,9 @@ from lenet.errors import FormatError
 LONGEST_LINE = 1 << 24
 HEAD = 64
 """Lines by which the scale of the pixels is found."""
+
+MOST_OF_THEM = 0.99
+"""Share of the numbers in those lines that are at most 1 where fractions are meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +161,23 @@ def _with_scale(layout: Layout, head: list[str], path: Path) -> tuple[Layout, tu
          if index not in left_out]
         for line in head
     ]  # fmt: skip
-    fractions = any(not cell.lstrip("+-").isdigit() for row in rows for cell in row)
-    try:
-        values = np.array([[float(cell) for cell in row] for row in rows])
-    except ValueError:  # the line that cannot be read is named when it is
-        return replace(layout, fractions=fractions), ()
+    # A cell that is no number, or the odd one that is none of these, is named when it is read.
+    cells = [cell for row in rows for cell in row]
+    values = np.array([value for cell in cells if np.isfinite(value := _number(cell))])
+    written_whole = all(cell.lstrip("+-").isdigit() for cell in cells if cell)
+    are_whole = bool((values % 1 == 0).all())
+    fractions = not written_whole and values.size > 0 and (
+        are_whole or bool(np.quantile(values, MOST_OF_THEM) <= 1)
+    )  # fmt: skip
     scale = find_scale(values if fractions else values.clip(-1, 256).astype(np.int64))
     return replace(layout, fractions=fractions, scale=scale), scale_remarks(scale, str(path))
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return math.nan
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

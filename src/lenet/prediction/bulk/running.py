@@ -42,8 +42,8 @@ RECEIPT_SECONDS = 10.0
 class Outcome:
     """How many images were answered, how many inputs could not be used, and the first of them.
 
-    `failures` are shards that could not be done at all.  `errors` is where all problems are, if
-    anywhere.
+    `failures` are shards that could not be done at all, which leaves `left` images.  `errors` is
+    where all problems are, if anywhere.
     """
 
     answers: int
@@ -52,6 +52,7 @@ class Outcome:
     failures: tuple[str, ...]
     out: Path
     errors: Path | None
+    left: int = 0
 
     def check(self) -> None:
         """Say what is missing.
@@ -312,8 +313,11 @@ class _Session:
     def end(self, listing: Listing, failures: tuple[str, ...]) -> Outcome:
         """Bring together what the shards left."""
         folder, target, errors = self.folder, self.target, self.target.errors_path
-        first, count = next(folder.problems(), None), 0
-        if not failures:
+        first, left = next(folder.problems(), None), 0
+        if failures:
+            count = sum(1 for _ in folder.problems())
+            left = sum(listing.count(number) for number in folder.missing())
+        else:
             count = folder.write_errors()
             folder.forget_attempts()
             if target.is_file:
@@ -322,7 +326,8 @@ class _Session:
                 if count:
                     os.replace(folder.errors_path, errors)
                 shutil.rmtree(folder.path, ignore_errors=True)
-        return Outcome(listing.rows - count, count, first, failures, target.path, errors)
+        answers = listing.rows - left - count
+        return Outcome(answers, count, first, failures, target.path, errors, left)
 
 
 class _Receipt:

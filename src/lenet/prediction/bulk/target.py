@@ -86,6 +86,8 @@ def choose_target(out: str | Path, kind: str | None) -> Target:
     Raises:
         UsageError: if no answers can go there, or not in this format.
     """
+    if str(out) == "-":
+        raise UsageError("--out -: to print the answers, leave out --out and name --format csv")
     path = Path(out)
     suffix = path.suffix[1:].lower()
     is_file = suffix in formats.FORMATS
