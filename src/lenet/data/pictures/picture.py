@@ -6,7 +6,7 @@ import io
 import threading
 import warnings
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lenet.data.pictures.cells import find_cells
 from lenet.data.pictures.convention import Convention
 from lenet.data.pictures.ink import find_ink
 from lenet.data.pictures.reading import Box, Character, Reading
@@ -164,14 +165,37 @@ def _make_all(
     _, height, width = shape
     if convention.kind != "ink" or shape[0] != 1:
         return [_fit(given, height, width, convention, notes)]
+    if every and (made := _in_cells(given, notes, height, width, convention)):
+        return made
     try:
         found = find_ink(given[0], convention, height, width)
     except FormatError as error:
         raise FormatError(f"{place}: {error}") from error
     characters = found.characters if every else found.characters[:1]
     notes = [*notes, *_notes_on(found, every)]
-    made = sorted(characters, key=lambda character: character.box.left)
-    return [_picture_of(character, found, given, notes) for character in made]
+    in_line = sorted(characters, key=lambda character: character.box.left)
+    return [_picture_of(character, found, given, notes) for character in in_line]
+
+
+def _in_cells(
+    given: Pixels, notes: list[str], height: int, width: int, convention: Convention
+) -> list[Picture]:
+    """Every character in a row of windows or boxes, if there is one, left to right."""
+    made: list[Picture] = []
+    cells = find_cells(given[0])
+    for number, cell in enumerate(cells, 1):
+        part = given[:, cell.top : cell.bottom, cell.left : cell.right]
+        try:
+            found = find_ink(part[0], convention, height, width)
+        except FormatError:
+            continue  # an empty window
+        said = [*notes, f"window {number} of {len(cells)}", *_notes_on(found, every=True)]
+        characters = sorted(found.characters, key=lambda character: character.box.left)
+        for character in characters:
+            read = _picture_of(character, found, part, said)
+            box = character.box.moved(cell.top, cell.left)
+            made.append(replace(read, given=given, box=box))
+    return made
 
 
 def _picture_of(character: Character, found: Reading, given: Pixels, notes: list[str]) -> Picture:

@@ -32,6 +32,10 @@ class Box(NamedTuple):
         """The longer way."""
         return max(self.height, self.width)
 
+    def moved(self, down: int, right: int) -> Box:
+        """The same box so much further."""
+        return Box(self.top + down, self.left + right, self.bottom + down, self.right + right)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Character:

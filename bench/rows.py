@@ -1,0 +1,101 @@
+"""`python -m bench.rows RUN`: rows of real digits in windows and boxes, read by `--each`.
+
+Meters, counters and forms have a digit in each of several windows side by side.  Every kind is
+drawn here by a rule of a few lines around test digits of MNIST; a row counts if all of its digits
+are answered, in order, and nothing else is.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+import lenet
+from lenet.data import load
+from lenet.system import rng
+
+DIGITS, SIDE, MARGIN, NOISE = 5, 160, 24, 5.0
+"""In a row; pixels of a window, and around a digit in it; levels of noise, either way at most."""
+
+Picture = NDArray[np.float64]
+Rule = Callable[[Picture], Picture]
+"""From the ink of a row (0 to 1) to the row's greys (0 to 255)."""
+
+
+def on(ink: Picture, ground: Picture | float, level: float) -> Picture:
+    return ground * (1 - ink) + level * ink
+
+
+def windows(bars: float, inside: float, width: int) -> Picture:
+    """`DIGITS` windows of one grey, with bars of `width` pixels on all sides of each."""
+    ground = np.full((SIDE, SIDE * DIGITS), bars)
+    for left in range(0, SIDE * DIGITS, SIDE):
+        ground[width : SIDE - width, left + width : left + SIDE - width] = inside
+    return ground
+
+
+def pen_boxes() -> Picture:
+    ground = windows(60, 235, 8)
+    for left in range(0, SIDE * DIGITS + 1, SIDE):
+        ground[:, max(0, left - 4) : left + 4] = 235
+    ground[:4], ground[-4:] = 235, 235
+    return ground
+
+
+KINDS: dict[str, Rule] = {
+    "a dark strip": lambda ink: on(ink, 25, 230),
+    "a dark strip on a light wall": lambda ink: np.pad(on(ink, 25, 230), 40, constant_values=210),
+    "dark windows in a light frame": lambda ink: on(ink, windows(210, 25, 8), 230),
+    "the same on a light wall": lambda ink: np.pad(
+        on(ink, windows(210, 25, 8), 230), 60, constant_values=210
+    ),
+    "thin light lines between dark windows": lambda ink: on(ink, windows(210, 25, 2), 230),
+    "light windows in a dark frame": lambda ink: on(ink, windows(60, 220, 8), 40),
+    "boxes drawn with a pen": lambda ink: np.pad(
+        on(ink, pen_boxes(), 40), 60, constant_values=235
+    ),
+}  # fmt: skip
+
+
+def row_of(images: NDArray[np.uint8]) -> Picture:
+    """The ink of digits side by side, (rows, columns) from 0 to 1."""
+    ink = np.zeros((SIDE, SIDE * len(images)))
+    size = SIDE - 2 * MARGIN
+    for number, image in enumerate(images):
+        large = Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)
+        left = SIDE * number + MARGIN
+        ink[MARGIN : MARGIN + size, left : left + size] = np.asarray(large) / 255.0
+    return ink
+
+
+def picture_of(kind: str, images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+    """A row of that kind, uint8 (rows, columns)."""
+    greys = KINDS[kind](row_of(images))
+    noise = rng.uniform(greys.shape, NOISE, seed, "noise of a row")
+    return np.clip(greys + noise, 0, 255).astype(np.uint8)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.rows", description=__doc__)
+    parser.add_argument("run")
+    parser.add_argument("--rows", type=int, default=100)
+    flags = parser.parse_args()
+    model, test = lenet.load(flags.run), load("mnist").test
+    print("| kind | rows read whole | digits found, of all |\n|---|---|---|")
+    for kind in KINDS:
+        whole = found = 0
+        for seed in range(flags.rows):
+            chosen = rng.permutation(len(test), seed, "row")[:DIGITS]
+            wanted = [str(label) for label in test.labels[chosen]]
+            answers = model.predict_each(picture_of(kind, test.images[chosen, 0], seed))
+            whole += [answer.class_name for answer in answers] == wanted
+            found += len(answers)
+        print(f"| {kind} | {whole} of {flags.rows} | {found} of {DIGITS * flags.rows} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Rows of windows and boxes, each with a character in it."""
+
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+from sklearn.datasets import load_digits
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from bench import rows
+from lenet.data.pictures.cells import find_cells
+from lenet.data.pictures.convention import MNIST
+from lenet.data.pictures.picture import read_every
+
+DIGITS = load_digits().images
+FRAMED = [kind for kind in rows.KINDS if "strip" not in kind]
+FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+
+
+def five(seed):
+    chosen = np.random.default_rng(seed).integers(0, len(DIGITS), rows.DIGITS)
+    images = [Image.fromarray((DIGITS[index] * 15).astype(np.uint8)) for index in chosen]
+    return np.stack([np.asarray(image.resize((28, 28))) for image in images])
+
+
+@pytest.mark.parametrize("kind", FRAMED)
+def test_every_window_of_a_row_is_found_and_read_by_itself(kind):
+    for seed in range(3):
+        picture = rows.picture_of(kind, five(seed), seed)
+        cells = find_cells(picture)
+        assert len(cells) == rows.DIGITS
+        made = read_every(Image.fromarray(picture), (1, 28, 28), MNIST)
+        assert len(made) == rows.DIGITS
+        for number, (cell, each) in enumerate(zip(cells, made, strict=True), 1):
+            assert f"window {number} of 5" in each.notes
+            assert cell.left <= each.box.left < each.box.right <= cell.right
+            assert cell.top <= each.box.top < each.box.bottom <= cell.bottom
+
+
+def test_an_empty_window_is_passed_over():
+    images = five(0)
+    images[2] = 0
+    picture = rows.picture_of("light windows in a dark frame", images, 0)
+    made = read_every(Image.fromarray(picture), (1, 28, 28), MNIST)
+    assert [each.notes[0] for each in made] == [f"window {k} of 5" for k in (1, 2, 4, 5)]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in rows.KINDS if kind not in FRAMED])
+def test_a_strip_is_one_line_and_no_row_of_windows(kind):
+    assert find_cells(rows.picture_of(kind, five(1), 1)) == []
+
+
+@pytest.mark.parametrize("text", ["0080", "88888", "DB0OQ", "[][]", "DDDD", "HELLO 100"])
+@pytest.mark.parametrize("dark", [True, False])
+def test_printed_letters_and_their_holes_are_no_windows(text, dark):
+    for path in sorted(FONTS.glob("*.ttf")):
+        if path.name.startswith("LastResort"):
+            continue  # it draws every letter as a box with a mark inside
+        picture = Image.new("L", (60 * len(text) + 60, 120), 235 if dark else 20)
+        font = ImageFont.truetype(str(path), 60)
+        ImageDraw.Draw(picture).text((20, 20), text, font=font, fill=30 if dark else 240)
+        assert find_cells(np.asarray(picture)) == [], path.name
+
+
+def test_the_zeros_of_seven_segments_are_no_windows():
+    zero = np.zeros((150, 80), bool)
+    zero[:12], zero[-12:], zero[:, :12], zero[:, -12:] = True, True, True, True
+    row = np.concatenate([np.pad(zero, 15)] * 4, axis=1)
+    for ink, ground in ((30, 235), (240, 20)):
+        assert find_cells(np.where(row, ink, ground).astype(np.uint8)) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 900), (3000, 2), (12, 12)])
+def test_any_picture_can_be_looked_at(shape):
+    for picture in (np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8)):
+        assert find_cells(picture) == []
