@@ -125,7 +125,7 @@ def test_8_the_best_epoch_is_chosen_on_validation_images(tmp_path):
         out=tmp_path / "run",
     )  # fmt: skip
     rows = run.epochs()
-    best = max(rows, key=lambda row: row["validation_accuracy"])
+    best = max(rows, key=lambda row: (row["validation_accuracy"], row["epoch"]))
     assert run.checkpoint("best").best.epoch == best["epoch"]
     with_no_validation = train_run(data="digits", epochs=1, out=tmp_path / "none")
     assert not with_no_validation.best_path.exists()
