@@ -110,6 +110,16 @@ def run_in_terminal(words, extra):
         (["train", "--data", "digits", "--temperature", 3], 2, "it is for what a teacher says"),
         (["train", "--seed", 10**20], 2, "a whole number of 67 bits: it must be below 2^63"),
         (["predict", "x", "y", "--stages", "--top", 3], 2, "--stages draws one picture"),
+        (
+            ["lr-find", "--out", "x.foo"],
+            2,
+            "x.foo: this figure cannot be written: no figure ends in",
+        ),
+        (
+            ["lr-find", "--out", "no/x.png"],
+            2,
+            "no/x.png: this figure cannot be written: there is no",
+        ),
         (["runs", "/nonexistent"], 2, "/nonexistent: there is no such folder"),
         (["train", "--resume", "/nonexistent"], 6, "/nonexistent: no run of lenet is here"),
         (["train", "--recipe", "/nonexistent.toml"], 2, "/nonexistent.toml: cannot read"),

@@ -172,9 +172,11 @@ def explain(
 ) -> None:
     """Draw one decision: the picture, what mattered in it, every layer's maps, the answer."""
     from lenet.prediction.explanation import explain_run
-    from lenet.show.figures import draw_decision
+    from lenet.show.figures import check_place, draw_decision
 
     folder = find_run_folder(run)
+    if out is not None:
+        check_place(out)
     found = explain_run(folder, picture, data_dir=data_dir, which=checkpoint)
     name = Path(picture.replace(":", "-")).stem
     target = out or folder / f"explain-{_file_name(name)}.png"

@@ -223,9 +223,10 @@ def lr_find(
 ) -> None:
     """Find a learning rate: loss against a rate that grows from step to step, and a suggestion."""
     from lenet.data import Reading
-    from lenet.show.figures import draw_range_test
+    from lenet.show.figures import check_place, draw_range_test
     from lenet.training import rate_finder
 
+    check_place(out)
     found = rate_finder.find_rate(
         model,
         data,

@@ -121,11 +121,30 @@ def _save(figure: Figure, path: Path) -> None:
         figure.savefig(content, format=path.suffix[1:] or "png", dpi=160)
         write_whole(path, content.getvalue())
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(
-            f"{path}: this figure cannot be written: {reason}; name a .png in a folder that is "
-            "there and can be written"
-        ) from error
+        raise _unwritable(path, getattr(error, "strerror", None) or error) from error
+
+
+def _unwritable(path: Path, reason: object) -> UsageError:
+    return UsageError(
+        f"{path}: this figure cannot be written: {reason}; name a .png in a folder that is there "
+        "and can be written"
+    )
+
+
+def check_place(path: Path) -> None:
+    """Refuse what will not do for a figure before the work is done that it would show.
+
+    Raises:
+        UsageError: if the name's ending is no format of figures, or there is no such folder.
+    """
+    _import_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    ending = path.suffix[1:].lower()
+    if ending and ending not in FigureCanvasAgg.get_supported_filetypes():
+        raise _unwritable(path, f"no figure ends in .{ending}")
+    if not path.parent.is_dir():
+        raise _unwritable(path, "there is no such folder")
 
 
 def show_image(axes: Axes, image: NDArray[np.uint8], greys: str = "gray_r") -> None:
