@@ -162,13 +162,13 @@ def measure(
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Each arm against the first one, in points, over the seeds that both have."""
+    """Each arm against the recipe itself, or the first one, over the seeds that both have."""
     lines = ["| arm | validation | over views | difference | 95 % | p | pairs |", "|---" * 7 + "|"]
     scores = {
         name: {row["seed"]: row for row in rows if row["arm"] == name}
         for name in dict.fromkeys(row["arm"] for row in rows)
     }
-    start = next(iter(scores))
+    start = next((name for name in ("best", "start") if name in scores), next(iter(scores)))
     for name, found in scores.items():
         seeds = sorted(found.keys() & scores[start].keys())
         plain, views = (
