@@ -440,6 +440,8 @@ def test_a_file_starts_over_where_a_folder_refuses(digits_run, pictures, tmp_pat
         (["--out", "x.png"], "lenet writes .csv, .jsonl and .parquet files, and folders"),
         (["--out", "x.csv", "--format", "jsonl"], "do not agree; leave out --format"),
         (["--format", "xml"], "'xml' is not one of"),
+        (["--each", "--processes", "2"], "--each works here: leave out --processes"),
+        (["--stages", "--shard-rows", "9"], "--stages works here: leave out --processes"),
         (["--out", "-"], "to print the answers, leave out --out and name --format csv"),
         (["--format", "parquet"], "no text to print; name a file with --out"),
         (["--top", "11"], "top = 11: this network has 10 classes"),

@@ -88,6 +88,9 @@ def predict(
 
     if stages and (each or views or top != 1 or form is not None):
         raise UsageError("--stages draws one picture: leave out --each, --views, --top, --format")
+    if (stages or each) and (processes or cluster or shard_rows):
+        word = "--stages" if stages else "--each"
+        raise UsageError(f"{word} works here: leave out --processes, --cluster and --shard-rows")
     folder = find_run_folder(run)
     if stages:
         say(_draw_stages(folder, paths, out, checkpoint))

@@ -195,9 +195,10 @@ def train(
             given = {"data": data, "model": model, "recipe": recipe, "out": out, **changes}
             _refuse_with_resume(given | {"teacher": teacher}, reading != Reading())
             folder = find_run_folder(resume)
-            if open_run(folder).checkpoint("last").is_of_the_end:
-                show_warning(f"{folder}: its training was done already")
+            before = len(open_run(folder).receipt()["sessions"])
             run = session.resume(folder, **options)
+            if len(run.receipt()["sessions"]) == before:
+                show_warning(f"{folder}: its training was done already")
         else:
             options |= changes | {"teacher": tuple(teacher or ())}
             source = DEFAULT_DATA if data is None else data

@@ -190,8 +190,9 @@ class Watch:
                     self._load(name, run, mark)
 
     def _load(self, name: str, run: Run, mark: object) -> None:
+        call = self._loaded(name, run, mark)
         try:
-            self._on_loop(*self._loaded(name, run, mark))
+            self._on_loop(*call)
         except RuntimeError:  # the loop has ended
             self._ended = True
 

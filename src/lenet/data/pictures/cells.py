@@ -6,12 +6,13 @@ ink inside; a row of cells has at least two, of like height, side by side.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.data.pictures.pieces import label_pieces
+from lenet.data.pictures.pieces import Numbers, label_pieces
 from lenet.data.pictures.reading import Box, Pixels
 
 LONGEST_LOOK = 1024
@@ -56,29 +57,26 @@ def _threshold(picture: Pixels) -> int:
 def _cells_of(mask: Mask) -> list[tuple[Box, bool]]:
     """Rectangles of one ground in `mask`, and whether there is a character in each."""
     numbers, count = label_pieces(mask)
-    if not count:
-        return []
-    row, column = np.nonzero(numbers)
-    piece = numbers[row, column]
-    ends = [
-        np.full(count + 1, start) for start in (mask.shape[0], mask.shape[1], 0, 0)
-    ]  # top, left, bottom, right
-    np.minimum.at(ends[0], piece, row)
-    np.minimum.at(ends[1], piece, column)
-    np.maximum.at(ends[2], piece, row + 1)
-    np.maximum.at(ends[3], piece, column + 1)
-    boxes = [Box(*(int(end[number]) for end in ends)) for number in range(1, count + 1)]
-    large = [
-        (number, box)
-        for number, box in enumerate(boxes, 1)
-        if min(box.height, box.width) >= LEAST_CELL
-    ]
     found = []
-    for number, box in large:
+    for number, box in _large_boxes(numbers, count):
         ground = numbers[box.top : box.bottom, box.left : box.right] == number
         if _is_rectangle(ground):
             found.append((box, _has_character(ground)))
     return found
+
+
+def _large_boxes(numbers: Numbers, count: int) -> Iterator[tuple[int, Box]]:
+    """The pieces of `numbers` (rows, columns) that may be cells, each with its box."""
+    row, column = np.nonzero(numbers)
+    piece = numbers[row, column]
+    top, left = (np.full(count + 1, length) for length in numbers.shape)
+    bottom, right = np.zeros((2, count + 1), np.int64)
+    np.minimum.at(top, piece, row)
+    np.minimum.at(left, piece, column)
+    np.maximum.at(bottom, piece, row + 1)
+    np.maximum.at(right, piece, column + 1)
+    for number in np.flatnonzero(np.minimum(bottom - top, right - left) >= LEAST_CELL):
+        yield int(number), Box(*(int(end[number]) for end in (top, left, bottom, right)))
 
 
 def _is_rectangle(ground: Mask) -> bool:
