@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 import lenet
-from lenet.data import load
+from lenet.data import Split, load
 from lenet.system import rng
 
 DIGITS, SIDE, MARGIN, NOISE = 5, 160, 24, 5.0
@@ -79,12 +80,23 @@ def picture_of(kind: str, images: NDArray[np.uint8], seed: int) -> NDArray[np.ui
     return np.clip(greys + noise, 0, 255).astype(np.uint8)
 
 
+def draw(test: Split, path: Path) -> None:
+    """One row of each kind, below each other, in the order of `KINDS`."""
+    chosen = rng.permutation(len(test), 0, "row")[:DIGITS]
+    rows = [Image.fromarray(picture_of(kind, test.images[chosen, 0], 0)) for kind in KINDS]
+    size = (SIDE * DIGITS // 2, SIDE // 2)
+    Image.fromarray(np.concatenate([np.asarray(row.resize(size)) for row in rows])).save(path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.rows", description=__doc__)
     parser.add_argument("run")
     parser.add_argument("--rows", type=int, default=100)
+    parser.add_argument("--picture", type=Path, help="draw a row of each kind there")
     flags = parser.parse_args()
     model, test = lenet.load(flags.run), load("mnist").test
+    if flags.picture is not None:
+        draw(test, flags.picture)
     print("| kind | rows read whole | digits found, of all |\n|---|---|---|")
     for kind in KINDS:
         whole = found = 0
