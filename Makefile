@@ -19,7 +19,10 @@ train: $(VENV)/.installed data  ## Set up, and train LeNet on Fashion-MNIST
 	else echo "Fashion-MNIST cannot be had here; training on the bundled digits instead"; \
 	     $(LENET) train --data digits $(FLAGS); fi
 
+# Tests start hundreds of processes; where Python is told to keep no compiled modules, each of them would
+# compile all of them again.
 test: $(VENV)/.test data  ## Set up, and run the tests, those that need an extra skipped
+	@$(BIN)/python -m compileall -q src
 	$(BIN)/python -m pytest -n auto --dist worksteal $(FLAGS)
 
 check: $(VENV)/.development format-check lint types imports test  ## All that CI runs

@@ -780,8 +780,15 @@ def test_every_command_of_the_page_runs_from_top_to_bottom(tmp_path):
         tmp_path / "letters.npz", x=dataset.train.images,
         y=np.array(dataset.class_names)[dataset.train.labels],
     )  # fmt: skip
+    (tmp_path / "scans" / "images").mkdir(parents=True)
+    with open(tmp_path / "scans" / "labels.csv", "w", encoding="utf-8") as table:
+        table.write("filename,label\n")
+        for path in sorted((tmp_path / "letters").rglob("*.*")):
+            name = f"{path.parent.name}-{path.name}"
+            shutil.copy(path, tmp_path / "scans" / "images" / name)
+            table.write(f"{name},{path.parent.name}\n")
     commands = shell_commands(page)
-    assert len(commands) >= 8
+    assert len(commands) >= 10
     for command in commands:
         words = shlex.split(command)
         assert words[0] == "lenet", command

@@ -77,7 +77,7 @@ class TableImages:
         """See `ImageFile`."""
         stop = self.count if stop is None else min(stop, self.count)
         header = int(self.layout.header)
-        rows = islice(_lines(self.path), header + start, header + max(start, stop))
+        rows = islice(lines_of(self.path), header + start, header + max(start, stop))
         while lines := list(islice(rows, size)):
             yield self._parse(lines)
 
@@ -118,14 +118,14 @@ def open_csv(path: Path) -> TableImages:
     Raises:
         FormatError: if it is not text, its lines are too long, or no column count fits an image.
     """
-    head = [line for _, line in islice(_lines(path), HEAD + 1)]
+    head = [line for _, line in islice(lines_of(path), HEAD + 1)]
     if not head:
         raise FormatError(f"{path}: it holds no images")
     separator = max(",;\t", key=head[0].count)
-    cells = _cells(head[0], separator)
+    cells = cells_of(head[0], separator)
     header = is_header(cells)
     found = by_names(cells, str(path)) if header else without_names(len(cells), str(path))
-    rows = (line for _, line in islice(_lines(path), int(header), None))
+    rows = (line for _, line in islice(lines_of(path), int(header), None))
     if found.guess:
         count, found = _choose_label(rows, separator, found, len(cells), path)
     else:
@@ -146,7 +146,9 @@ def _choose_label(
     for line in rows:
         count += 1
         cell = (
-            _cells(line, separator)[place : place + 1] if place else [line.partition(separator)[0]]
+            cells_of(line, separator)[place : place + 1]
+            if place
+            else [line.partition(separator)[0]]
         )
         first.see("".join(cell).strip(' "'))
         last.see(line.rpartition(separator)[2].strip(' "'))
@@ -157,7 +159,7 @@ def _with_scale(layout: Layout, head: list[str], path: Path) -> tuple[Layout, tu
     """How the pixels of the first lines are written, and what is to be said of that."""
     left_out = {layout.label, *layout.others}
     rows = [
-        [cell.strip() for index, cell in enumerate(_cells(line, layout.separator))
+        [cell.strip() for index, cell in enumerate(cells_of(line, layout.separator))
          if index not in left_out]
         for line in head
     ]  # fmt: skip
@@ -180,8 +182,12 @@ def _number(cell: str) -> float:
         return math.nan
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Lines that are not blank, with their numbers from 1."""
+def lines_of(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines that are not blank, with their numbers from 1.
+
+    Raises:
+        FormatError: if the file is no text in UTF-8, or a line is too long.
+    """
     try:
         with open_payload(path) as raw, io.TextIOWrapper(raw, "utf-8-sig") as text:
             number = 0
@@ -199,7 +205,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         raise FormatError(f"{path}: not text in UTF-8: {error}") from error
 
 
-def _cells(line: str, separator: str) -> list[str]:
+def cells_of(line: str, separator: str) -> list[str]:
+    """What stands between the separators, quotes undone."""
     try:
         return next(csv.reader([line], delimiter=separator))
     except csv.Error:
@@ -215,7 +222,7 @@ def _cut(line: str, layout: Layout) -> tuple[str, str]:
         if layout.label == layout.columns - 1 == line.count(layout.separator):
             rest, _, label = line.rpartition(layout.separator)
             return label.strip(), rest
-    cells = _cells(line, layout.separator)
+    cells = cells_of(line, layout.separator)
     if len(cells) != layout.columns:
         return "", line
     left_out = {layout.label, *layout.others}

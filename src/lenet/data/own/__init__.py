@@ -18,7 +18,8 @@ from lenet.data.files import arrays_at_hand, is_array_file, label_indices, label
 from lenet.data.own.collection import Collection, Shape, Target, short_name
 from lenet.data.own.division import Indices, absent_classes, digest, divide, survey
 from lenet.data.own.folder import read_folder
-from lenet.data.own.layout import holds_pictures
+from lenet.data.own.layout import holds_classes, holds_pictures
+from lenet.data.own.listing import find_lists, is_list, read_lists
 from lenet.data.own.table import array_files, read_files, read_images
 from lenet.data.pictures.convention import Convention
 from lenet.data.progress import Progress
@@ -147,18 +148,26 @@ def _to_score(
 def _collect(place: Path, target: Target, progress: Progress | None) -> Collection:
     if not place.exists():
         raise DataNotFoundError(f"{place}: no such file or folder")
+    shape, convention, _ = target((1, SIDE, SIDE))
     if not place.is_dir():
         if not is_array_file(place):
             raise DataError(
-                f"{place}: own data is a folder with one folder of pictures a class, or a file of "
-                "images (.npz, .npy, .csv, .parquet, IDX); this is neither"
+                f"{place}: own data is a folder with one folder of pictures a class, a list of "
+                "pictures (.csv), or a file of images (.npz, .npy, .csv, .parquet, IDX); this is "
+                "none of them"
             )
+        if is_list(place):
+            return read_lists([place], place, shape, convention, progress)
         return read_files([place], place, target, progress)
-    files = [] if holds_pictures(place) else array_files(place)
+    lists, classes = find_lists(place), holds_classes(place)
+    if lists and not classes:
+        return read_lists(lists, place, shape, convention, progress)
+    files = [] if classes or holds_pictures(place) else array_files(place)
     if files:
         return read_files(files, place, target, progress)
-    shape, convention, _ = target((1, SIDE, SIDE))
-    return read_folder(place, shape, convention, progress)
+    collection = read_folder(place, shape, convention, progress)
+    said = (f"list {path.name} is not read: the folders are the classes" for path in lists)
+    return replace(collection, remarks=(*collection.remarks, *said))
 
 
 def _dataset(

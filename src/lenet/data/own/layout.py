@@ -35,10 +35,6 @@ class Layout:
     groups: tuple[Group, ...]
     remarks: tuple[str, ...]
 
-    @property
-    def has_splits(self) -> bool:
-        return self.groups[0].split is not None
-
 
 def find_layout(root: Path) -> Layout:
     """Splits are folders that are called so and hold folders; then all pictures have to be there.
@@ -150,6 +146,20 @@ def holds_pictures(root: Path) -> bool:
         for folder in folders
         for path in files_below(folder)
     )
+
+
+def holds_classes(root: Path) -> bool:
+    """Whether two folders below `root` hold pictures, or one of them is a split that holds classes.
+
+    Flat folders that are called like splits (Kaggle's `train` and `test`) are no classes.
+    """
+    found = 0
+    for folder in class_folders(root, root, []):
+        if split_called(folder.name):
+            found += 2 * any(map(count_pictures, subfolders(folder)))
+        else:
+            found += count_pictures(folder) > 0
+    return found > 1
 
 
 def count_pictures(folder: Path) -> int:

@@ -1,0 +1,176 @@
+"""Tables that name pictures and say their classes."""
+
+import csv
+import gzip
+import shutil
+
+import numpy as np
+import pytest
+from conftest import run_lenet
+from glyphs import draw_folder
+
+import lenet
+from lenet import data
+from lenet.data.own.listing import is_list
+from lenet.errors import DataError
+
+LETTERS = "АБВ"
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Twelve pictures of each of three letters in folders of classes."""
+    return draw_folder(tmp_path_factory.mktemp("listing") / "letters", LETTERS, 12)
+
+
+@pytest.fixture
+def flat(drawn, tmp_path):
+    """The same pictures in one folder, `images`, and what they show by their names."""
+    (tmp_path / "images").mkdir()
+    shown = {}
+    for path in sorted(drawn.rglob("*.*")):
+        name = f"{'abv'[LETTERS.index(path.parent.name)]}{path.name}"
+        shutil.copy(path, tmp_path / "images" / name)
+        shown[name] = path.parent.name
+    return tmp_path, shown
+
+
+def write_list(path, rows, header=("filename", "label"), delimiter=","):
+    with open(path, "w", newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows([*filter(None, [header]), *rows])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "delimiter"),
+    [
+        (lambda name: f"images/{name}", ("file_name", "label"), ","),
+        (lambda name: name, ("id", "Class"), ";"),
+        (lambda name: name.partition(".")[0], ("id_code", "diagnosis"), "\t"),
+        (lambda name: rf"C:\scans\{name}", ("image", "target"), ","),
+        (lambda name: name, None, ","),
+    ],
+)
+def test_a_list_is_the_same_data_as_folders_of_classes(drawn, flat, name, header, delimiter):
+    folder, shown = flat
+    rows = [(name(file), letter) for file, letter in shown.items()]
+    path = write_list(folder / "labels.csv", rows, header, delimiter)
+    found, expected = data.load(str(path)), data.load(str(drawn))
+    assert found.class_names == expected.class_names == tuple(sorted(LETTERS))
+    assert found.digests == expected.digests
+    for split in ("train", "test"):
+        assert np.array_equal(getattr(found, split).images, getattr(expected, split).images)
+        assert np.array_equal(getattr(found, split).labels, getattr(expected, split).labels)
+    # The folder with the list is the same, and so is a list that is compressed.
+    assert data.load(str(folder)).digests == expected.digests
+    with gzip.open(folder / "labels.csv.gz", "wb") as packed:
+        packed.write(path.read_bytes())
+    assert data.load(str(folder / "labels.csv.gz")).digests == expected.digests
+
+
+def test_what_a_list_names_and_is_not_there_is_said_and_kept_with_the_run(flat):
+    folder, shown = flat
+    (folder / "more").mkdir()
+    names = list(shown)
+    shutil.copy(folder / "images" / names[0], folder / "more" / names[0])
+    (folder / "images" / names[1]).write_bytes(b"no picture")
+    rows = [*shown.items(), ("nowhere.png", "А"), (names[2], "Б")]
+    rows[3] = (names[3], "")
+    path = write_list(folder / "labels.csv", rows)
+    code, _, err = run_lenet(
+        "train", "--data", path, "--epochs", 1, "--out", folder / "run", "--quiet"
+    )
+    assert code == 3, err
+    assert "files that cannot be used and are left out: 5" in err
+    with open(folder / "run" / "unreadable.csv", newline="") as file:
+        reasons = {row["path"]: row["reason"] for row in csv.DictReader(file)}
+    assert reasons == {
+        names[0]: f"2 files are called so: images/{names[0]}, more/{names[0]}; write the path",
+        f"images/{names[1]}": reasons[f"images/{names[1]}"],
+        f"images/{names[2]}": "listed in several classes: ['А', 'Б']",
+        names[3]: "the list says no class for it",
+        "nowhere.png": f"no file of this name is in {folder} or below",
+    }
+    assert "picture" in reasons[f"images/{names[1]}"]
+    with pytest.warns(UserWarning, match="left out: 5"):
+        assert lenet.load(folder / "run").evaluate().count == 5
+
+
+def test_the_tables_of_a_contest_are_train_and_what_is_left_out(flat):
+    folder, shown = flat
+    (folder / "images").rename(folder / "train_images")
+    (folder / "test_images").mkdir()
+    for name in list(shown)[:5]:
+        shutil.copy(folder / "train_images" / name, folder / "test_images" / f"x{name}")
+    write_list(folder / "train.csv", shown.items(), ("id", "letter"))
+    write_list(folder / "test.csv", [[f"x{name}"] for name in list(shown)[:5]], ["id"])
+    submission = [(f"x{name}", "А") for name in list(shown)[:5]]
+    write_list(folder / "sample_submission.csv", submission, ("id", "letter"))
+    with pytest.warns(UserWarning, match="left out") as warned:
+        found = data.load(str(folder))
+    assert sorted(str(each.message).partition(": ")[2] for each in warned) == [
+        "list sample_submission.csv is called like no split, and is left out",
+        "list test.csv says no classes, and is left out",
+    ]
+    assert len(found.train) + len(found.test) == len(shown) == 36
+    assert found.survey is not None
+    assert found.survey.division.startswith("train as given; test: a sixth")
+
+
+def test_splits_are_a_column_or_the_names_of_lists(flat):
+    folder, shown = flat
+    splits = {name: ("Test", "train", "VAL")[index % 3] for index, name in enumerate(shown)}
+    rows = [(name, letter, splits[name]) for name, letter in shown.items()]
+    column = data.load(str(write_list(folder / "all.csv", rows, ("filename", "label", "split"))))
+    assert column.validation is not None
+    assert [len(part) for part in (column.train, column.validation, column.test)] == [12] * 3
+    (folder / "all.csv").unlink()
+    for split in ("Test", "train", "VAL"):
+        part = [(name, letter) for name, letter in shown.items() if splits[name] == split]
+        write_list(folder / f"{split}.csv", part)
+    assert data.load(str(folder)).digests == column.digests
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "words"),
+    [
+        ([("a000.png", "А", "train"), ("a000.png", "А", "test")], ("file", "label", "split"),
+         "images/a000.png is listed in two splits, train and test; leave it in one"),
+        ([("a000.png", "А", "test"), ("b000.png", "Б", "test")], ("file", "label", "split"),
+         "no train split"),
+        ([("a000.png", 3, 4)], ("file", "width", "height"),
+         "which column is their class is not sure: file, width, height; call it label"),
+        ([("x.png", "А"), ("y.png", "Б")], ("file", "label"), "none of the 2 pictures"),
+        ([("a000.png", "А"), ("a004.png", "А")], ("file", "label"), "only one class"),
+        ([("a000.png", "А"), ("b000.png",)], ("file", "label"), "row 2: 1 cells where"),
+    ],
+)  # fmt: skip
+def test_a_list_that_cannot_work_is_one_error_with_the_cure(flat, rows, header, words):
+    folder, _ = flat
+    path = write_list(folder / "labels.csv", rows, header)
+    with pytest.raises(DataError, match=words):
+        data.load(str(path))
+
+
+def test_folders_of_classes_are_taken_before_a_list_beside_them(drawn, tmp_path):
+    shutil.copytree(drawn, tmp_path / "letters")
+    write_list(tmp_path / "letters" / "list.csv", [("000.png", "other")])
+    with pytest.warns(
+        UserWarning, match=r"list list\.csv is not read: the folders are the classes"
+    ):
+        found = data.load(str(tmp_path / "letters"))
+    assert found.digests == data.load(str(drawn)).digests
+
+
+def test_tables_of_pixels_and_of_other_things_are_no_lists(tmp_path):
+    (tmp_path / "0.png").touch()
+    pixels = ",".join(f"pixel{index}" for index in range(16))
+    for name, text in {
+        "pixels": f"label,{pixels}\n" + f"7{',0' * 16}\n",
+        "indexed": f"id,label,{pixels}\n" + f"5,7{',0' * 16}\n",
+        "words": "name,label\nAnna,3\nBert,4\n",
+        "empty": "",
+        "binary": "filename,label\n\0\0\n",
+    }.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+        assert not is_list(tmp_path / f"{name}.csv"), name
