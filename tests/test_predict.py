@@ -533,6 +533,30 @@ def test_each_answers_for_all_that_is_named_and_says_what_it_cannot_use(
     assert predict(digits_run.path, folder / "3.png", "--each")[0] == 5
 
 
+def test_each_answers_for_programs_too_with_a_column_for_every_part_of_the_place(
+    digits_run, tmp_path
+):
+    page = Image.new("L", (300, 120), 255)
+    for index in (1, 2, 3):
+        page.paste(dark_digit(index).resize((48, 48)), (70 * index - 24, 36))
+    page.save(tmp_path / "page.png")
+    found = lenet.load(digits_run.path).predict_each(tmp_path / "page.png", top=2)
+    assert [each.box.left for each in found] == [57, 125, 191]
+    words = (digits_run.path, tmp_path / "page.png", "--each", "--top", "2", "--format")
+    rows = list(csv.DictReader(io.StringIO(predict(*words, "csv")[1])))
+    lines = [json.loads(line) for line in predict(*words, "jsonl")[1].splitlines()]
+    names = ["path", "left", "top", "width", "height", "class", "probability"]
+    assert list(rows[0]) == list(lines[0]) == [*names, "class_2", "probability_2", "notes"]
+    for each, row, line in zip(found, rows, lines, strict=True):
+        box = each.box
+        assert [line[name] for name in names] == [
+            str(tmp_path / "page.png"), box.left, box.top, box.width, box.height,
+            each.class_name, each.probability,
+        ]  # fmt: skip
+        assert row == {name: str(value) for name, value in line.items()}
+    assert predict(*words, "parquet")[0] == 2
+
+
 # In Python, and as a figure
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
@@ -28,6 +29,7 @@ from lenet.system.streams import input_was_closed
 if TYPE_CHECKING:
     from lenet.prediction.bulk import Few, Inputs, Outcome
     from lenet.prediction.bulk.inputs import Piece
+    from lenet.prediction.network import Answer
     from lenet.prediction.stages import Preparation
 
 MOST_SHOWN = 200
@@ -96,11 +98,14 @@ def predict(
         say(_draw_stages(folder, paths, out, checkpoint))
         return
     if each:
-        if out is not None or form not in (None, FormatName.table):
-            raise UsageError("--each prints a table: leave out --out and --format")
+        if out is not None or form is FormatName.parquet:
+            raise UsageError(
+                "--each prints its answers: leave out --out and --format parquet; --format csv or "
+                "jsonl, and > FILE, keep them"
+            )
         if views:
             raise UsageError("--each takes every character as it is: leave out --views")
-        _answer_each(folder, paths, top, checkpoint, engine)
+        _answer_each(folder, paths, top, form or FormatName.table, checkpoint, engine)
         return
     kept = "what is done is kept, and the same command goes on"
     with (
@@ -142,7 +147,7 @@ def _draw_stages(run: Path, paths: list[str], out: Path | None, which: str | Non
 
 
 def _answer_each(
-    run: Path, paths: list[str], top: int, which: str | None, engine: EngineName
+    run: Path, paths: list[str], top: int, form: FormatName, which: str | None, engine: EngineName
 ) -> None:
     """A line for every character of every picture, with where it was found.
 
@@ -151,29 +156,36 @@ def _answer_each(
     """
     from lenet.model import load
     from lenet.prediction import bulk
+    from lenet.prediction.bulk import formats
 
-    model, rows, bad = load(run, which, engine=engine), [], []
+    model, found, bad = load(run, which, engine=engine), [], []
     inputs = bulk.Inputs(paths, _standard_input())
     for piece in inputs:
-        path = piece.name
         try:
-            found = model.predict_each(_content(piece), top)
+            answers = model.predict_each(_content(piece), top)
         except (FormatError, InputError) as error:
             bad.append(str(error))
             continue
-        for answer in found:
-            box = answer.box
-            where = "" if box is None else f"{box.width}x{box.height} at {box.left}, {box.top}"
-            likely = zip(answer.classes, answer.probabilities, strict=True)
-            said = ", ".join(f"{name} {chance:.4f}" for name, chance in likely)
-            rows.append([visible(path), where, visible(said), visible("; ".join(answer.notes))])
-    if not rows and not bad:
+        found += [replace(answer, name=piece.name) for answer in answers]
+    if not found and not bad:
         raise inputs.nothing()
-    if not rows:
+    if not found:
         raise FormatError("; ".join(bad[:MOST_SHOWN]))
-    say(table(["picture", "where", "answer", "notes"], rows, "    "))
+    if form is FormatName.table:
+        say(table(["picture", "where", "answer", "notes"], map(_line_of_each, found), "    "))
+    else:
+        sys.stdout.buffer.write(formats.encode(found, top, str(form), each=True))
+        sys.stdout.buffer.flush()
     if bad:
         raise PartialError("; ".join(bad[:MOST_SHOWN]))
+
+
+def _line_of_each(answer: Answer) -> list[str]:
+    box = answer.box
+    where = "" if box is None else f"{box.width}x{box.height} at {box.left}, {box.top}"
+    likely = zip(answer.classes, answer.probabilities, strict=True)
+    said = ", ".join(f"{name} {chance:.4f}" for name, chance in likely)
+    return [visible(answer.name), where, visible(said), visible("; ".join(answer.notes))]
 
 
 def _content(piece: Piece) -> str | bytes:

@@ -23,10 +23,18 @@ Row = dict[str, Any]
 """An answer by column: the names of `columns`."""
 
 
-def columns(top: int) -> list[str]:
-    """`path`, `class`, `probability`, then `class_2`, `probability_2` and so on, then `notes`."""
+PLACE = ("left", "top", "width", "height")
+"""Of a character in its picture, in pixels."""
+
+
+def columns(top: int, *, each: bool = False) -> list[str]:
+    """`path`, `class`, `probability`, then `class_2`, `probability_2` and so on, then `notes`.
+
+    With `each`, for answers to every character of a picture, `PLACE` stands behind the path.
+    """
     ranks = ["", *(f"_{rank}" for rank in range(2, top + 1))]
-    return ["path", *(name + rank for rank in ranks for name in ("class", "probability")), "notes"]
+    answers = [name + rank for rank in ranks for name in ("class", "probability")]
+    return ["path", *(PLACE if each else ()), *answers, "notes"]
 
 
 def shown(path: str) -> str:
@@ -34,23 +42,25 @@ def shown(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def values(answer: Answer) -> list[Any]:
-    """An answer in the order of `columns`."""
+def values(answer: Answer, *, each: bool = False) -> list[Any]:
+    """An answer in the order of `columns`; without a place in the picture that is None."""
     pairs = zip(answer.classes, answer.probabilities, strict=True)
+    place = [None if answer.box is None else getattr(answer.box, name) for name in PLACE]
     return [
         shown(answer.name),
+        *(place if each else ()),
         *(value for pair in pairs for value in pair),
         "; ".join(answer.notes),
     ]
 
 
-def encode(answers: Sequence[Answer], top: int, kind: str) -> bytes:
-    """A whole file with these answers, of `kind` csv, jsonl or parquet.
+def encode(answers: Sequence[Answer], top: int, kind: str, *, each: bool = False) -> bytes:
+    """A whole file with these answers, of `kind` csv, jsonl or (of whole pictures) parquet.
 
     Raises:
         UsageError: if pyarrow is needed and missing.
     """
-    names, rows = columns(top), [values(answer) for answer in answers]
+    names, rows = columns(top, each=each), [values(answer, each=each) for answer in answers]
     if kind == "csv":
         return table_of(names, rows)
     if kind == "jsonl":
