@@ -47,13 +47,15 @@ def test_every_command_on_the_page_runs_and_so_does_the_program(service, tmp_pat
                 )
                 assert done.returncode == 0, (command, done.stderr)
                 answers.append(done.stdout)
-        assert len(answers) == 7
+        assert len(answers) == 8
         assert json.loads(answers[1])["name"] == "first"
         (alone,) = json.loads(answers[2])["predictions"]
         (explained,) = json.loads(answers[3])["predictions"]
         assert alone["class"] == explained["class"] == explained["top"][0]["class"]
         assert len(explained["explanation"]["layers"]) == 7
-        assert len(json.loads(answers[4])["predictions"]) == 2
+        ((character,),) = (each["characters"] for each in json.loads(answers[4])["predictions"])
+        assert character["class"] == alone["class"]
+        assert len(json.loads(answers[5])["predictions"]) == 2
         (program,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
         done = subprocess.run(
             [sys.executable, "-c", program.replace(":8000", f":{running.port}")],

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from conftest import run_lenet
 from PIL import Image
+from predicting import dark_digit
 from serving import digits, png
+
+from lenet.prediction.bulk import formats
 
 PREDICT = "/v2/models/digits/predict"
 
@@ -105,6 +108,38 @@ def test_an_explanation_is_of_one_picture(client, pictures):
     assert answer.json() == {"error": "explain=1 is about one picture, and there are 2"}
 
 
+def test_every_character_of_a_line_is_answered_with_its_place(client, digits_model, pictures):
+    page = Image.new("L", (300, 120), 255)
+    for index in (1, 2, 3):
+        page.paste(dark_digit(index).resize((48, 48)), (70 * index - 24, 36))
+    line = save(page, "PNG")
+    files = [("file", ("line.png", line)), ("file", ("no.png", b"root")),
+             ("file", ("one.png", pictures[0]))]  # fmt: skip
+    found = predictions(client.post(f"{PREDICT}?each=1&top=2", files=files))
+    want = digits_model.predict_each(line, top=2)
+    assert len(want) == 3
+    assert found[0] == {
+        "name": "line.png",
+        "characters": [
+            {
+                "class": answer.class_name,
+                "probability": pytest.approx(answer.probability, rel=1e-5),
+                "notes": list(answer.notes),
+                "top": [
+                    {"class": name, "probability": pytest.approx(value, rel=1e-4)}
+                    for name, value in zip(answer.classes, answer.probabilities, strict=True)
+                ],
+                "box": {name: getattr(answer.box, name) for name in formats.PLACE},
+            }
+            for answer in want
+        ],
+    }
+    assert found[1]["error"] == "no.png: not a picture in a format that is known"
+    (alone,) = predictions(client.post(f"{PREDICT}?top=2", content=pictures[0]))
+    (character,) = found[2]["characters"]
+    assert {**character, "name": "picture"}.items() >= alone.items()
+
+
 def save(picture, form, **options):
     stream = io.BytesIO()
     picture.save(stream, form, **options)
@@ -141,8 +176,10 @@ def test_a_picture_that_cannot_be_used_is_refused_with_its_reason(client, reason
         ("top=11", "top is 1 to 10"),
         ("top=x", "top is 1 to 10"),
         ("explain=2", "explain is 0 or 1"),
-        ("topp=1", "the query knows top=N and explain=1"),
-        ("top=1&top=2", "the query knows top=N and explain=1"),
+        ("each=yes", "each is 0 or 1"),
+        ("explain=1&each=1", "leave out each=1"),
+        ("topp=1", "the query knows top=N, explain=1 and each=1"),
+        ("top=1&top=2", "the query knows top=N, explain=1 and each=1"),
         ("top", "the query cannot be read"),
     ],
 )

@@ -189,9 +189,11 @@ def _tensors() -> Schema:
 
 def _query(classes: int) -> list[Schema]:
     top = {"type": "integer", "minimum": 1, "maximum": classes, "default": 1}
+    switch = {"type": "integer", "enum": [0, 1]}
     return [
         {"name": "top", "in": "query", "schema": top},
-        {"name": "explain", "in": "query", "schema": {"type": "integer", "enum": [0, 1]}},
+        {"name": "explain", "in": "query", "schema": switch},
+        {"name": "each", "in": "query", "schema": switch},
     ]
 
 
@@ -214,9 +216,14 @@ def _predictions() -> Schema:
         probabilities=NUMBERS,
         occlusion=_list(NUMBERS),
     )
+    several = _list(_object(**ranked))
     answered = _object(name=TEXT, **ranked, notes=_list(TEXT))
-    answered["properties"] |= {"top": _list(_object(**ranked)), "explanation": explanation}
+    answered["properties"] |= {"top": several, "explanation": explanation}
+    character = _object(**ranked, notes=_list(TEXT))
+    box = _object(left=WHOLE, top=WHOLE, width=WHOLE, height=WHOLE)
+    character["properties"] |= {"top": several, "box": box}
+    line = _object(name=TEXT, characters=_list(character))
     refused = _object(name=TEXT, error=TEXT)
     return _object(
-        model_name=TEXT, model_version=TEXT, predictions=_list({"anyOf": [answered, refused]})
+        model_name=TEXT, model_version=TEXT, predictions=_list({"anyOf": [answered, line, refused]})
     )

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 
-from lenet.data.pictures.picture import read_picture
+from lenet.data.pictures.picture import Picture, read_every, read_picture
 from lenet.errors import FormatError
 from lenet.prediction.explanation import explain_image
 from lenet.prediction.network import Answer as Likeliest
@@ -32,12 +32,19 @@ DIGITS = 5
 """Significant digits of an activation in an explanation."""
 
 
+KNOWN = "top=N, explain=1 and each=1"
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a request asks for besides: the likeliest classes, and the layers of its one picture."""
+    """What a request asks for besides the answer to each picture.
+
+    `top` likeliest classes, what every layer of its one picture holds, `each` character of a line.
+    """
 
     top: int = 1
     explain: bool = False
+    each: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +70,21 @@ def read_wanted(query: bytes, classes: int) -> Wanted:
             else []
         )
     except ValueError as error:
-        raise Refusal(422, "the query cannot be read; top=N and explain=1 are known") from error
+        raise Refusal(422, f"the query cannot be read; {KNOWN} are known") from error
     found = dict(pairs)
-    if len(found) < len(pairs) or set(found) - {"top", "explain"}:
-        raise Refusal(422, "the query knows top=N and explain=1, each once")
-    top, explain = found.get("top", "1"), found.get("explain", "0")
+    if len(found) < len(pairs) or set(found) - {"top", "explain", "each"}:
+        raise Refusal(422, f"the query knows {KNOWN}, each once")
+    top = found.get("top", "1")
     if not (top.isascii() and top.isdigit() and len(top) < 6 and 1 <= int(top) <= classes):
         raise Refusal(422, f"top is 1 to {classes}: so many classes has this network")
-    if explain not in ("0", "1"):
-        raise Refusal(422, "explain is 0 or 1")
-    return Wanted(int(top), explain == "1")
+    flags = {name: found.get(name, "0") for name in ("explain", "each")}
+    for name, value in flags.items():
+        if value not in ("0", "1"):
+            raise Refusal(422, f"{name} is 0 or 1")
+    wanted = Wanted(int(top), **{name: value == "1" for name, value in flags.items()})
+    if wanted.explain and wanted.each:
+        raise Refusal(422, "explain=1 is about one picture as a whole: leave out each=1")
+    return wanted
 
 
 def check_type(content_type: str) -> str:
@@ -164,19 +176,25 @@ def predict(served: Served, files: Sequence[File], wanted: Wanted, limits: Limit
     """
     if wanted.explain and len(files) > 1:
         raise Refusal(422, f"explain=1 is about one picture, and there are {len(files)}")
-    read = [_read(served, file, limits) for file in files]
-    prepared = [each for each in read if isinstance(each, Prepared)]
+    read = [_read(served, file, limits, wanted.each) for file in files]
+    prepared = [
+        Prepared(file.name, picture.image, picture.notes)
+        for file, found in zip(files, read, strict=True)
+        if not isinstance(found, FormatError)
+        for picture in found
+    ]
     if not prepared:
         raise _refused(files[0], str(read[0]))
-    answers = iter(_answer(served, prepared, wanted.top))
-    entries: list[dict[str, Any]] = []
-    given: list[Likeliest] = []
-    for file, each in zip(files, read, strict=True):
-        if isinstance(each, Prepared):
-            given.append(next(answers))
-            entries.append(_entry(given[-1], wanted.top))
+    given = _answer(served, prepared, wanted.top)
+    answers, entries = iter(given), list[dict[str, Any]]()
+    for file, found in zip(files, read, strict=True):
+        if isinstance(found, FormatError):
+            entries.append({"name": file.name, "error": str(found)})
+        elif wanted.each:
+            characters = [_character(each, next(answers), wanted.top) for each in found]
+            entries.append({"name": file.name, "characters": characters})
         else:
-            entries.append({"name": file.name, "error": str(each)})
+            entries.append({"name": file.name, **_entry(next(answers), wanted.top)})
     if wanted.explain:
         entries[0]["explanation"] = _explain(served, prepared[0])
     known = {name: label for label, name in enumerate(served.class_names)}
@@ -186,22 +204,24 @@ def predict(served: Served, files: Sequence[File], wanted: Wanted, limits: Limit
         [known[each.class_name] for each in given],
         [each.probability for each in given],
     )
-    found = ok({"model_name": served.name, "model_version": served.version, "predictions": entries})
-    found.seen = seen
-    return found
+    answer = ok(
+        {"model_name": served.name, "model_version": served.version, "predictions": entries}
+    )
+    answer.seen = seen
+    return answer
 
 
-def _read(served: Served, file: File, limits: Limits) -> Prepared | FormatError:
-    convention = served.network.convention
+def _read(served: Served, file: File, limits: Limits, each: bool) -> list[Picture] | FormatError:
+    """The one that a picture shows, or each of a line."""
+    given = file.content, served.shape, served.network.convention, file.name
     try:
         if not file.content:
             raise FormatError(f"{file.name}: empty")
-        picture = read_picture(
-            file.content, served.shape, convention, file.name, most_pixels=limits.pixels
-        )
+        if each:
+            return read_every(*given, most_pixels=limits.pixels)
+        return [read_picture(*given, most_pixels=limits.pixels)]
     except FormatError as error:
         return error
-    return Prepared(file.name, picture.image, picture.notes)
 
 
 def _refused(file: File, reason: str) -> Refusal:
@@ -224,7 +244,6 @@ def _answer(served: Served, prepared: Sequence[Prepared], top: int) -> list[Like
 
 def _entry(found: Likeliest, top: int) -> dict[str, Any]:
     entry: dict[str, Any] = {
-        "name": found.name,
         "class": found.class_name,
         "probability": found.probability,
         "notes": list(found.notes),
@@ -234,6 +253,16 @@ def _entry(found: Likeliest, top: int) -> dict[str, Any]:
             {"class": name, "probability": value}
             for name, value in zip(found.classes, found.probabilities, strict=True)
         ]
+    return entry
+
+
+def _character(picture: Picture, found: Likeliest, top: int) -> dict[str, Any]:
+    """Where it stands, in pixels, unless the whole picture is it."""
+    entry, box = _entry(found, top), picture.box
+    if box is not None:
+        entry["box"] = {
+            "left": box.left, "top": box.top, "width": box.width, "height": box.height,
+        }  # fmt: skip
     return entry
 
 

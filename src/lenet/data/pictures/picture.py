@@ -120,6 +120,8 @@ def read_every(
     shape: tuple[int, ...],
     convention: Convention,
     name: str | None = None,
+    *,
+    most_pixels: int = MOST_PIXELS,
 ) -> list[Picture]:
     """The same for every character of a picture, left to right; one where it is no ink.
 
@@ -127,7 +129,7 @@ def read_every(
         FormatError: as `read_picture`.
     """
     place = name or (str(source) if isinstance(source, Path) else "the picture")
-    flat, notes = _open(source, place, "L" if shape[0] == 1 else "RGB", MOST_PIXELS)
+    flat, notes = _open(source, place, "L" if shape[0] == 1 else "RGB", most_pixels)
     return _make_all(to_array(flat), notes, shape, convention, place, every=True)
 
 
