@@ -2,7 +2,8 @@
 
 Every arm changes one thing of a recipe and is trained with the same seeds: the same held-out
 images, order and, where the shapes are alike, initial weights.  The test split is never looked at.
-`--around best` leaves ingredients out of `best`; `--around start` is how `best` was found.
+`--around best` leaves ingredients out of `best`; `--around max` does so of what it was for clothes
+before it had average pooling and more decay; `--around start` is how that was found.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from lenet import data
 from lenet.prediction.evaluation import evaluate
 from lenet.prediction.views import Views
 from lenet.recipe import Recipe
-from lenet.recipe.library import MANY_HANDS, OPTIMIZERS, most_accurate
+from lenet.recipe.library import BEST, MANY_HANDS, OPTIMIZERS, RECIPES, most_accurate
 from lenet.recipe.schedule import epoch_steps
 from lenet.studies.statistics import compare
 from lenet.system import rng
@@ -90,24 +91,37 @@ SGD: dict[str, Any] = {
     "optimizer": "sgd",
     **{name: START[name] for name in ("momentum", "nesterov", "learning_rate", "weight_decay")},
 }
-FROM_BEST: dict[str, dict[str, Any]] = {
+FROM_MAX: dict[str, dict[str, Any]] = {
     "best": {},
     "SGD": SGD,
     "no decay": {"weight_decay": 0.0},
+    "decay 0.05": {"weight_decay": 0.05},
     "labels as they are": {"label_smoothing": 0.0},
     "averaged weights": {"averaging": 0.999},
     "silu": {"network": SILU},
     "average pooling": {"network": AVERAGE},
     "no shift": {"augmentation": {"shift": 0}},
 }
-"""The same of `best`; these for all pictures."""
+"""The same of `best` with maximum pooling; these for all pictures."""
 
-FROM_BEST_CLOTHES: dict[str, dict[str, Any]] = {
+FROM_AVERAGE: dict[str, dict[str, Any]] = {
+    "best": {},
+    "decay 0.02": {"weight_decay": 0.02},
+    "decay 0.1": {"weight_decay": 0.1},
+    "silu": {"network": SILU},
+    "silu, decay 0.02": {"network": SILU, "weight_decay": 0.02},
+    "maximum pooling": {"network": {"pooling": "max"}},
+    "maximum pooling, decay 0.02": {"network": {"pooling": "max"}, "weight_decay": 0.02},
+    "nothing erased": {"augmentation": {"erase": 0.0}},
+}
+"""And of today's for photos."""
+
+FROM_MAX_CLOTHES: dict[str, dict[str, Any]] = {
     "shift of 2": {"augmentation": {"shift": 2}},
     "no flip": {"augmentation": {"flip": False}},
     "nothing erased": {"augmentation": {"erase": 0.0}},
 }
-FROM_BEST_CHARACTERS: dict[str, dict[str, Any]] = {
+FROM_MAX_CHARACTERS: dict[str, dict[str, Any]] = {
     "not bent": {"augmentation": {"elastic": 0.0}},
     "bent alone": {"augmentation": {name: 0 for name in MANY_HANDS if name != "elastic"}},
     "as they are": {"augmentation": dict.fromkeys(MANY_HANDS, 0)},
@@ -116,18 +130,24 @@ FROM_BEST_CHARACTERS: dict[str, dict[str, Any]] = {
 
 
 def arms_around(recipe: str, dataset: data.Dataset) -> dict[str, dict[str, Any]]:
-    """The arms that change `recipe`, "start" or "best", by name; the first one is the control."""
+    """The arms that change `recipe`, a choice of `--around`, by name; the first is the control."""
     if recipe == "start":
         return FROM_START
-    return FROM_BEST | (FROM_BEST_CLOTHES if dataset.flips else FROM_BEST_CHARACTERS)
+    if recipe == "best" and dataset.flips:
+        return FROM_AVERAGE
+    return FROM_MAX | (FROM_MAX_CLOTHES if dataset.flips else FROM_MAX_CHARACTERS)
 
 
-def numbers_of(recipe: str, dataset: data.Dataset) -> dict[str, Any]:
-    """What the arms change."""
-    if recipe == "best":
-        return most_accurate(subject_of(dataset, {"validation": VALIDATION}), None)
-    moved = {"shift": 1, "flip": True} if dataset.flips else MANY_HANDS
-    return {**START, "augmentation": moved}
+def what_changes(recipe: str, dataset: data.Dataset) -> tuple[str, dict[str, Any]]:
+    """The network and the numbers that the arms change."""
+    if recipe == "start":
+        moved = {"shift": 1, "flip": True} if dataset.flips else MANY_HANDS
+        return "lenet5-relu", {**START, "augmentation": moved}
+    subject = subject_of(dataset, {"validation": VALIDATION})
+    numbers = most_accurate(subject, None)
+    if recipe == "max":
+        return "lenet5-relu", {**numbers, **OPTIMIZERS["adamw"]}
+    return RECIPES[BEST].models[subject.kind], numbers
 
 
 def measure(
@@ -137,8 +157,9 @@ def measure(
     changes: dict[str, Any] = dict(arms_around(around, dataset)[name])
     network: Mapping[str, str] = changes.pop("network", {})
     same = {"epochs": epochs, "seed": seed, "validation": VALIDATION}
-    recipe = Recipe().with_changes(numbers_of(around, dataset)).with_changes(same | changes)
-    ready = set_up("lenet5-relu", dataset, recipe, changes=network, device="cpu", threads=1)
+    model, numbers = what_changes(around, dataset)
+    recipe = Recipe().with_changes(numbers).with_changes(same | changes)
+    ready = set_up(model, dataset, recipe, changes=network, device="cpu", threads=1)
     train, validation = hold_out_images(dataset, recipe)
     placed, started = ready.engine.place(train.images, train.labels), time.perf_counter()
     for epoch in range(1, recipe.epochs + 1):
@@ -193,7 +214,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.ingredients", description=__doc__)
     parser.add_argument("--data", default="fashion-mnist")
     parser.add_argument("--data-dir", default=None)
-    parser.add_argument("--around", choices=("best", "start"), default="best")
+    parser.add_argument("--around", choices=("best", "max", "start"), default="best")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--arms", nargs="*", help="by default all; the first is the control")

@@ -14,6 +14,7 @@ from lenet.errors import RecipeError
 from lenet.recipe import Recipe
 from lenet.recipe.library import (
     AUTO,
+    BEST,
     INK,
     NOTE,
     PHOTO,
@@ -113,7 +114,7 @@ def test_a_rate_by_hand_is_one_for_the_notes_sgd(changes, name):
 
 def test_a_network_of_relu_gets_auto_and_a_rate_by_hand_the_notes_sgd():
     digits = data.load("digits")
-    for model in ("lenet5-relu", "lenet5-modern"):
+    for model in ("lenet5-relu", "lenet5-average", "lenet5-modern"):
         found = find_recipe(None, {}, model)
         assert choose_recipe(found, digits, {}).name == AUTO
         changes = {"learning_rate": 0.1}
@@ -189,3 +190,10 @@ def test_data_show_draws_what_becomes_of_images(tmp_path):
     assert (code, err) == (0, "")
     assert "augmentation: shift = " in out
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
+
+
+def test_the_most_accurate_network_of_a_photo_has_average_pooling_and_that_of_ink_has_not(
+    fashion_mnist,
+):
+    for name, model in (("digits", "lenet5-relu"), (fashion_mnist, "lenet5-average")):
+        assert choose_recipe(BEST, data.load(name), {}).model == model

@@ -69,7 +69,7 @@ def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     made = {}
     for name in OF_TODAY:
-        rate = 0.05 if name in ("lenet5-relu", "lenet5-modern") else 0.5
+        rate = 0.05 if name in ("lenet5-relu", "lenet5-average", "lenet5-modern") else 0.5
         made[name] = lenet.train(
             name, "digits", out=folder / name, epochs=2, batch_size=32, learning_rate=rate
         )

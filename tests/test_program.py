@@ -160,7 +160,7 @@ def test_weights_of_4_bits_are_trained_on_and_lose_half_a_point_at_most(model, t
 @pytest.mark.soak
 @pytest.mark.parametrize("name", IN_WHOLE_NUMBERS)
 def test_all_70000_images_have_the_scores_of_the_reference(tmp_path, fashion_mnist, name):
-    rate = {"learning_rate": 0.1} if name == "lenet5-relu" else {}
+    rate = {"learning_rate": 0.1} if name in ("lenet5-relu", "lenet5-average") else {}
     model = lenet.load(train_run(name, out=tmp_path / "run", epochs=2, **rate).path)
     splits = data.load(fashion_mnist)
     every = np.concatenate([splits.train.images, splits.test.images])

@@ -3,8 +3,10 @@ import pytest
 from lenet.errors import SpecError, UsageError
 from lenet.network import Dense, RadialBasis, Spec, Subsampling, zoo
 
+OF_THE_SHAPE = ["lenet5", "lenet5-sigmoid", "lenet5-relu", "lenet5-average", "lenet5-modern"]
 
-@pytest.mark.parametrize("name", ["lenet5", "lenet5-sigmoid", "lenet5-relu", "lenet5-modern"])
+
+@pytest.mark.parametrize("name", OF_THE_SHAPE)
 def test_every_network_of_the_full_size_has_the_published_counts(name):
     spec = zoo.build(name)
     assert spec.parameters == 61_706

@@ -40,7 +40,10 @@ def _recipes() -> str:
     """Every recipe of the library."""
     from lenet.recipe.library import RECIPES
 
-    rows = [[name, row.model, row.cost, row.result, row.purpose] for name, row in RECIPES.items()]
+    rows = [
+        [name, ", ".join(dict.fromkeys(row.models.values())), row.cost, row.result, row.purpose]
+        for name, row in RECIPES.items()
+    ]
     return table(["recipe", "model", "cost", "result", "what it is for"], rows)
 
 

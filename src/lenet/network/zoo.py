@@ -96,7 +96,14 @@ ZOO: dict[str, Model] = {
     "lenet5-relu": Model(
         "the usual modern one: ReLU, max pooling", "relu", "relu", "max", recipe="auto"
     ),
-    "lenet5-modern": Model("the same with SiLU for ReLU", "silu", "silu", "max", recipe="auto"),
+    "lenet5-average": Model(
+        "ReLU, average pooling: what the recipe best trains on photos",
+        "relu",
+        "relu",
+        "average",
+        recipe="auto",
+    ),
+    "lenet5-modern": Model("SiLU, max pooling", "silu", "silu", "max", recipe="auto"),
     "lenet5-small": Model(
         "for microcontrollers: the note's with an eighth of the weights",
         "leaky_relu",
