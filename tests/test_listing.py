@@ -174,3 +174,15 @@ def test_tables_of_pixels_and_of_other_things_are_no_lists(tmp_path):
     }.items():
         (tmp_path / f"{name}.csv").write_text(text)
         assert not is_list(tmp_path / f"{name}.csv"), name
+
+
+def test_what_a_list_names_is_answered(digits_run, flat):
+    folder, shown = flat
+    names = list(shown)[:3]
+    path = write_list(folder / "test.csv", [*([name] for name in names), ["nope.png"]], ["id"])
+    code, out, err = run_lenet("predict", digits_run.path, path, "--format", "csv")
+    assert (code, f"nope.png: no file of this name is in {folder} or below" in err) == (3, True)
+    answered = [row["path"] for row in csv.DictReader(out.splitlines())]
+    assert answered == [str(folder / "images" / name) for name in names]
+    paths = [str(folder / "images" / name) for name in names]
+    assert out == run_lenet("predict", digits_run.path, *paths, "--format", "csv")[1]

@@ -58,7 +58,7 @@ def find_lists(folder: Path) -> list[Path]:
 
 
 def is_list(path: Path) -> bool:
-    """Whether a table names files: most of its first rows have one that is there, or ends like one.
+    """Whether a table names files: half of its first rows have one that is there, or ends like one.
 
     A number may be a picture's name without its ending (Kaggle's `id`), but then it must be there.
     """
@@ -74,7 +74,25 @@ def is_list(path: Path) -> bool:
     if names and all(PurePosixPath(name).suffix.lower() in SUFFIXES for name in names):
         return True
     places = _Places(path.parent)
-    return sum(bool(places.of(name)) for name in names) > len(names) / 2
+    return 2 * sum(bool(places.of(name)) for name in names) >= max(1, len(names))
+
+
+def name_files(path: Path) -> Iterator[tuple[str, str]]:
+    """What a list names, with classes or without: (a file's path, ""), or (a name, a reason).
+
+    Raises:
+        FormatError: if it is no table.
+    """
+    columns = _columns(path)
+    assert columns is not None
+    places = _Places(path.parent)
+    for cells in _rows(path, columns):
+        name = cells[columns.file].strip()
+        found = places.of(name)
+        if len(found) == 1:
+            yield str(found[0]), ""
+        else:
+            yield name, _where(found, places.root)
 
 
 def read_lists(
@@ -136,8 +154,11 @@ def _of_list(
     for cells in _rows(path, columns):
         name, label = cells[columns.file].strip(), whole(cells[columns.label].strip())
         candidates = places.of(name)
-        if len(candidates) != 1 or not label:
-            left_out.append(LeftOut(name, _fault(label, candidates, places.root)))
+        if len(candidates) != 1:
+            left_out.append(LeftOut(name, _where(candidates, places.root)))
+            continue
+        if not label:
+            left_out.append(LeftOut(name, "the list says no class for it"))
             continue
         file, label = candidates[0], class_name(label, str(path))
         if columns.split is not None:
@@ -156,11 +177,10 @@ def _of_list(
     return list(found.values())
 
 
-def _fault(label: str, candidates: Sequence[Path], root: Path) -> str:
+def _where(candidates: Sequence[Path], root: Path) -> str:
+    """Why it is not one file."""
     if not candidates:
         return f"no file of this name is in {root} or below"
-    if not label:
-        return "the list says no class for it"
     several = ", ".join(printable(path, root) for path in candidates[:3])
     return f"{len(candidates)} files are called so: {several}; write the path"
 

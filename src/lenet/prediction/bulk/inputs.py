@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, final
 
 from lenet.data.files import is_array_file, open_images
+from lenet.data.own.listing import is_list, name_files
 from lenet.data.pictures.picture import SUFFIXES
 from lenet.errors import DataError, UsageError
 from lenet.prediction.reading import MOST_BYTES, is_picture
@@ -108,6 +109,7 @@ def find(paths: Sequence[str], stdin: BinaryIO | None = None) -> Iterator[Piece]
     """Every input that `paths` name, in order: those of a folder or a pattern are sorted by name.
 
     A folder means its pictures, also those in folders below it; links to folders are not followed.
+    A table that names pictures means those.
     What is named itself is taken whatever its name.
 
     Raises:
@@ -134,9 +136,18 @@ def _named(path: str) -> Iterator[Piece]:
     elif os.path.isdir(path):  # noqa: PTH112 - `Path` raises where a name is too long
         yield from _pictures_below(path)
     elif is_array_file(Path(path)) and os.path.isfile(path):  # noqa: PTH113 - as above
-        yield _array(path)
+        yield from _listed(path) if is_list(Path(path)) else [_array(path)]
     else:
         yield Piece(path)
+
+
+def _listed(path: str) -> Iterator[Piece]:
+    """The pictures that a table names."""
+    try:
+        for name, problem in name_files(Path(path)):
+            yield Piece(name, problem=problem or None)
+    except DataError as error:
+        yield Piece(path, problem=str(error))
 
 
 def _array(path: str) -> Piece:
