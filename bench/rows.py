@@ -1,14 +1,16 @@
 """`python -m bench.rows RUN`: rows of real digits in windows and boxes, read by `--each`.
 
 Meters, counters and forms have a digit in each of several windows side by side.  Every kind is
-drawn here by a rule of a few lines around test digits of MNIST; a row counts if all of its digits
-are answered, in order, and nothing else is.
+drawn here by a rule of a few lines around test digits of MNIST, and photographed in light that is
+even or not, and straight or not; a row counts if all of its digits are answered, in order, and
+nothing else is.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from PIL import Image
 
 import lenet
 from lenet.data import Split, load
+from lenet.errors import FormatError
 from lenet.system import rng
 
 DIGITS, SIDE, MARGIN, NOISE = 5, 160, 24, 5.0
@@ -62,6 +65,30 @@ KINDS: dict[str, Rule] = {
 }  # fmt: skip
 
 
+def in_shade(greys: Picture) -> Picture:
+    """The left half in the shadow of something with an edge."""
+    lit = np.arange(greys.shape[1]) >= greys.shape[1] // 2
+    return greys * np.where(lit, 1.0, 0.5)
+
+
+def in_falling_light(greys: Picture) -> Picture:
+    return greys * np.linspace(0.35, 1.0, greys.shape[1])
+
+
+def turned(greys: Picture) -> Picture:
+    """By two degrees, in front of more of what is at its border."""
+    wide = Image.fromarray(np.pad(greys, 30, "edge").astype(np.float32))
+    return np.asarray(wide.rotate(2, Image.Resampling.BICUBIC), np.float64)[15:-15, 15:-15]
+
+
+PHOTOS: dict[str, Callable[[Picture], Picture]] = {
+    "straight, even light": lambda greys: greys,
+    "half in a shadow": in_shade,
+    "light that falls to a third": in_falling_light,
+    "turned by 2 degrees": turned,
+}
+
+
 def row_of(images: NDArray[np.uint8]) -> Picture:
     """The ink of digits side by side, (rows, columns) from 0 to 1."""
     ink = np.zeros((SIDE, SIDE * len(images)))
@@ -73,19 +100,44 @@ def row_of(images: NDArray[np.uint8]) -> Picture:
     return ink
 
 
-def picture_of(kind: str, images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+def picture_of(
+    kind: str, images: NDArray[np.uint8], seed: int, photo: str = "straight, even light"
+) -> NDArray[np.uint8]:
     """A row of that kind, uint8 (rows, columns)."""
-    greys = KINDS[kind](row_of(images))
+    greys = PHOTOS[photo](KINDS[kind](row_of(images)))
     noise = rng.uniform(greys.shape, NOISE, seed, "noise of a row")
     return np.clip(greys + noise, 0, 255).astype(np.uint8)
 
 
 def draw(test: Split, path: Path) -> None:
-    """One row of each kind, below each other, in the order of `KINDS`."""
+    """One row of each kind, below each other, in the order of `KINDS`; `PHOTOS` side by side."""
     chosen = rng.permutation(len(test), 0, "row")[:DIGITS]
-    rows = [Image.fromarray(picture_of(kind, test.images[chosen, 0], 0)) for kind in KINDS]
-    size = (SIDE * DIGITS // 2, SIDE // 2)
-    Image.fromarray(np.concatenate([np.asarray(row.resize(size)) for row in rows])).save(path)
+    size = (SIDE * DIGITS // 3, SIDE // 3)
+    lines = [
+        np.concatenate(
+            [
+                np.asarray(
+                    Image.fromarray(picture_of(kind, test.images[chosen, 0], 0, photo)).resize(size)
+                )
+                for photo in PHOTOS
+            ],
+            axis=1,
+        )
+        for kind in KINDS
+    ]
+    Image.fromarray(np.concatenate(lines)).save(path)
+
+
+def count_whole(model: lenet.Model, test: Split, kind: str, photo: str, rows: int) -> int:
+    """Of so many rows, each of other digits."""
+    whole = 0
+    for seed in range(rows):
+        chosen = rng.permutation(len(test), seed, "row")[:DIGITS]
+        wanted = [str(label) for label in test.labels[chosen]]
+        picture = picture_of(kind, test.images[chosen, 0], seed, photo)
+        with suppress(FormatError):  # nothing stands out: not read
+            whole += [answer.class_name for answer in model.predict_each(picture)] == wanted
+    return whole
 
 
 def main() -> None:
@@ -97,16 +149,12 @@ def main() -> None:
     model, test = lenet.load(flags.run), load("mnist").test
     if flags.picture is not None:
         draw(test, flags.picture)
-    print("| kind | rows read whole | digits found, of all |\n|---|---|---|")
+    print(
+        f"| rows of {flags.rows} read whole | {' | '.join(PHOTOS)} |\n|{'---|' * (1 + len(PHOTOS))}"
+    )
     for kind in KINDS:
-        whole = found = 0
-        for seed in range(flags.rows):
-            chosen = rng.permutation(len(test), seed, "row")[:DIGITS]
-            wanted = [str(label) for label in test.labels[chosen]]
-            answers = model.predict_each(picture_of(kind, test.images[chosen, 0], seed))
-            whole += [answer.class_name for answer in answers] == wanted
-            found += len(answers)
-        print(f"| {kind} | {whole} of {flags.rows} | {found} of {DIGITS * flags.rows} |")
+        whole = [count_whole(model, test, kind, photo, flags.rows) for photo in PHOTOS]
+        print(f"| {kind} | {' | '.join(map(str, whole))} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -27,10 +27,11 @@ def five(seed):
     return np.stack([np.asarray(image.resize((28, 28))) for image in images])
 
 
+@pytest.mark.parametrize("photo", rows.PHOTOS)
 @pytest.mark.parametrize("kind", FRAMED)
-def test_every_window_of_a_row_is_found_and_read_by_itself(kind):
+def test_every_window_of_a_row_is_found_and_read_by_itself(kind, photo):
     for seed in range(3):
-        picture = rows.picture_of(kind, five(seed), seed)
+        picture = rows.picture_of(kind, five(seed), seed, photo)
         cells = find_cells(picture)
         assert len(cells) == rows.DIGITS
         made = read_every(Image.fromarray(picture), (1, 28, 28), MNIST)
@@ -54,15 +55,28 @@ def test_a_strip_is_one_line_and_no_row_of_windows(kind):
     assert find_cells(rows.picture_of(kind, five(1), 1)) == []
 
 
-@pytest.mark.parametrize("text", ["0080", "88888", "DB0OQ", "[][]", "DDDD", "HELLO 100"])
+@pytest.mark.parametrize("angle", [-8, -5, -2, -1, 1, 5, 8])
+def test_windows_in_a_picture_at_an_angle_are_found(angle):
+    for kind in FRAMED:
+        wide = Image.fromarray(np.pad(rows.picture_of(kind, five(0), 0), 80, "edge"))
+        cells = find_cells(np.asarray(wide.rotate(angle, Image.Resampling.BICUBIC)))
+        assert len(cells) == rows.DIGITS, kind
+
+
+@pytest.mark.parametrize(
+    ("text", "angle"),
+    [*((text, 0) for text in ("0080", "88888", "DB0OQ", "[][]", "DDDD", "HELLO 100")),
+     ("0080", 4), ("DB0OQ", 4), ("[][]", 4)],
+)  # fmt: skip
 @pytest.mark.parametrize("dark", [True, False])
-def test_printed_letters_and_their_holes_are_no_windows(text, dark):
+def test_printed_letters_and_their_holes_are_no_windows(text, dark, angle):
     for path in sorted(FONTS.glob("*.ttf")):
         if path.name.startswith("LastResort"):
             continue  # it draws every letter as a box with a mark inside
         picture = Image.new("L", (60 * len(text) + 60, 120), 235 if dark else 20)
         font = ImageFont.truetype(str(path), 60)
         ImageDraw.Draw(picture).text((20, 20), text, font=font, fill=30 if dark else 240)
+        picture = picture.rotate(angle, Image.Resampling.BICUBIC, fillcolor=235 if dark else 20)
         assert find_cells(np.asarray(picture)) == [], path.name
 
 

@@ -6,14 +6,17 @@ ink inside; a row of cells has at least two, of like height, side by side.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from itertools import pairwise
+from dataclasses import dataclass
+from itertools import compress, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lenet.data.pictures.pieces import Numbers, label_pieces
 from lenet.data.pictures.reading import Box, Pixels
+from lenet.data.pictures.windows import closed
 
 LONGEST_LOOK = 1024
 """Pixels of a side at which cells are looked for; lines between them may be one pixel wide."""
@@ -22,7 +25,16 @@ LEAST_CELL = 10
 """Pixels of a cell's height or width, below which nothing in it could be read."""
 
 EDGE = 0.9
-"""Share of each of its four edges that is a cell's own ground."""
+"""Share of each of its four edges that is a cell's own ground, or as straight as that."""
+
+STRAIGHT = 1 / 80
+"""Of a cell's height or width: how far an edge may be off its line, a pixel in any case."""
+
+LEAST_LEAN, MOST_LEAN, CROOKED = 0.006, 0.15, 0.04
+"""Slopes of the edges of a cell in a picture at an angle, and how much they may differ."""
+
+WIDEST_LINE = 1 / 8
+"""Of a picture's smaller side; what is darker and narrower than that is no ground."""
 
 LEAST_INK, MOST_INK = 0.01, 0.6
 """Share of a cell that is not its ground where a character is in it."""
@@ -30,17 +42,52 @@ LEAST_INK, MOST_INK = 0.01, 0.6
 FULL, WIDE = 0.85, 0.45
 """What fills so much of its own box and of the cell's width is the hole of a printed 0."""
 
+LOGARITHMS = np.round(255 / 8 * np.log2(np.arange(256) + 1.0)).astype(np.uint8)
+"""Of every grey, from 0 to 255."""
+
 Mask = NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """A rectangle of one ground, what lies inside of its edges, and whether a character does."""
+
+    box: Box
+    inside: Box
+    has_character: bool
+
+
 def find_cells(picture: Pixels) -> list[Box]:
-    """The cells of the largest row of `picture` (rows, columns), left to right; none is usual."""
+    """The insides of the largest row of cells of `picture` (rows, columns), left to right.
+
+    Most pictures have none.
+    """
     step = -(-max(picture.shape) // LONGEST_LOOK)
-    small = picture[::step, ::step]
-    light = small > _threshold(small)
-    rows = [_largest_row(_cells_of(mask), small.shape[1]) for mask in (light, ~light)]
-    row = max(rows, key=lambda row: sum(box.height * box.width for box in row))
-    return [Box(*(step * side for side in box)) for box in row]
+    small = np.ascontiguousarray(picture[::step, ::step])
+    rows = [
+        _largest_row(_cells_of(mask), small.shape[1])
+        for light in _parted(small)
+        for mask in (light, ~light)
+    ]
+    row = max(rows, key=_area)
+    return [Box(*(step * side for side in cell.inside)) for cell in row]
+
+
+def _parted(picture: Pixels) -> Iterator[Mask]:
+    """Where a picture is light, each time by another measure of it.
+
+    By its greys; by their logarithms, of which shade takes the same everywhere, so that dark
+    windows in a light frame are parted in any light; and by their share of the ground's, for dark
+    lines on a sheet.
+    """
+    shares = picture.astype(np.int64) * 255 // np.maximum(_without_lines(picture), 1)
+    for levels in (picture, LOGARITHMS[picture], shares.astype(np.uint8)):
+        yield levels > _threshold(levels)
+
+
+def _without_lines(picture: Pixels) -> Pixels:
+    window = round(min(picture.shape) * WIDEST_LINE) | 1
+    return closed(picture, window) if window > 1 else picture
 
 
 def _threshold(picture: Pixels) -> int:
@@ -54,14 +101,21 @@ def _threshold(picture: Pixels) -> int:
     return int(between.argmax())
 
 
-def _cells_of(mask: Mask) -> list[tuple[Box, bool]]:
-    """Rectangles of one ground in `mask`, and whether there is a character in each."""
+def _cells_of(mask: Mask) -> list[_Cell]:
+    """The rectangles of one ground in `mask`."""
     numbers, count = label_pieces(mask)
     found = []
     for number, box in _large_boxes(numbers, count):
         ground = numbers[box.top : box.bottom, box.left : box.right] == number
-        if _is_rectangle(ground):
-            found.append((box, _has_character(ground)))
+        free = (box.left > 0, box.right < mask.shape[1], box.top > 0, box.bottom < mask.shape[0])
+        border = _border(ground, free)
+        if border is None:
+            continue
+        down, across = border
+        within = ground[down : len(ground) - down, across : ground.shape[1] - across]
+        if min(within.shape) >= LEAST_CELL:
+            inside = Box(box.top + down, box.left + across, box.bottom - down, box.right - across)
+            found.append(_Cell(box, inside, _has_character(within)))
     return found
 
 
@@ -79,9 +133,52 @@ def _large_boxes(numbers: Numbers, count: int) -> Iterator[tuple[int, Box]]:
         yield int(number), Box(*(int(end[number]) for end in (top, left, bottom, right)))
 
 
-def _is_rectangle(ground: Mask) -> bool:
+def _border(ground: Mask, free: tuple[bool, ...]) -> tuple[int, int] | None:
+    """How many lines to leave out, above and below and at both sides, for a rectangle; if it is.
+
+    `free` says which of its sides (left, right, upper, lower) the edge of the picture does not cut.
+    """
     edges = (ground[1], ground[-2], ground[:, 1], ground[:, -2])
-    return all(edge.mean() >= EDGE for edge in edges)
+    if all(edge.mean() >= EDGE for edge in edges):
+        return 0, 0
+    slope = _slope_of_rectangle(ground, free)
+    if slope is None:
+        return None
+    height, width = ground.shape
+    return math.ceil(slope * width), math.ceil(slope * height)
+
+
+def _slope_of_rectangle(ground: Mask, free: tuple[bool, ...]) -> float | None:
+    """How far a rectangle at an angle leans, up or down, in its width; None if it is another shape.
+
+    Printed letters have edges that are round, or upright, or do not lean together.
+    """
+    edges = (
+        ground.argmax(axis=1), ground[:, ::-1].argmax(axis=1),
+        ground.argmax(axis=0), ground[::-1].argmax(axis=0),
+    )  # fmt: skip
+    lines = [_line_of(edge) for edge in compress(edges, free)]
+    # Turned clockwise the left edge runs from its side, the right one to it, and so on.
+    leans = [sign * line for sign, line in zip(compress((1, -1, -1, 1), free), lines, strict=True)
+             if line]  # fmt: skip
+    least, most = min(map(abs, leans), default=0.0), max(map(abs, leans), default=0.0)
+    together = 3 <= len(leans) == len(lines) and len(set(np.sign(leans))) == 1
+    is_turned = together and least >= LEAST_LEAN and most <= MOST_LEAN and most - least <= CROOKED
+    return most if is_turned else None
+
+
+def _line_of(edge: NDArray[np.intp]) -> float | None:
+    """The slope of an edge, its distances from one side of the box, if it is a straight line."""
+    length = len(edge)
+    skipped = math.ceil(MOST_LEAN * length / 2)
+    place = np.arange(skipped, length - skipped)
+    inner, third = edge[place], max(1, len(place) // 3)
+    rise = float(np.median(inner[-third:]) - np.median(inner[:third]))
+    level = inner - rise / max(1, len(place) - third) * place
+    near = np.abs(level - np.median(level)) <= max(1.0, STRAIGHT * length)
+    if near.mean() < EDGE or near.sum() < 2:
+        return None
+    return float(np.polyfit(place[near], inner[near], 1)[0])
 
 
 def _has_character(ground: Mask) -> bool:
@@ -94,28 +191,30 @@ def _has_character(ground: Mask) -> bool:
     return not is_hole
 
 
-def _largest_row(cells: list[tuple[Box, bool]], columns: int) -> list[Box]:
+def _largest_row(cells: list[_Cell], columns: int) -> list[_Cell]:
     """Of all rows the one that covers most; a row has two characters at least."""
-    best: list[Box] = []
-    for like, _ in cells:
+    best: list[_Cell] = []
+    for like in cells:
         row = sorted(
-            (each for each in cells if _are_alike(each[0], like)), key=lambda each: each[0].left
+            (cell for cell in cells if _are_alike(cell.box, like.box)),
+            key=lambda cell: cell.box.left,
         )
-        boxes = [box for box, _ in row]
-        apart = all(first.right <= second.left for first, second in pairwise(boxes))
-        if apart and sum(inked for _, inked in row) >= 2 and _area(boxes) > _area(best):
-            best = boxes
-    return best if all(box.width < columns for box in best) else []
+        apart = all(one.inside.right <= next_.inside.left for one, next_ in pairwise(row))
+        if apart and sum(cell.has_character for cell in row) >= 2 and _area(row) > _area(best):
+            best = row
+    return best if all(cell.box.width < columns for cell in best) else []
 
 
 def _are_alike(box: Box, other: Box) -> bool:
+    """Of one size and in one line, which may lean as much as a cell may."""
+    lean = MOST_LEAN * abs(box.left - other.left)
     return (
         abs(box.height - other.height) * 100 <= 15 * other.height
-        and abs(box.top - other.top) * 100 <= 20 * other.height
+        and abs(box.top - other.top) <= 0.2 * other.height + lean
         and box.width * 10 <= 16 * other.width
         and other.width * 10 <= 16 * box.width
     )
 
 
-def _area(boxes: list[Box]) -> int:
-    return sum(box.height * box.width for box in boxes)
+def _area(row: list[_Cell]) -> int:
+    return sum(cell.box.height * cell.box.width for cell in row)
