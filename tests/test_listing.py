@@ -3,6 +3,8 @@
 import csv
 import gzip
 import shutil
+import unicodedata
+import warnings
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from glyphs import draw_folder
 
 import lenet
 from lenet import data
-from lenet.data.own.listing import is_list
+from lenet.data.own.listing import find_lists, may_be_list
 from lenet.errors import DataError
 
 LETTERS = "АБВ"
@@ -89,7 +91,8 @@ def test_what_a_list_names_and_is_not_there_is_said_and_kept_with_the_run(flat):
         f"images/{names[1]}": reasons[f"images/{names[1]}"],
         f"images/{names[2]}": "listed in several classes: ['А', 'Б']",
         names[3]: "the list says no class for it",
-        "nowhere.png": f"no file of this name is in {folder} or below",
+        "nowhere.png": f"no file of this name is in {folder} or below; names are paths from the "
+        "list's folder, or names of pictures below it",
     }
     assert "picture" in reasons[f"images/{names[1]}"]
     with pytest.warns(UserWarning, match="left out: 5"):
@@ -114,7 +117,7 @@ def test_the_tables_of_a_contest_are_train_and_what_is_left_out(flat):
     ]
     assert len(found.train) + len(found.test) == len(shown) == 36
     assert found.survey is not None
-    assert found.survey.division.startswith("train as given; test: a sixth")
+    assert found.survey.division.startswith("no split given; test: a sixth")
 
 
 def test_splits_are_a_column_or_the_names_of_lists(flat):
@@ -152,28 +155,185 @@ def test_a_list_that_cannot_work_is_one_error_with_the_cure(flat, rows, header, 
         data.load(str(path))
 
 
-def test_folders_of_classes_are_taken_before_a_list_beside_them(drawn, tmp_path):
+def test_folders_of_classes_are_taken_before_a_list_that_says_the_same(drawn, tmp_path):
     shutil.copytree(drawn, tmp_path / "letters")
-    write_list(tmp_path / "letters" / "list.csv", [("000.png", "other")])
+    path = write_list(tmp_path / "letters" / "list.csv", [("А/000.png", "А"), ("Б/000.png", "Б")])
     with pytest.warns(
         UserWarning, match=r"list list\.csv is not read: the folders are the classes"
     ):
         found = data.load(str(tmp_path / "letters"))
     assert found.digests == data.load(str(drawn)).digests
+    write_list(path, [("А/000.png", "a letter"), ("Б/000.png", "Б")])
+    with pytest.raises(DataError, match=r"list\.csv says other classes of them; name the list"):
+        data.load(str(tmp_path / "letters"))
+
+
+def test_folders_that_are_no_classes_are_looked_through_where_the_list_is_named(flat):
+    folder, shown = flat
+    (folder / "part_1").mkdir()
+    for name in list(shown)[::2]:
+        (folder / "images" / name).rename(folder / "part_1" / name)
+    path = write_list(folder / "metadata.csv", shown.items(), ("image_id", "dx"))
+    with pytest.raises(DataError, match="name the list"):
+        data.load(str(folder))
+    assert len(data.load(str(path)).class_names) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("filename,x,y,w,h,category\nimages/a000.png,1,2,3,4,cat\n", "category"),
+        ("ClassId,Path\n7,images/a000.png\n", "ClassId"),
+        ("Unnamed: 0,filename,kind\n0,images/a000.png,7\n", "kind"),
+        ("image_id,name\na000,Anna\n", "name"),
+        ('filename, label\nimages/a000.png, "cat, big"\n', "label"),
+        ("filename,label\nimages/a000.png,cat,\n", "label"),
+    ],
+)
+def test_the_column_of_classes_is_found_and_said(flat, text, label):
+    folder, _ = flat
+    more = text.partition("\n")[2].replace("a000", "b000")
+    for old, new in (("cat", "dog"), ("7", "8"), ("Anna", "Bert")):
+        more = more.replace(old, new)
+    again = text.partition("\n")[2].replace("000", "004")
+    (folder / "labels.csv").write_text(text + more + again)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = data.load(str(folder / "labels.csv"))
+    assert found.survey is not None
+    assert found.survey.prepared.endswith(f"the class is the column called {label!r}")
+    assert len(found.class_names) == 2
+
+
+def test_an_index_is_no_class(flat):
+    folder, shown = flat
+    names = list(shown)
+    rows = [(index, name, shown[name]) for index, name in enumerate(names)]
+    write_list(folder / "train.csv", rows[6:], ("id", "filename", "label"))
+    write_list(folder / "test.csv", [row[:2] for row in rows[:6]], ("id", "filename"))
+    with pytest.warns(UserWarning, match=r"list test\.csv says no classes, and is left out"):
+        found = data.load(str(folder))
+    assert len(found.train) + len(found.test) == 30
+
+
+def test_no_other_picture_is_taken_for_one_that_is_not_there(flat, digits_run):
+    folder, shown = flat
+    names = list(shown)
+    (folder / "more").mkdir()
+    (folder / "images" / names[0]).rename(folder / "more" / names[0])
+    rows = [(f"images/{name}", letter) for name, letter in shown.items()]
+    path = write_list(folder / "labels.csv", rows)
+    with pytest.warns(
+        UserWarning, match=f"left out: 1; the first one is images/{names[0]}: no file"
+    ):
+        assert len(data.load(str(path)).train) == 29
+    # With the folders of another machine in front, the one that fits best is meant.
+    rows = [(f"/home/anna/more/{name}", letter) for name, letter in shown.items()]
+    assert data.load(str(write_list(path, rows))).survey.left_out == ()
+
+
+@pytest.mark.parametrize("kind", ["absolute", "upper case", "composed", "a link", "zeros lost"])
+def test_names_are_found_as_systems_and_tables_spell_them(flat, tmp_path_factory, kind):
+    folder, shown = flat
+    rows = {name: (name, letter) for name, letter in shown.items()}
+    where = folder
+    if kind == "absolute":
+        where = tmp_path_factory.mktemp("elsewhere")
+        rows = {name: (folder / "images" / name, letter) for name, letter in shown.items()}
+    elif kind == "a link":
+        (folder / "images").rename(tmp_path_factory.mktemp("elsewhere") / "images")
+        (folder / "images").symlink_to(sorted(tmp_path_factory.getbasetemp().glob(
+            "elsewhere*/images"))[-1])  # fmt: skip
+    for index, name in enumerate(shown):
+        path = folder / "images" / name
+        if kind == "upper case":
+            path.rename(path.with_name(name.upper()))
+        elif kind == "composed":
+            path.rename(path.with_name(unicodedata.normalize("NFD", f"ü{name}")))
+            rows[name] = (unicodedata.normalize("NFC", f"ü{name}"), shown[name])
+        elif kind == "zeros lost":
+            path.rename(path.with_name(f"{index:05}{path.suffix}"))
+            rows[name] = (float(index) if index % 2 else index, shown[name])
+    path = write_list(where / "labels.csv", rows.values())
+    found = data.load(str(path))
+    assert found.survey is not None
+    assert (len(found.train) + len(found.test), found.survey.left_out) == (36, ())
+
+
+@pytest.mark.parametrize("layout", ["cifar", "gtsrb", "hugging face", "annotations"])
+def test_splits_are_found_as_they_are_passed_around(flat, layout):
+    folder, shown = flat
+    images, test = folder / "images", list(shown)[::3]
+    train = [name for name in shown if name not in test]
+    for split, names in (("train", train), ("test", test)):
+        (folder / split).mkdir()
+        for index, name in enumerate(names):
+            called = f"{index}.png" if layout == "cifar" else name
+            shutil.copy(images / name, folder / split / called)
+    if layout != "annotations":
+        shutil.rmtree(images)
+    if layout == "cifar":
+        rows = [(index, shown[name]) for index, name in enumerate(train)]
+        write_list(folder / "trainLabels.csv", rows, ("id", "label"))
+        rows = [(index, "А") for index in range(len(test))]
+        write_list(folder / "sampleSubmission.csv", rows, ("id", "label"))
+    elif layout == "gtsrb":
+        for split, names in (("train", train), ("test", test)):
+            rows = [(shown[name], f"{split}/{name}") for name in names]
+            write_list(folder / f"{split.title()}.csv", rows, ("ClassId", "Path"))
+    elif layout == "hugging face":
+        for split, names in (("train", train), ("test", test)):
+            rows = [(name, shown[name]) for name in names]
+            write_list(folder / split / "metadata.csv", rows, ("file_name", "label"))
+    else:
+        shutil.rmtree(folder / "train")
+        shutil.rmtree(folder / "test")
+        (folder / "annotations").mkdir()
+        write_list(folder / "annotations" / "labels.csv", shown.items())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = data.load(str(folder))
+    counts = {"cifar": 24, "annotations": 36}.get(layout, 36)
+    assert len(found.train) + len(found.test) == counts
+    assert found.survey is not None
+    given = "train, test as given" in found.survey.division
+    assert given == (layout in ("gtsrb", "hugging face"))
+
+
+def test_two_lists_of_one_split_are_refused(flat):
+    folder, shown = flat
+    for name in ("train.csv", "train_set.csv"):
+        write_list(folder / name, shown.items())
+    with pytest.raises(DataError, match="two lists for one split"):
+        data.load(str(folder))
+
+
+def test_what_lenet_answered_is_never_taken_for_classes(digits_run, flat):
+    folder, _ = flat
+    out = folder / "answers.csv"
+    code, _, err = run_lenet("predict", digits_run.path, folder / "images", "--out", out)
+    assert code == 0, err
+    with pytest.raises(DataError, match="only one class, 'images'"):
+        data.load(str(folder))
 
 
 def test_tables_of_pixels_and_of_other_things_are_no_lists(tmp_path):
-    (tmp_path / "0.png").touch()
-    pixels = ",".join(f"pixel{index}" for index in range(16))
+    (tmp_path / "img").mkdir()
+    for index in range(10):
+        (tmp_path / "img" / f"{index}.png").touch()
+    pixels = ",".join(f"p{index}" for index in range(49))
     for name, text in {
-        "pixels": f"label,{pixels}\n" + f"7{',0' * 16}\n",
-        "indexed": f"id,label,{pixels}\n" + f"5,7{',0' * 16}\n",
-        "words": "name,label\nAnna,3\nBert,4\n",
+        "pixels": f"label,{pixels}\n" + f"7{',0' * 49}\n",
+        "indexed": f"id,label,{pixels}\n" + f"5,7{',0' * 49}\n",
         "empty": "",
         "binary": "filename,label\n\0\0\n",
     }.items():
         (tmp_path / f"{name}.csv").write_text(text)
-        assert not is_list(tmp_path / f"{name}.csv"), name
+        assert not may_be_list(tmp_path / f"{name}.csv"), name
+    (tmp_path / "words.csv").write_text("name,label\nAnna,3\nBert,4\n")
+    assert find_lists(tmp_path) == []
+    with pytest.raises(DataError, match="none of the 2 pictures that it lists"):
+        data.load(str(tmp_path / "words.csv"))
 
 
 def test_what_a_list_names_is_answered(digits_run, flat):

@@ -530,7 +530,10 @@ def test_each_answers_for_all_that_is_named_and_says_what_it_cannot_use(
     (tmp_path / "list").write_text(listed)
     with open(tmp_path / "list", "rb") as file:
         assert predict(digits_run.path, "-", "--each", stdin=file)[:2] == (0, out)
-    assert predict(digits_run.path, folder / "3.png", "--each")[0] == 5
+    code, out, err = predict(digits_run.path, folder / "3.png", "--each")
+    assert (code, out) == (3, "")
+    assert err.splitlines()[0].endswith("/3.png: not a picture in a format that is known")
+    assert "1 of 1 pictures could not be used" in err
 
 
 def test_each_answers_for_programs_too_with_a_column_for_every_part_of_the_place(

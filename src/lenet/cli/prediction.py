@@ -158,26 +158,30 @@ def _answer_each(
     from lenet.prediction import bulk
     from lenet.prediction.bulk import formats
 
-    model, found, bad = load(run, which, engine=engine), [], []
-    inputs = bulk.Inputs(paths, _standard_input())
+    model, inputs = load(run, which, engine=engine), bulk.Inputs(paths, _standard_input())
+    found: list[Answer] = []
+    bad: list[str] = []
+    total = 0
     for piece in inputs:
+        total += 1
         try:
             answers = model.predict_each(_content(piece), top)
         except (FormatError, InputError) as error:
-            bad.append(str(error))
+            reason = str(error).removeprefix("the picture: ").removeprefix(f"{piece.name}: ")
+            bad.append(f"{formats.shown(piece.name)}: {reason}")
             continue
         found += [replace(answer, name=piece.name) for answer in answers]
-    if not found and not bad:
+    if not total:
         raise inputs.nothing()
-    if not found:
-        raise FormatError("; ".join(bad[:MOST_SHOWN]))
-    if form is FormatName.table:
-        say(table(["picture", "where", "answer", "notes"], map(_line_of_each, found), "    "))
-    else:
+    if form is not FormatName.table:
         sys.stdout.buffer.write(formats.encode(found, top, str(form), each=True))
         sys.stdout.buffer.flush()
+    elif found:
+        say(table(["picture", "where", "answer", "notes"], map(_line_of_each, found), "    "))
+    for problem in bad:
+        remark(visible(problem))
     if bad:
-        raise PartialError("; ".join(bad[:MOST_SHOWN]))
+        raise PartialError(f"{len(bad):,} of {total:,} pictures could not be used")
 
 
 def _line_of_each(answer: Answer) -> list[str]:
@@ -191,9 +195,9 @@ def _line_of_each(answer: Answer) -> list[str]:
 def _content(piece: Piece) -> str | bytes:
     """Raises `FormatError` if it is no picture alone."""
     if piece.problem is not None:
-        raise FormatError(f"{piece.name}: {piece.problem}")
+        raise FormatError(piece.problem)
     if piece.start is not None:
-        raise FormatError(f"{piece.name}: a file of many images; --each takes pictures")
+        raise FormatError("a file of many images; --each takes pictures")
     return piece.name if piece.content is None else piece.content
 
 

@@ -23,6 +23,9 @@ OTHER_NAMES = frozenset(
 )  # fmt: skip
 """Names of columns that are neither pixels nor labels, and are left out."""
 
+NAMES_OF_THINGS = frozenset({"name", "split", "usage", "writer", "source"})
+"""Those of them that do not number rows or name files."""
+
 MOST_LABELS = 1000
 FEW_ROWS = 20
 """Of fewer, a label may stand there only once."""
@@ -189,6 +192,11 @@ def _is_other(word: str) -> bool:
     plain = re.sub(r"^unnamed: \d+(_level_\d+)?$", "unnamed", word)
     plain = re.sub(r"^__index_level_\d+__$|^level_\d+$", "level", plain)
     return plain in OTHER_NAMES
+
+
+def is_index(word: str) -> bool:
+    """Whether a column that is called so, in small letters, numbers its rows."""
+    return _is_other(word) and word not in NAMES_OF_THINGS
 
 
 def _no_square(names: Sequence[str], words: list[str], label: int | None, place: str) -> str:

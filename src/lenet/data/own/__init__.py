@@ -19,7 +19,7 @@ from lenet.data.own.collection import Collection, Shape, Target, short_name
 from lenet.data.own.division import Indices, absent_classes, digest, divide, survey
 from lenet.data.own.folder import read_folder
 from lenet.data.own.layout import holds_classes, holds_pictures
-from lenet.data.own.listing import find_lists, is_list, read_lists
+from lenet.data.own.listing import are_splits, contradicts, find_lists, may_be_list, read_lists
 from lenet.data.own.table import array_files, read_files, read_images
 from lenet.data.pictures.convention import Convention
 from lenet.data.progress import Progress
@@ -156,15 +156,21 @@ def _collect(place: Path, target: Target, progress: Progress | None) -> Collecti
                 "pictures (.csv), or a file of images (.npz, .npy, .csv, .parquet, IDX); this is "
                 "none of them"
             )
-        if is_list(place):
+        if may_be_list(place):
             return read_lists([place], place, shape, convention, progress)
         return read_files([place], place, target, progress)
     lists, classes = find_lists(place), holds_classes(place)
-    if lists and not classes:
+    if lists and (not classes or are_splits(lists, place)):
         return read_lists(lists, place, shape, convention, progress)
     files = [] if classes or holds_pictures(place) else array_files(place)
     if files:
         return read_files(files, place, target, progress)
+    for path in lists:
+        if contradicts(path, place):
+            raise DataError(
+                f"{place}: its folders hold pictures, as those of classes do, and {path.name} says "
+                "other classes of them; name the list, or move it away"
+            )
     collection = read_folder(place, shape, convention, progress)
     said = (f"list {path.name} is not read: the folders are the classes" for path in lists)
     return replace(collection, remarks=(*collection.remarks, *said))

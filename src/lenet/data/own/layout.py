@@ -206,8 +206,8 @@ def visible(folder: Path) -> list[Path]:
 
 
 def printable(path: Path, root: Path) -> str:
-    """The path below `root`, as text that any file can hold."""
-    name = path.relative_to(root).as_posix()
+    """The path below `root`, or the whole of it, as text that any file can hold."""
+    name = (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 

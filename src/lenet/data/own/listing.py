@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -11,11 +12,12 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from lenet.data.files import SPLIT_NAMES
-from lenet.data.files.columns import LABEL_NAMES, whole
+from lenet.data.files.columns import LABEL_NAMES, is_index, is_number, is_square, whole
 from lenet.data.files.table_file import cells_of, lines_of
 from lenet.data.own.collection import Collection, Shape, class_name, split_called
-from lenet.data.own.layout import files_below, printable, visible
+from lenet.data.own.layout import printable, subfolders, visible
 from lenet.data.own.pictures import Found, collect
+from lenet.data.own.places import Places
 from lenet.data.pictures.convention import Convention
 from lenet.data.pictures.picture import SUFFIXES
 from lenet.data.progress import Progress
@@ -24,14 +26,19 @@ from lenet.errors import DataError, FormatError
 
 FILE_NAMES = (
     "file_name", "filename", "file", "file_path", "filepath", "path", "image_path", "image_name",
-    "image", "img", "picture", "name", "image_id", "img_id", "id_code", "imageid", "id",
+    "image", "img", "picture", "image_id", "img_id", "imageid", "id_code", "id", "name",
 )  # fmt: skip
 """Names of the column of files, in any case, the surest first."""
+
+CLASS_NAMES = (
+    *LABEL_NAMES, "category", "class_name", "classname", "class_id", "classid", "species",
+)  # fmt: skip
+"""Names of the column of classes, in any case, the surest first."""
 
 SPLIT_COLUMNS = ("split", "subset", "partition", "set", "usage")
 
 MOST_COLUMNS = 64
-"""Of a list; a table of pixels has more, or none that is called like a file."""
+"""Of a list; a table of pixels has more, or a square number of them."""
 
 FEW_ROWS = 20
 """By which a list is known."""
@@ -51,30 +58,71 @@ class Columns:
     split: int | None = None
     names: tuple[str, ...] = ()
 
+    def describe(self) -> str:
+        """Which column is the class."""
+        if not self.names or self.label is None:
+            return "the class is the second column"
+        return f"the class is the column called {self.names[self.label]!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """A list, the split that its name or its folder says it is, and where its pictures are."""
+
+    path: Path
+    columns: Columns
+    split: str | None
+    places: Places
+
+
+def may_be_list(path: Path) -> bool:
+    """Whether a table has a column that is called like files, or holds their names, and no pixels.
+
+    What is wrong with it is said when it is read.
+    """
+    with suppress(FormatError):
+        return path.name.lower().endswith(ENDINGS) and _columns(path) is not None
+    return False
+
 
 def find_lists(folder: Path) -> list[Path]:
-    """The tables in a folder that are lists of pictures."""
-    return [path for path in visible(folder) if path.is_file() and is_list(path)]
+    """The lists in a folder of which half of the first names are pictures there.
 
-
-def is_list(path: Path) -> bool:
-    """Whether a table names files: half of its first rows have one that is there, or ends like one.
-
-    A number may be a picture's name without its ending (Kaggle's `id`), but then it must be there.
+    Where none is, those in folders that are called like splits, or else one folder below.  What
+    lenet wrote about pictures (answers, problems) is no list.
     """
-    if not path.name.lower().endswith(ENDINGS):
+    places = Places(folder)
+    inner = subfolders(folder)
+    for where in ([folder], [one for one in inner if split_called(one.name)], inner):
+        tables = [path for one in where for path in visible(one) if may_be_list(path)]
+        found = [path for path in tables if not _is_output(path) and _names_pictures(path, places)]
+        if found:
+            return found
+    return []
+
+
+def are_splits(paths: Sequence[Path], folder: Path) -> bool:
+    """Whether there is a list for training and one for the test, each with classes."""
+    splits = {
+        _split_named(path, folder)
+        for path in paths
+        if (columns := _columns(path)) is not None and columns.label is not None
+    }
+    return {"train", "test"} <= splits
+
+
+def contradicts(path: Path, folder: Path) -> bool:
+    """Whether a list calls one of its first pictures other than the folders that it lies in."""
+    columns = _columns(path)
+    if columns is None or columns.label is None:
         return False
-    names: list[str] = []
-    with suppress(FormatError):  # whoever reads the whole of it says what is wrong
-        columns = _columns(path)
-        if columns is None:
-            return False
-        for cells in islice(_rows(path, columns), FEW_ROWS):
-            names.append(cells[columns.file].strip())
-    if names and all(PurePosixPath(name).suffix.lower() in SUFFIXES for name in names):
-        return True
-    places = _Places(path.parent)
-    return 2 * sum(bool(places.of(name)) for name in names) >= max(1, len(names))
+    places = Places(folder)
+    for cells in islice(_rows(path, columns), FEW_ROWS):
+        found = places.of(cells[columns.file].strip(), path.parent)
+        label = whole(cells[columns.label].strip())
+        if len(found) == 1 and label not in printable(found[0].parent, folder).split("/"):
+            return True
+    return False
 
 
 def name_files(path: Path) -> Iterator[tuple[str, str]]:
@@ -85,14 +133,14 @@ def name_files(path: Path) -> Iterator[tuple[str, str]]:
     """
     columns = _columns(path)
     assert columns is not None
-    places = _Places(path.parent)
+    places = Places(path.parent)
     for cells in _rows(path, columns):
         name = cells[columns.file].strip()
-        found = places.of(name)
+        found = places.of(name, path.parent, _split_named(path, path.parent))
         if len(found) == 1:
             yield str(found[0]), ""
         else:
-            yield name, _where(found, places.root)
+            yield name, places.missing(found)
 
 
 def read_lists(
@@ -104,68 +152,79 @@ def read_lists(
 ) -> Collection:
     """The pictures that `paths` name, as the network gets them, in the order of the lists.
 
-    A name is a path from the list's folder, or that of one file below it, also without its ending.
-    Of several lists each is a split by its name; those that are none, or say no classes, are left
-    out and said.
+    `place` is the list, or the folder that holds them.  Of several lists each is a split, by its
+    name or its folder's; those that are none, or say no classes, are left out and said.
 
     Raises:
         DataError: if no list says classes, or none of its pictures is there.
     """
-    root = paths[0].parent
-    places, remarks, left_out = _Places(root), list[str](), list[LeftOut]()
-    files: list[Found] = []
-    for path, split in _splits(paths, place, remarks).items():
-        columns = _columns(path)
-        if columns is None or columns.label is None:
-            if len(paths) == 1:
-                raise DataError(_no_label(path, columns))
-            remarks.append(f"list {path.name} says no classes, and is left out")
-            continue
-        files += _of_list(path, columns, split, places, left_out)
+    remarks, left_out = list[str](), list[LeftOut]()
+    lists = _open(paths, place, remarks)
+    files = [found for each in lists for found in _of_list(each, len(lists) > 1, left_out)]
     if not files:
         _refuse(place, left_out)
     _check_splits(place, files)
-    return collect(files, place, shape, convention, left_out, remarks, progress)
+    found = collect(files, place, shape, convention, left_out, remarks, progress)
+    return replace(found, prepared=f"{found.prepared}; {lists[0].columns.describe()}")
 
 
-def _splits(paths: Sequence[Path], place: Path, remarks: list[str]) -> dict[Path, str | None]:
-    """The lists to read and the split that each is by its name; a single one is of any."""
-    if len(paths) == 1:
-        return {paths[0]: None}
-    named = {path: split_called(path.name.lower().partition(".csv")[0]) for path in paths}
-    if "train" not in named.values():
+def _open(paths: Sequence[Path], place: Path, remarks: list[str]) -> list[List]:
+    """The lists that say classes; of several, those that are splits."""
+    places = Places(place if place.is_dir() else place.parent)
+    opened = []
+    for path in paths:
+        columns = _columns(path)
+        assert columns is not None
+        opened.append(List(path, columns, _split_named(path, places.root), places))
+    if len(opened) == 1:
+        if opened[0].columns.label is None:
+            raise DataError(_no_label(opened[0]))
+        return opened
+    chosen: dict[str | None, List] = {}
+    for each in opened:
+        name = printable(each.path, places.root)
+        if each.columns.label is None:
+            remarks.append(f"list {name} says no classes, and is left out")
+        elif each.split is None:
+            remarks.append(f"list {name} is called like no split, and is left out")
+        elif each.split in chosen:
+            raise DataError(
+                f"{place}: two lists for one split: {chosen[each.split].path.name} and "
+                f"{each.path.name}; move one of them away, or name the one that you mean"
+            )
+        else:
+            chosen[each.split] = each
+    if "train" not in chosen:
+        names = ", ".join(printable(path, places.root) for path in paths)
         raise DataError(
-            f"{place}: {len(paths)} lists of pictures ({', '.join(path.name for path in paths)}), "
-            "and none is called train; name the list that you mean"
+            f"{place}: {len(paths)} lists of pictures ({names}), and none that is called train "
+            "says classes; name the list that you mean"
         )
-    for path, split in named.items():
-        if split is None:
-            remarks.append(f"list {path.name} is called like no split, and is left out")
-    return {path: split for path, split in named.items() if split is not None}
+    return list(chosen.values())
 
 
-def _of_list(
-    path: Path, columns: Columns, split: str | None, places: _Places, left_out: list[LeftOut]
-) -> list[Found]:
+def _of_list(opened: List, several: bool, left_out: list[LeftOut]) -> list[Found]:
     """The files of one list; those that are not there, or of two classes, are left out."""
+    columns, path, places = opened.columns, opened.path, opened.places
     assert columns.label is not None
     found: dict[Path, Found] = {}
     disputed: dict[Path, set[str]] = defaultdict(set)
     for cells in _rows(path, columns):
         name, label = cells[columns.file].strip(), whole(cells[columns.label].strip())
-        candidates = places.of(name)
-        if len(candidates) != 1:
-            left_out.append(LeftOut(name, _where(candidates, places.root)))
-            continue
-        if not label:
-            left_out.append(LeftOut(name, "the list says no class for it"))
-            continue
-        file, label = candidates[0], class_name(label, str(path))
+        split = opened.split if several else None
         if columns.split is not None:
             split = SPLIT_NAMES.get(cells[columns.split].strip().lower())
             if split is None:
                 left_out.append(LeftOut(name, f"split {cells[columns.split]!r} is not known"))
                 continue
+        candidates = places.of(name, path.parent, split or opened.split)
+        if len(candidates) != 1:
+            left_out.append(LeftOut(name, places.missing(candidates)))
+            continue
+        if not label:
+            left_out.append(LeftOut(name, "the list says no class for it"))
+            continue
+        file, label = candidates[0], class_name(label, str(path))
         before = found.setdefault(file, Found(file, printable(file, places.root), label, split))
         if before.label != label:
             disputed[file] |= {before.label, label}
@@ -177,66 +236,76 @@ def _of_list(
     return list(found.values())
 
 
-def _where(candidates: Sequence[Path], root: Path) -> str:
-    """Why it is not one file."""
-    if not candidates:
-        return f"no file of this name is in {root} or below"
-    several = ", ".join(printable(path, root) for path in candidates[:3])
-    return f"{len(candidates)} files are called so: {several}; write the path"
+def _split_named(path: Path, root: Path) -> str | None:
+    """The split that a list's name says (`train.csv`, `trainLabels.csv`), or its folder's."""
+    stem = path.name[: path.name.lower().rindex(".csv")]
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", stem)
+    words = re.sub(r"(?i)labels?|metadata|annotations?|list", " ", words)
+    return split_called(words) or (split_called(path.parent.name) if path.parent != root else None)
 
 
-class _Places:
-    """Where the file is that a list means."""
+def _names_pictures(path: Path, places: Places) -> bool:
+    columns, names = _columns(path), list[str]()
+    assert columns is not None
+    with suppress(FormatError):  # whoever reads the whole of it says what is wrong
+        for cells in islice(_rows(path, columns), FEW_ROWS):
+            names.append(cells[columns.file].strip())
+    known = sum(bool(places.of(name, path.parent)) for name in names)
+    return 2 * known >= max(1, len(names))
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._by_name: dict[str, list[Path]] = {}
 
-    def of(self, name: str) -> Sequence[Path]:
-        """The files that `name` may be: one by its path, or all that are called so below."""
-        if not name or "\0" in name:
-            return ()
-        name = name.replace("\\", "/")
-        path = self.root / name
-        try:
-            if path.is_file():
-                return (path,)
-        except OSError:  # too long a name for the system is none of a file
-            return ()
-        self._by_name = self._by_name or self._index()
-        return self._by_name.get(PurePosixPath(name).name, ())
-
-    def _index(self) -> dict[str, list[Path]]:
-        """Pictures by their names, with their endings and without."""
-        found: dict[str, list[Path]] = defaultdict(list)
-        for path in files_below(self.root):
-            if path.suffix.lower() in SUFFIXES and path.is_file():
-                found[path.name].append(path)
-                found[path.stem].append(path)
-        return found
+def _is_output(path: Path) -> bool:
+    """Whether its heading is that of answers, or of files that could not be read."""
+    columns = _columns(path)
+    names = set(columns.names if columns is not None else ())
+    return {"path", "class", "probability", "notes"} <= names or names == {"path", "reason"}
 
 
 def _columns(path: Path) -> Columns | None:
-    """What the columns of a table are, if one of them is files; read from its first line."""
-    first = next((line for _, line in lines_of(path)), "")
-    separator = max(",;\t", key=first.count)
-    cells = cells_of(first, separator)
-    words = [cell.strip().lower() for cell in cells]
-    if not 1 <= len(cells) <= MOST_COLUMNS:
+    """What the columns of a table are, if one of them is files; by its first lines."""
+    head = [line for _, line in islice(lines_of(path), 2)]
+    if not head:
         return None
-    file = next((words.index(word) for word in FILE_NAMES if word in words), None)
-    if file is None:
-        headless = len(cells) == 2 and PurePosixPath(words[0]).suffix in SUFFIXES
+    separator = max(",;\t", key=head[0].count)
+    cells = [cell.strip() for cell in cells_of(head[0], separator)]
+    words = [cell.lower() for cell in cells]
+    first = [cell.strip() for cell in cells_of(head[-1], separator)]
+    if len(cells) > MOST_COLUMNS or _are_pixels(words, first):
+        return None
+    files = [word for word in FILE_NAMES if word in words]
+    if not files:
+        headless = len(cells) == 2 and _ends_like_picture(cells[0])
         return Columns(separator, 2, False, 0, 1) if headless else None
-    names = tuple(cell.strip() for cell in cells)
+    # Of several, the one that holds names of pictures.
+    ending = (word for word in files if _ends_like_picture("".join(first[words.index(word) :][:1])))
+    file = words.index(next(ending, files[0]))
     split = next((words.index(word) for word in SPLIT_COLUMNS if word in words), None)
-    found = Columns(separator, len(cells), True, file, None, split, names)
-    label = next((words.index(word) for word in LABEL_NAMES if word in words), None)
-    if label is None:
-        others = [place for place in range(len(cells)) if place not in (file, split)]
-        others = [place for place in others if words[place]]
-        label = others[0] if len(others) == 1 else None
-    return replace(found, label=label)
+    label = _label_among(words, (file, split))
+    return Columns(separator, len(cells), True, file, label, split, tuple(cells))
+
+
+def _label_among(words: Sequence[str], taken: Sequence[int | None]) -> int | None:
+    """The column of classes: by its name, or the only one that is neither taken nor an index."""
+    # Beside an x, a y is the place of something in the picture.
+    named = [word for word in CLASS_NAMES if word in words and not (word == "y" and "x" in words)]
+    left = [place for place, word in enumerate(words) if place not in taken and not is_index(word)]
+    places = [words.index(word) for word in named if words.index(word) not in taken]
+    return places[0] if places else left[0] if len(left) == 1 else None
+
+
+def _are_pixels(words: Sequence[str], first: Sequence[str]) -> bool:
+    """Whether what is no name, class or split is a square of numbers."""
+    known = {*FILE_NAMES, *CLASS_NAMES, *SPLIT_COLUMNS}
+    rest = [
+        cell
+        for word, cell in zip(words, first, strict=False)
+        if word not in known and not is_index(word)
+    ]
+    return is_square(len(rest)) and all(map(is_number, rest))
+
+
+def _ends_like_picture(name: str) -> bool:
+    return PurePosixPath(name.replace("\\", "/")).suffix.lower() in SUFFIXES
 
 
 def _rows(path: Path, columns: Columns) -> Iterator[list[str]]:
@@ -246,10 +315,10 @@ def _rows(path: Path, columns: Columns) -> Iterator[list[str]]:
         FormatError: if one has not as many cells.
     """
     lines = (line for _, line in lines_of(path))
-    rows = csv.reader(lines, delimiter=columns.separator)
+    rows = csv.reader(lines, delimiter=columns.separator, skipinitialspace=True)
     try:
         for number, cells in enumerate(islice(rows, int(columns.header), None), 1):
-            if len(cells) != columns.count:
+            if len(cells) < columns.count or any(cells[columns.count :]):
                 raise FormatError(
                     f"{path}, row {number}: {len(cells)} cells where the first line has "
                     f"{columns.count}"
@@ -259,11 +328,10 @@ def _rows(path: Path, columns: Columns) -> Iterator[list[str]]:
         raise FormatError(f"{path}: not a table: {error}") from error
 
 
-def _no_label(path: Path, columns: Columns | None) -> str:
-    names = columns.names if columns is not None else ()
+def _no_label(opened: List) -> str:
     return (
-        f"{path}: a list of pictures, and which column is their class is not sure: "
-        f"{', '.join(names)}; call it label"
+        f"{opened.path}: a list of pictures, and which column is their class is not sure: "
+        f"{', '.join(opened.columns.names)}; call it label"
     )
 
 

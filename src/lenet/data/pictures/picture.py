@@ -30,6 +30,9 @@ MOST_PIXELS = 50_000_000
 LONGEST_SIDE = 1024
 """A larger picture is first reduced by a whole number; networks read 28 pixels."""
 
+AS_A_WHOLE = "taken as a whole: the network was not trained on ink, as --resize ink makes it"
+"""Where every character is asked for."""
+
 ORIENTATION = 0x0112
 """The EXIF tag that says how a camera was held; 1 is upright."""
 
@@ -166,7 +169,8 @@ def _make_all(
     """The most prominent character of a picture, or every one of a line, left to right."""
     _, height, width = shape
     if convention.kind != "ink" or shape[0] != 1:
-        return [_fit(given, height, width, convention, notes)]
+        said = [*notes, AS_A_WHOLE] if every else notes
+        return [_fit(given, height, width, convention, said)]
     if every and (made := _in_cells(given, notes, height, width, convention)):
         return made
     try:

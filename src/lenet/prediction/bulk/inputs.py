@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, final
 
 from lenet.data.files import is_array_file, open_images
-from lenet.data.own.listing import is_list, name_files
+from lenet.data.own.listing import may_be_list, name_files
 from lenet.data.pictures.picture import SUFFIXES
 from lenet.errors import DataError, UsageError
 from lenet.prediction.reading import MOST_BYTES, is_picture
@@ -136,7 +136,7 @@ def _named(path: str) -> Iterator[Piece]:
     elif os.path.isdir(path):  # noqa: PTH112 - `Path` raises where a name is too long
         yield from _pictures_below(path)
     elif is_array_file(Path(path)) and os.path.isfile(path):  # noqa: PTH113 - as above
-        yield from _listed(path) if is_list(Path(path)) else [_array(path)]
+        yield from _listed(path) if may_be_list(Path(path)) else [_array(path)]
     else:
         yield Piece(path)
 
