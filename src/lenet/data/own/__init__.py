@@ -159,7 +159,8 @@ def _collect(place: Path, target: Target, progress: Progress | None) -> Collecti
         if may_be_list(place):
             return read_lists([place], place, shape, convention, progress)
         return read_files([place], place, target, progress)
-    lists, classes = find_lists(place), holds_classes(place)
+    classes = holds_classes(place)
+    lists = find_lists(place, below=not classes)
     if lists and (not classes or are_splits(lists, place)):
         return read_lists(lists, place, shape, convention, progress)
     files = [] if classes or holds_pictures(place) else array_files(place)

@@ -156,15 +156,23 @@ def holds_classes(root: Path) -> bool:
     found = 0
     for folder in class_folders(root, root, []):
         if split_called(folder.name):
-            found += 2 * any(map(count_pictures, subfolders(folder)))
+            found += 2 * any(map(_holds_picture, subfolders(folder)))
         else:
-            found += count_pictures(folder) > 0
+            found += _holds_picture(folder)
     return found > 1
 
 
 def count_pictures(folder: Path) -> int:
     """Files at any depth whose names are those of pictures."""
-    return sum(path.suffix.lower() in SUFFIXES for path in files_below(folder))
+    return sum(map(_is_picture, files_below(folder)))
+
+
+def _holds_picture(folder: Path) -> bool:
+    return any(map(_is_picture, files_below(folder)))
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES
 
 
 def holds_file(folder: Path) -> bool:

@@ -85,14 +85,13 @@ def may_be_list(path: Path) -> bool:
     return False
 
 
-def find_lists(folder: Path) -> list[Path]:
+def find_lists(folder: Path, *, below: bool = True) -> list[Path]:
     """The lists in a folder of which half of the first names are pictures there.
 
-    Where none is, those in folders that are called like splits, or else one folder below.  What
-    lenet wrote about pictures (answers, problems) is no list.
+    Where none is and `below` is asked for, those in folders that are called like splits, or else
+    one folder below.  What lenet wrote about pictures (answers, problems) is no list.
     """
-    places = Places(folder)
-    inner = subfolders(folder)
+    places, inner = Places(folder), subfolders(folder) if below else []
     for where in ([folder], [one for one in inner if split_called(one.name)], inner):
         tables = [path for one in where for path in visible(one) if may_be_list(path)]
         found = [path for path in tables if not _is_output(path) and _names_pictures(path, places)]
