@@ -138,6 +138,8 @@ def _border(ground: Mask, free: tuple[bool, ...]) -> tuple[int, int] | None:
 
     `free` says which of its sides (left, right, upper, lower) the edge of the picture does not cut.
     """
+    if ground.mean() < 1 - MOST_INK - 2 * MOST_LEAN:
+        return None
     edges = (ground[1], ground[-2], ground[:, 1], ground[:, -2])
     if all(edge.mean() >= EDGE for edge in edges):
         return 0, 0
@@ -157,14 +159,17 @@ def _slope_of_rectangle(ground: Mask, free: tuple[bool, ...]) -> float | None:
         ground.argmax(axis=1), ground[:, ::-1].argmax(axis=1),
         ground.argmax(axis=0), ground[::-1].argmax(axis=0),
     )  # fmt: skip
-    lines = [_line_of(edge) for edge in compress(edges, free)]
     # Turned clockwise the left edge runs from its side, the right one to it, and so on.
-    leans = [sign * line for sign, line in zip(compress((1, -1, -1, 1), free), lines, strict=True)
-             if line]  # fmt: skip
-    least, most = min(map(abs, leans), default=0.0), max(map(abs, leans), default=0.0)
-    together = 3 <= len(leans) == len(lines) and len(set(np.sign(leans))) == 1
-    is_turned = together and least >= LEAST_LEAN and most <= MOST_LEAN and most - least <= CROOKED
-    return most if is_turned else None
+    leans = []
+    for edge, sign in compress(zip(edges, (1, -1, -1, 1), strict=True), free):
+        line = _line_of(edge)
+        if line is None or abs(line) < LEAST_LEAN:
+            return None
+        leans.append(sign * line)
+    together = len(leans) >= 3 and len(set(np.sign(leans))) == 1
+    sizes = [abs(lean) for lean in leans]
+    is_turned = together and max(sizes) <= MOST_LEAN and max(sizes) - min(sizes) <= CROOKED
+    return max(sizes) if is_turned else None
 
 
 def _line_of(edge: NDArray[np.intp]) -> float | None:
