@@ -25,6 +25,9 @@ from lenet.system import rng
 DIGITS, SIDE, MARGIN, NOISE = 5, 160, 24, 5.0
 """In a row; pixels of a window, and around a digit in it; levels of noise, either way at most."""
 
+GAP = 3
+"""White pixels around each row that is drawn."""
+
 Picture = NDArray[np.float64]
 Rule = Callable[[Picture], Picture]
 """From the ink of a row (0 to 1) to the row's greys (0 to 255)."""
@@ -113,18 +116,12 @@ def draw(test: Split, path: Path) -> None:
     """One row of each kind, below each other, in the order of `KINDS`; `PHOTOS` side by side."""
     chosen = rng.permutation(len(test), 0, "row")[:DIGITS]
     size = (SIDE * DIGITS // 3, SIDE // 3)
-    lines = [
-        np.concatenate(
-            [
-                np.asarray(
-                    Image.fromarray(picture_of(kind, test.images[chosen, 0], 0, photo)).resize(size)
-                )
-                for photo in PHOTOS
-            ],
-            axis=1,
-        )
-        for kind in KINDS
-    ]
+
+    def small(kind: str, photo: str) -> NDArray[np.uint8]:
+        picture = Image.fromarray(picture_of(kind, test.images[chosen, 0], 0, photo))
+        return np.pad(np.asarray(picture.resize(size)), GAP, constant_values=255)
+
+    lines = [np.concatenate([small(kind, photo) for photo in PHOTOS], axis=1) for kind in KINDS]
     Image.fromarray(np.concatenate(lines)).save(path)
 
 
