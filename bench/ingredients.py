@@ -182,13 +182,18 @@ def measure(
     }
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """Each arm against the recipe itself, or the first one, over the seeds that both have."""
-    lines = ["| arm | validation | over views | difference | 95 % | p | pairs |", "|---" * 7 + "|"]
-    scores = {
+def scores_by_seed(rows: list[dict[str, Any]]) -> dict[str, dict[int, dict[str, Any]]]:
+    """The rows of each arm by their seeds, in the order of the file."""
+    return {
         name: {row["seed"]: row for row in rows if row["arm"] == name}
         for name in dict.fromkeys(row["arm"] for row in rows)
     }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Each arm against the recipe itself, or the first one, over the seeds that both have."""
+    lines = ["| arm | validation | over views | difference | 95 % | p | pairs |", "|---" * 7 + "|"]
+    scores = scores_by_seed(rows)
     start = next((name for name in ("best", "start") if name in scores), next(iter(scores)))
     for name, found in scores.items():
         seeds = sorted(found.keys() & scores[start].keys())

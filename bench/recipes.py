@@ -3,7 +3,7 @@
 They are chosen on images held out (`bench.ingredients`); here the test split is looked at once
 for each seed, by the network that the training ends with: as the images are, and over views.
 `run` adds a line of JSON for each seed to a file, so that what was done stays when it is stopped;
-`table` prints what the lines say.
+`table` prints what the lines say, and `draw` draws it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,16 @@ from typing import Any
 import numpy as np
 
 import lenet
+from bench import best_figures, ingredients
 from bench.seeds import add_flags, add_line, interval, lines, part_of, said
 from lenet.data import Dataset, load
+from lenet.recipe.library import BEST
 from lenet.system import machine
 
 LINES = Path("docs/recipes.jsonl")
+
+LEAST_DRAWN = 10
+"""Seeds of a row that is drawn."""
 
 
 def train_one(
@@ -117,6 +122,33 @@ def table(flags: argparse.Namespace) -> None:
         print(f"| {' | '.join(map(str, cells))} |")
 
 
+def draw(flags: argparse.Namespace) -> None:
+    """The figures of docs/studies/best.md."""
+    of_best = [line for line in lines(flags.out) if line["recipe"] == BEST]
+    clothes = [line for line in of_best if line["data"] == "fashion-mnist"]
+    rows = {
+        f"{'average' if 'model' not in first['changes'] else 'maximum'} pooling\n"
+        f"{first['epochs']} epochs": chosen
+        for chosen in groups(clothes)
+        if len(chosen) >= LEAST_DRAWN
+        for first in chosen[:1]
+    }
+    best_figures.draw_seeds(dict(reversed(rows.items())), flags.folder / "seeds.png")
+    found = ingredients.read_rows(ingredients.ROWS)
+    tables = {
+        f"{title}, {epochs} epochs": [
+            row
+            for row in found
+            if (row["data"], row["around"], row["epochs"]) == (data, around, epochs)
+        ]
+        for title, data, around, epochs in (
+            ("Fashion-MNIST, beside maximum pooling", "fashion-mnist", "max", 40),
+            ("MNIST", "mnist", "best", 20),
+        )
+    }
+    best_figures.draw_ingredients(tables, flags.folder / "ingredients.png")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.recipes", description=__doc__)
     commands = parser.add_subparsers(required=True)
@@ -131,6 +163,10 @@ def main() -> None:
     printing = commands.add_parser("table")
     printing.add_argument("--out", type=Path, default=LINES)
     printing.set_defaults(command=table)
+    drawing = commands.add_parser("draw")
+    drawing.add_argument("--out", type=Path, default=LINES)
+    drawing.add_argument("--folder", type=Path, default=Path("docs/studies/best"))
+    drawing.set_defaults(command=draw)
     flags = parser.parse_args()
     flags.command(flags)
 

@@ -1,3 +1,4 @@
+import argparse
 import io
 import json
 import re
@@ -14,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 import lenet
-from bench import ingredients, kinds, pictures, report, timing
+from bench import ingredients, kinds, pictures, recipes, report, timing
 
 need_native()
 
@@ -41,6 +42,16 @@ def test_the_benchmarks_page_has_both_shares_of_the_peak():
     readme = " ".join((ROOT / "README.md").read_text().split())
     assert f"{100 * share:.0f} % of the multiply-add peak by the plain count" in readme
     assert f"{100 * executed:.0f} % by what is executed" in readme
+
+
+def test_the_figures_of_the_best_recipe_are_drawn_from_what_is_in_the_repository(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(ROOT)
+    recipes.draw(argparse.Namespace(out=recipes.LINES, folder=tmp_path))
+    for name in ("seeds.png", "ingredients.png"):
+        with Image.open(tmp_path / name) as picture:
+            assert min(picture.size) > 400
 
 
 def test_ingredients_read_back_are_compared_with_new_ones(tmp_path):
