@@ -51,7 +51,7 @@ def test_the_figures_of_the_best_recipe_are_drawn_from_what_is_in_the_repository
     recipes.draw(argparse.Namespace(out=recipes.LINES, folder=tmp_path))
     for name in ("seeds.png", "ingredients.png"):
         with Image.open(tmp_path / name) as picture:
-            assert min(picture.size) > 400
+            assert picture.width == 1280
 
 
 def test_ingredients_read_back_are_compared_with_new_ones(tmp_path):
