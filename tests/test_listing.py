@@ -313,6 +313,8 @@ def test_what_lenet_answered_is_never_taken_for_classes(digits_run, flat):
     out = folder / "answers.csv"
     code, _, err = run_lenet("predict", digits_run.path, folder / "images", "--out", out)
     assert code == 0, err
+    for path in (out, folder / "answers.csv.errors.csv"):
+        assert not may_be_list(path)
     with pytest.raises(DataError, match="only one class, 'images'"):
         data.load(str(folder))
 

@@ -152,8 +152,8 @@ def _collect(place: Path, target: Target, progress: Progress | None) -> Collecti
     if not place.is_dir():
         if not is_array_file(place):
             raise DataError(
-                f"{place}: own data is a folder with one folder of pictures a class, a list of "
-                "pictures (.csv), or a file of images (.npz, .npy, .csv, .parquet, IDX); this is "
+                f"{place}: own data is a folder with one folder of pictures a class, or a file of "
+                "images (.npz, .npy, .csv, .parquet, IDX), or a list of pictures (.csv); this is "
                 "none of them"
             )
         if may_be_list(place):

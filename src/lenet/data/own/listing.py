@@ -78,10 +78,12 @@ class List:
 def may_be_list(path: Path) -> bool:
     """Whether a table has a column that is called like files, or holds their names, and no pixels.
 
-    What is wrong with it is said when it is read.
+    What is wrong with it is said when it is read.  What lenet wrote about pictures (answers,
+    problems) is no list.
     """
     with suppress(FormatError):
-        return path.name.lower().endswith(ENDINGS) and _columns(path) is not None
+        columns = _columns(path) if path.name.lower().endswith(ENDINGS) else None
+        return columns is not None and not _is_output(columns)
     return False
 
 
@@ -89,13 +91,12 @@ def find_lists(folder: Path, *, below: bool = True) -> list[Path]:
     """The lists in a folder of which half of the first names are pictures there.
 
     Where none is and `below` is asked for, those in folders that are called like splits, or else
-    one folder below.  What lenet wrote about pictures (answers, problems) is no list.
+    one folder below.
     """
     places, inner = Places(folder), subfolders(folder) if below else []
     for where in ([folder], [one for one in inner if split_called(one.name)], inner):
         tables = [path for one in where for path in visible(one) if may_be_list(path)]
-        found = [path for path in tables if not _is_output(path) and _names_pictures(path, places)]
-        if found:
+        if found := [path for path in tables if _names_pictures(path, places)]:
             return found
     return []
 
@@ -253,10 +254,9 @@ def _names_pictures(path: Path, places: Places) -> bool:
     return 2 * known >= max(1, len(names))
 
 
-def _is_output(path: Path) -> bool:
-    """Whether its heading is that of answers, or of files that could not be read."""
-    columns = _columns(path)
-    names = set(columns.names if columns is not None else ())
+def _is_output(columns: Columns) -> bool:
+    """Whether the heading is that of answers, or of files that could not be read."""
+    names = set(columns.names)
     return {"path", "class", "probability", "notes"} <= names or names == {"path", "reason"}
 
 
