@@ -374,7 +374,7 @@ ImageFile.ImageFile.load = load_or_die
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("killers", [1, 5])
+@pytest.mark.parametrize("killers", [1, 3, pytest.param(5, marks=pytest.mark.soak)])
 def test_pictures_that_kill_their_decoder_do_not_kill_the_command_also_among_few(
     digits_run, pictures, tmp_path, killers
 ):
