@@ -33,13 +33,13 @@ def draw_seeds(rows: dict[str, list[dict[str, Any]]], path: Path) -> None:
                 label = "" if place else f"{words}; dashed: what was aimed at"
                 axes.plot(values.mean(), y, "o", color=color, label=label)
         axes.set_yticks(range(len(rows)), [f"{name} ({len(rows[name])})" for name in rows])
-        axes.set_ylim(len(rows) - 0.4, -0.4)
+        axes.set_ylim(len(rows) - 0.1, -0.4)
         axes.set(
             xlabel="test accuracy, %; strokes are seeds, bars 95 % intervals of the mean",
             title="Fashion-MNIST, recipe best",
         )
         axes.grid(axis="x", alpha=0.3)
-        axes.legend(frameon=False, fontsize=8, loc="upper left")
+        axes.legend(frameon=False, fontsize=8, loc="lower left")
         axes.spines[["top", "right"]].set_visible(False)
 
 
