@@ -72,8 +72,8 @@ def _differences(rows: list[dict[str, Any]]) -> dict[str, np.ndarray[Any, Any]]:
     control = next(iter(scores.values()))
     return {
         name: np.array(
-            [100 * (found[seed]["accuracy"] - control[seed]["accuracy"]) for seed in sorted(found)]
+            [100 * (found[seed]["accuracy"] - control[seed]["accuracy"]) for seed in seeds]
         )
         for name, found in list(scores.items())[1:]
-        if len(found) > 1
+        if len(seeds := sorted(found.keys() & control.keys())) > 1
     }

@@ -229,7 +229,7 @@ def main() -> None:
     rows = read_rows(flags.out) if flags.out.exists() else []
     arms = flags.arms or list(arms_around(flags.around, dataset))
     asked = (dataset.name, flags.around, flags.epochs)
-    there = {(row["arm"], row["seed"]) for row in rows if _question(row) == asked}
+    there = {(row["arm"], row["seed"]) for row in rows_of(rows, *asked)}
     for seed in range(flags.seeds):
         for name in arms:
             if (name, seed) in there:
@@ -237,7 +237,7 @@ def main() -> None:
             rows.append(measure(flags.around, name, dataset, seed, flags.epochs))
             print(rows[-1], file=sys.stderr, flush=True)
             write_rows(flags.out, rows)
-    print(table([row for row in rows if _question(row) == asked]))
+    print(table(rows_of(rows, *asked)))
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -249,8 +249,12 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         ]
 
 
-def _question(row: dict[str, Any]) -> tuple[str, str, int]:
-    return row["data"], row["around"], row["epochs"]
+def rows_of(
+    rows: list[dict[str, Any]], data_name: str, around: str, epochs: int
+) -> list[dict[str, Any]]:
+    """The rows of one question."""
+    asked = (data_name, around, epochs)
+    return [row for row in rows if (row["data"], row["around"], row["epochs"]) == asked]
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -31,6 +31,12 @@ LINES = Path("docs/recipes.jsonl")
 LEAST_DRAWN = 10
 """Seeds of a row that is drawn."""
 
+DRAWN = {
+    "Fashion-MNIST, beside maximum pooling": ("fashion-mnist", "max", 40),
+    "MNIST": ("mnist", "best", 20),
+}
+"""Questions of `bench.ingredients` that are drawn: data, around what, epochs."""
+
 
 def train_one(
     recipe: str, given: Dataset, seed: int, changes: dict[str, Any], teachers: Sequence[str],
@@ -136,15 +142,8 @@ def draw(flags: argparse.Namespace) -> None:
     best_figures.draw_seeds(dict(reversed(rows.items())), flags.folder / "seeds.png")
     found = ingredients.read_rows(ingredients.ROWS)
     tables = {
-        f"{title}, {epochs} epochs": [
-            row
-            for row in found
-            if (row["data"], row["around"], row["epochs"]) == (data, around, epochs)
-        ]
-        for title, data, around, epochs in (
-            ("Fashion-MNIST, beside maximum pooling", "fashion-mnist", "max", 40),
-            ("MNIST", "mnist", "best", 20),
-        )
+        f"{title}, {question[-1]} epochs": ingredients.rows_of(found, *question)
+        for title, question in DRAWN.items()
     }
     best_figures.draw_ingredients(tables, flags.folder / "ingredients.png")
 

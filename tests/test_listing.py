@@ -13,7 +13,8 @@ from glyphs import draw_folder
 
 import lenet
 from lenet import data
-from lenet.data.own.listing import find_lists, may_be_list
+from lenet.data.own.list_columns import may_be_list
+from lenet.data.own.listing import find_lists
 from lenet.errors import DataError
 
 LETTERS = "АБВ"

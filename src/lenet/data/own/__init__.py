@@ -19,7 +19,8 @@ from lenet.data.own.collection import Collection, Shape, Target, short_name
 from lenet.data.own.division import Indices, absent_classes, digest, divide, survey
 from lenet.data.own.folder import read_folder
 from lenet.data.own.layout import holds_classes, holds_pictures
-from lenet.data.own.listing import are_splits, contradicts, find_lists, may_be_list, read_lists
+from lenet.data.own.list_columns import may_be_list
+from lenet.data.own.listing import are_splits, contradicts, find_lists, read_lists
 from lenet.data.own.table import array_files, read_files, read_images
 from lenet.data.pictures.convention import Convention
 from lenet.data.progress import Progress
@@ -148,17 +149,23 @@ def _to_score(
 def _collect(place: Path, target: Target, progress: Progress | None) -> Collection:
     if not place.exists():
         raise DataNotFoundError(f"{place}: no such file or folder")
+    if place.is_dir():
+        return _collect_folder(place, target, progress)
+    if not is_array_file(place):
+        raise DataError(
+            f"{place}: own data is a folder with one folder of pictures a class, or a file of "
+            "images (.npz, .npy, .csv, .parquet, IDX), or a list of pictures (.csv); this is "
+            "none of them"
+        )
+    if may_be_list(place):
+        shape, convention, _ = target((1, SIDE, SIDE))
+        return read_lists([place], place, shape, convention, progress)
+    return read_files([place], place, target, progress)
+
+
+def _collect_folder(place: Path, target: Target, progress: Progress | None) -> Collection:
+    """What its lists name, its files of images, or the pictures in its folders of classes."""
     shape, convention, _ = target((1, SIDE, SIDE))
-    if not place.is_dir():
-        if not is_array_file(place):
-            raise DataError(
-                f"{place}: own data is a folder with one folder of pictures a class, or a file of "
-                "images (.npz, .npy, .csv, .parquet, IDX), or a list of pictures (.csv); this is "
-                "none of them"
-            )
-        if may_be_list(place):
-            return read_lists([place], place, shape, convention, progress)
-        return read_files([place], place, target, progress)
     classes = holds_classes(place)
     lists = find_lists(place, below=not classes)
     if lists and (not classes or are_splits(lists, place)):

@@ -2,67 +2,28 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from lenet.data.files import SPLIT_NAMES
-from lenet.data.files.columns import LABEL_NAMES, is_index, is_number, is_square, whole
-from lenet.data.files.table_file import cells_of, lines_of
+from lenet.data.files.columns import whole
 from lenet.data.own.collection import Collection, Shape, class_name, split_called
 from lenet.data.own.layout import printable, subfolders, visible
+from lenet.data.own.list_columns import ListColumns, list_columns, list_rows, may_be_list
 from lenet.data.own.pictures import Found, collect
 from lenet.data.own.places import Places
 from lenet.data.pictures.convention import Convention
-from lenet.data.pictures.picture import SUFFIXES
 from lenet.data.progress import Progress
 from lenet.data.survey import LeftOut
 from lenet.errors import DataError, FormatError
 
-FILE_NAMES = (
-    "file_name", "filename", "file", "file_path", "filepath", "path", "image_path", "image_name",
-    "image", "img", "picture", "image_id", "img_id", "imageid", "id_code", "id", "name",
-)  # fmt: skip
-"""Names of the column of files, in any case, the surest first."""
-
-CLASS_NAMES = (
-    *LABEL_NAMES, "category", "class_name", "classname", "class_id", "classid", "species",
-)  # fmt: skip
-"""Names of the column of classes, in any case, the surest first."""
-
-SPLIT_COLUMNS = ("split", "subset", "partition", "set", "usage")
-
-MOST_COLUMNS = 64
-"""Of a list; a table of pixels has more, or a square number of them."""
-
 FEW_ROWS = 20
 """By which a list is known."""
-
-ENDINGS = (".csv", ".csv.gz")
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """The places of the columns; without a header the first is the file, the second its class."""
-
-    separator: str
-    count: int
-    header: bool
-    file: int
-    label: int | None
-    split: int | None = None
-    names: tuple[str, ...] = ()
-
-    def describe(self) -> str:
-        """Which column is the class."""
-        if not self.names or self.label is None:
-            return "the class is the second column"
-        return f"the class is the column called {self.names[self.label]!r}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +31,9 @@ class List:
     """A list, the split that its name or its folder says it is, and where its pictures are."""
 
     path: Path
-    columns: Columns
+    columns: ListColumns
     split: str | None
     places: Places
-
-
-def may_be_list(path: Path) -> bool:
-    """Whether a table has a column that is called like files, or holds their names, and no pixels.
-
-    What is wrong with it is said when it is read.  What lenet wrote about pictures (answers,
-    problems) is no list.
-    """
-    with suppress(FormatError):
-        columns = _columns(path) if path.name.lower().endswith(ENDINGS) else None
-        return columns is not None and not _is_output(columns)
-    return False
 
 
 def find_lists(folder: Path, *, below: bool = True) -> list[Path]:
@@ -106,18 +55,18 @@ def are_splits(paths: Sequence[Path], folder: Path) -> bool:
     splits = {
         _split_named(path, folder)
         for path in paths
-        if (columns := _columns(path)) is not None and columns.label is not None
+        if (columns := list_columns(path)) is not None and columns.label is not None
     }
     return {"train", "test"} <= splits
 
 
 def contradicts(path: Path, folder: Path) -> bool:
     """Whether a list calls one of its first pictures other than the folders that it lies in."""
-    columns = _columns(path)
+    columns = list_columns(path)
     if columns is None or columns.label is None:
         return False
     places = Places(folder)
-    for cells in islice(_rows(path, columns), FEW_ROWS):
+    for cells in islice(list_rows(path, columns), FEW_ROWS):
         found = places.of(cells[columns.file].strip(), path.parent)
         label = whole(cells[columns.label].strip())
         if len(found) == 1 and label not in printable(found[0].parent, folder).split("/"):
@@ -131,10 +80,10 @@ def name_files(path: Path) -> Iterator[tuple[str, str]]:
     Raises:
         FormatError: if it is no table.
     """
-    columns = _columns(path)
+    columns = list_columns(path)
     assert columns is not None
     places = Places(path.parent)
-    for cells in _rows(path, columns):
+    for cells in list_rows(path, columns):
         name = cells[columns.file].strip()
         found = places.of(name, path.parent, _split_named(path, path.parent))
         if len(found) == 1:
@@ -173,7 +122,7 @@ def _open(paths: Sequence[Path], place: Path, remarks: list[str]) -> list[List]:
     places = Places(place if place.is_dir() else place.parent)
     opened = []
     for path in paths:
-        columns = _columns(path)
+        columns = list_columns(path)
         assert columns is not None
         opened.append(List(path, columns, _split_named(path, places.root), places))
     if len(opened) == 1:
@@ -209,7 +158,7 @@ def _of_list(opened: List, several: bool, left_out: list[LeftOut]) -> list[Found
     assert columns.label is not None
     found: dict[Path, Found] = {}
     disputed: dict[Path, set[str]] = defaultdict(set)
-    for cells in _rows(path, columns):
+    for cells in list_rows(path, columns):
         name, label = cells[columns.file].strip(), whole(cells[columns.label].strip())
         split = opened.split if several else None
         if columns.split is not None:
@@ -245,86 +194,13 @@ def _split_named(path: Path, root: Path) -> str | None:
 
 
 def _names_pictures(path: Path, places: Places) -> bool:
-    columns, names = _columns(path), list[str]()
+    columns, names = list_columns(path), list[str]()
     assert columns is not None
     with suppress(FormatError):  # whoever reads the whole of it says what is wrong
-        for cells in islice(_rows(path, columns), FEW_ROWS):
+        for cells in islice(list_rows(path, columns), FEW_ROWS):
             names.append(cells[columns.file].strip())
     known = sum(bool(places.of(name, path.parent)) for name in names)
     return 2 * known >= max(1, len(names))
-
-
-def _is_output(columns: Columns) -> bool:
-    """Whether the heading is that of answers, or of files that could not be read."""
-    names = set(columns.names)
-    return {"path", "class", "probability", "notes"} <= names or names == {"path", "reason"}
-
-
-def _columns(path: Path) -> Columns | None:
-    """What the columns of a table are, if one of them is files; by its first lines."""
-    head = [line for _, line in islice(lines_of(path), 2)]
-    if not head:
-        return None
-    separator = max(",;\t", key=head[0].count)
-    cells = [cell.strip() for cell in cells_of(head[0], separator)]
-    words = [cell.lower() for cell in cells]
-    first = [cell.strip() for cell in cells_of(head[-1], separator)]
-    if len(cells) > MOST_COLUMNS or _are_pixels(words, first):
-        return None
-    files = [word for word in FILE_NAMES if word in words]
-    if not files:
-        headless = len(cells) == 2 and _ends_like_picture(cells[0])
-        return Columns(separator, 2, False, 0, 1) if headless else None
-    # Of several, the one that holds names of pictures.
-    ending = (word for word in files if _ends_like_picture("".join(first[words.index(word) :][:1])))
-    file = words.index(next(ending, files[0]))
-    split = next((words.index(word) for word in SPLIT_COLUMNS if word in words), None)
-    label = _label_among(words, (file, split))
-    return Columns(separator, len(cells), True, file, label, split, tuple(cells))
-
-
-def _label_among(words: Sequence[str], taken: Sequence[int | None]) -> int | None:
-    """The column of classes: by its name, or the only one that is neither taken nor an index."""
-    # Beside an x, a y is the place of something in the picture.
-    named = [word for word in CLASS_NAMES if word in words and not (word == "y" and "x" in words)]
-    left = [place for place, word in enumerate(words) if place not in taken and not is_index(word)]
-    places = [words.index(word) for word in named if words.index(word) not in taken]
-    return places[0] if places else left[0] if len(left) == 1 else None
-
-
-def _are_pixels(words: Sequence[str], first: Sequence[str]) -> bool:
-    """Whether what is no name, class or split is a square of numbers."""
-    known = {*FILE_NAMES, *CLASS_NAMES, *SPLIT_COLUMNS}
-    rest = [
-        cell
-        for word, cell in zip(words, first, strict=False)
-        if word not in known and not is_index(word)
-    ]
-    return is_square(len(rest)) and all(map(is_number, rest))
-
-
-def _ends_like_picture(name: str) -> bool:
-    return PurePosixPath(name.replace("\\", "/")).suffix.lower() in SUFFIXES
-
-
-def _rows(path: Path, columns: Columns) -> Iterator[list[str]]:
-    """The rows below the header.
-
-    Raises:
-        FormatError: if one has not as many cells.
-    """
-    lines = (line for _, line in lines_of(path))
-    rows = csv.reader(lines, delimiter=columns.separator, skipinitialspace=True)
-    try:
-        for number, cells in enumerate(islice(rows, int(columns.header), None), 1):
-            if len(cells) < columns.count or any(cells[columns.count :]):
-                raise FormatError(
-                    f"{path}, row {number}: {len(cells)} cells where the first line has "
-                    f"{columns.count}"
-                )
-            yield cells
-    except csv.Error as error:
-        raise FormatError(f"{path}: not a table: {error}") from error
 
 
 def _no_label(opened: List) -> str:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, final
 
 from lenet.data.files import is_array_file, open_images
-from lenet.data.own.listing import may_be_list, name_files
+from lenet.data.own.list_columns import may_be_list
+from lenet.data.own.listing import name_files
 from lenet.data.pictures.picture import SUFFIXES
 from lenet.errors import DataError, UsageError
 from lenet.prediction.reading import MOST_BYTES, is_picture
