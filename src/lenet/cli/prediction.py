@@ -43,7 +43,8 @@ def predict(
         typer.Argument(
             metavar="PATH...",
             help="Pictures, folders, patterns in quotes, files of images (.npy, .npz, IDX, .csv, "
-            ".parquet), or - for a picture or a list of paths from the standard input.",
+            ".parquet), lists of pictures (.csv), or - for a picture or a list of paths from the "
+            "standard input.",
         ),
     ],
     out: Annotated[

@@ -45,13 +45,16 @@ def shown(path: str) -> str:
 def values(answer: Answer, *, each: bool = False) -> list[Any]:
     """An answer in the order of `columns`; without a place in the picture that is None."""
     pairs = zip(answer.classes, answer.probabilities, strict=True)
-    place = [None if answer.box is None else getattr(answer.box, name) for name in PLACE]
     return [
         shown(answer.name),
-        *(place if each else ()),
+        *(_place(answer) if each else ()),
         *(value for pair in pairs for value in pair),
         "; ".join(answer.notes),
     ]
+
+
+def _place(answer: Answer) -> list[int | None]:
+    return [None if answer.box is None else getattr(answer.box, name) for name in PLACE]
 
 
 def encode(answers: Sequence[Answer], top: int, kind: str, *, each: bool = False) -> bytes:
