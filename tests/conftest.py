@@ -167,10 +167,26 @@ def cluster(monkeypatch):
         process.stdin.close()
 
 
+STARTED = []
+"""Processes of the command line."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_started_is_left():
+    """A test that fails halfway ends what it started, so that no other test fails of it."""
+    before = len(STARTED)  # of a module or of the session
+    yield
+    while len(STARTED) > before:
+        with STARTED.pop() as process:
+            process.kill()
+
+
 def start_lenet(*words, **options):
     """A real process of the command line, its output kept."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-    return subprocess.Popen([sys.executable, "-m", "lenet", *map(str, words)], **options)
+    process = subprocess.Popen([sys.executable, "-m", "lenet", *map(str, words)], **options)
+    STARTED.append(process)
+    return process
 
 
 def run_lenet(*words, **options):

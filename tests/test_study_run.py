@@ -1,6 +1,7 @@
 """Studies at work: real trainings in real processes, killed and resumed, here and on Ray."""
 
 import csv
+import glob
 import json
 import os
 import re
@@ -293,6 +294,11 @@ def test_a_study_whose_folder_cannot_be_written_ends_in_one_line(study_file, tmp
     assert "File too large" in done.stderr
 
 
+def runs_under(temporary):
+    """The runs of studies in a temporary folder, which may be cleared meanwhile."""
+    return set(glob.glob(f"{temporary}/lenet-study-*/*/run"))  # pathlib's fails where one vanishes
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_study_with_a_sentence_its_code_and_nothing_left(
@@ -304,7 +310,7 @@ def test_a_signal_ends_a_study_with_a_sentence_its_code_and_nothing_left(
         "study", "run", study_file, "--out", tmp_path / "out", "--processes", 1,
         env={**os.environ, "TMPDIR": str(temporary)}, start_new_session=True,
     )  # fmt: skip
-    while not list(temporary.glob("lenet-study-*/*/run")):
+    while not runs_under(temporary):
         assert process.poll() is None, process.communicate()
         time.sleep(0.005)
     os.killpg(process.pid, number)  # as a terminal does: workers get it too
@@ -325,7 +331,7 @@ def test_what_a_killed_study_left_in_the_temporary_folder_is_cleared(study_file,
     left = set()
     for number in (signal.SIGKILL, signal.SIGTERM):
         process = start_lenet(*words, env={**os.environ, "TMPDIR": str(temporary)})
-        while not (there := set(temporary.glob("lenet-study-*/*/run"))) - left:
+        while not (there := runs_under(temporary)) - left:
             assert process.poll() is None, process.communicate()
             time.sleep(0.005)
         assert not there & left, "what was left is gone before the first run"
