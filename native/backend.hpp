@@ -96,6 +96,12 @@ struct Backend {
                            const float* flow, std::size_t capacity, float* weight_gradient,
                            float* bias_gradient);
 
+    // Plain SGD for outputs [first, last) of a dense layer, from at most `descent_images`: the bytes of
+    // `dense_gradient` and `update`, in one pass.
+    std::size_t descent_images;
+    void (*dense_descent)(const Layer&, int first, int last, std::size_t count, const float* features,
+                          const float* flow, std::size_t capacity, float rate, float* parameters);
+
     // The sum of the squares of the gradient of parameters [begin, begin + count), without what the
     // mask takes out.
     double (*gradient_square)(const Update&, std::size_t begin, std::size_t count, const float* gradient);

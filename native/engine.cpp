@@ -250,11 +250,18 @@ void Engine::sum_gradient(const Task& task, std::size_t shards, std::size_t coun
     use(task.begin, size, room);
 }
 
-// The mean gradient, part by part, and of each part what `use` makes of it.  Shards are whole groups in a
+// Whether a step of `count` images is plain SGD of so few that a dense layer's gradient need not be kept.
+bool Engine::descends(std::size_t count) const {
+    return count <= backend_.descent_images && !optimizer_.adamw && !optimizer_.sdlm &&
+           optimizer_.momentum == 0.0f && optimizer_.weight_decay == 0.0f && state_.average.empty();
+}
+
+// The mean gradient, part by part, and of each part what `use` makes of it; dense layers go down by
+// `descent` instead, where it is not null (no mask takes weights out of them).  Shards are whole groups in a
 // fixed order with a gradient each, and a dense layer's row is summed by one thread, so that neither the
 // number of threads nor their order changes a byte.  A few images that would not fill a vector are shards
 // of their own.
-Totals Engine::accumulate(const Images& images, std::size_t count, const Use& use) {
+Totals Engine::accumulate(const Images& images, std::size_t count, const Use& use, const Update* descent) {
     make_room(count);
     const auto group = static_cast<std::size_t>(backend_.group);
     const std::size_t rest = count % static_cast<std::size_t>(backend_.lanes);
@@ -290,8 +297,14 @@ Totals Engine::accumulate(const Images& images, std::size_t count, const Use& us
                            gradient, workspaces_[place].data());
     });
     const auto sum_one = [&](int number, int thread) {
-        sum_gradient(tasks_[static_cast<std::size_t>(number)], all, count,
-                     parts_[static_cast<std::size_t>(thread)].data(), use);
+        const Task& task = tasks_[static_cast<std::size_t>(number)];
+        if (descent != nullptr && task.layer >= 0)
+            backend_.dense_descent(network_.layers[task.layer], static_cast<int>(task.begin),
+                                   static_cast<int>(task.end), count, batch_.features[task.layer],
+                                   batch_.flow[task.layer], batch_.capacity,
+                                   static_cast<float>(descent->learning_rate), descent->parameters);
+        else
+            sum_gradient(task, all, count, parts_[static_cast<std::size_t>(thread)].data(), use);
     };
     // After one task the other threads sleep: to wake them costs more than they would save.
     if (all == 1)
@@ -377,7 +390,8 @@ Totals Engine::step(const Images& placed, std::size_t count, double learning_rat
             backend_.update(update, begin, block, gradient_.data() + begin);
         });
     } else {
-        totals = accumulate(images, count, [&](auto... part) { backend_.update(update, part...); });
+        totals = accumulate(images, count, [&](auto... part) { backend_.update(update, part...); },
+                            descends(count) ? &update : nullptr);
     }
     ++state_.updates;
     forget();

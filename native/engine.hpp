@@ -92,7 +92,9 @@ private:
 
     const std::vector<float>& answering() const; // the parameters that give answers
     void make_room(std::size_t count);
-    Totals accumulate(const Images& images, std::size_t count, const Use& use);
+    bool descends(std::size_t count) const;
+    Totals accumulate(const Images& images, std::size_t count, const Use& use,
+                      const Update* descent = nullptr);
     void sum_gradient(const Task& task, std::size_t shards, std::size_t count, float* room, const Use& use);
     void keep(std::size_t begin, std::size_t count, const float* gradient);
     const float* transformed(const std::vector<float>& parameters, Prepared& prepared);

@@ -340,6 +340,12 @@ void dense_gradient(const Layer& layer, int first, int last, std::size_t count, 
                           bias_gradient);
 }
 
+void dense_descent(const Layer& layer, int first, int last, std::size_t count, const float* features,
+                   const float* flow, std::size_t capacity, float rate, float* parameters) {
+    dense_descent(layer.input.size(), first, last, count, capacity, features, flow, rate,
+                  parameters + layer.weight, parameters + layer.bias);
+}
+
 void infer(const Network& network, const Weights& weights, const Images& images, std::size_t begin,
            std::size_t end, float* logits, void* workspace) {
     Shelf shelf(workspace);
@@ -405,6 +411,8 @@ const Backend LENET_SYMBOL(LENET_ISA) = {
     .pack_spatial = pack_spatial,
     .train_one = train_one,
     .dense_gradient = dense_gradient,
+    .descent_images = row_images,
+    .dense_descent = dense_descent,
     .gradient_square = gradient_square,
     .update = update,
     .infer = infer,

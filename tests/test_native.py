@@ -91,6 +91,20 @@ def small(activation="identity", pooling="average", size=2, padding=1, kernel=3)
     return Spec("small", 2, 9, 11, layers, pixel_scale=1 / 256, pixel_shift=-0.4)
 
 
+TABLE = ((0, 1), (1, 2), (0, 2), (0, 1, 2))
+
+
+def tabled():
+    """A convolution whose maps read some of those below."""
+    layers = (
+        Convolution("C1", 3, 5, activation="scaled_tanh"),
+        Pooling("S2", "average"),
+        Convolution("C3", 4, 5, activation="scaled_tanh", connections=TABLE),
+        Dense("output", 10),
+    )
+    return Spec("table", 1, 28, 28, layers)
+
+
 SMALL_IMAGES = RANDOM.integers(0, 256, (6, 2, 9, 11), dtype=np.uint8)
 SMALL_LABELS = RANDOM.integers(0, 4, 6)
 
@@ -381,6 +395,20 @@ def test_a_step_on_one_image_follows_the_plain_kernels(isa, network):
     np.testing.assert_allclose(flat(gradient), expected, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("model", ["lenet5", "lenet5-relu", "lenet5-small", "table"])
+@pytest.mark.parametrize("batch_size", [1, 2, 3])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_gradient_and_update_in_one_pass_give_the_bytes_of_two(isa, model, batch_size, threads):
+    """A gradient that may be clipped is kept whole first, here for a bound that it never meets."""
+    spec, ends = tabled() if model == "table" else zoo.build(model), []
+    images = RANDOM.integers(0, 256, (12, *spec.input_shape), dtype=np.uint8)
+    for clip_norm in (0.0, 1e9):
+        engine = open_engine(spec, Recipe(clip_norm=clip_norm), threads=threads)
+        ends.append(everything(train(engine, images, LABELS[:12], batch_size).state()))
+    assert ends[0] == ends[1]
+    assert ends[0] != everything(open_engine(spec, Recipe(clip_norm=0.0)).state())
+
+
 def test_a_state_is_a_copy():
     engine = open_engine(recipe=RECIPES["momentum"])
     before = everything(engine.state())
@@ -418,17 +446,10 @@ def test_activations_are_those_of_each_layer():
 
 
 def test_connection_tables_keep_their_absent_weights_at_zero():
-    table = ((0, 1), (1, 2), (0, 2), (0, 1, 2))
-    layers = (
-        Convolution("C1", 3, 5, activation="scaled_tanh"),
-        Pooling("S2", "average"),
-        Convolution("C3", 4, 5, activation="scaled_tanh", connections=table),
-        Dense("output", 10),
-    )
-    spec = Spec("table", 1, 28, 28, layers)
+    spec = tabled()
     engine = train(open_engine(spec, RECIPES["momentum"]), IMAGES, LABELS, 30)
     weight = engine.state().weights["C3.weight"]
-    for output, inputs in enumerate(table):
+    for output, inputs in enumerate(TABLE):
         absent = [i for i in range(3) if i not in inputs]
         assert (weight[output, absent] == 0).all()
         assert (weight[output, list(inputs)] != 0).all()
