@@ -122,8 +122,10 @@ $(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt $(NATIVE) | com
 	$(PIP) --editable '.[test]'
 	@touch $(VENV)/.installed $@
 
+# The packages are fetched while the engine is compiled.
 $(VENV)/.development: $(VENV)/bin/python pyproject.toml constraints.txt $(NATIVE) | compiler
-	$(PIP) --editable '.[development]'
+	@$(BIN)/python .ci/needs.py development > $(VENV)/.needs
+	$(PIP) --requirement $(VENV)/.needs & fetched=$$!; $(PIP) --no-deps --editable . && wait $$fetched
 	@touch $(VENV)/.installed $(VENV)/.test $@
 
 $(VENV)/.bench: $(VENV)/.installed

@@ -296,7 +296,8 @@ def test_a_study_whose_folder_cannot_be_written_ends_in_one_line(study_file, tmp
 
 def runs_under(temporary):
     """The runs of studies in a temporary folder, which may be cleared meanwhile."""
-    return set(glob.glob(f"{temporary}/lenet-study-*/*/run"))  # pathlib's fails where one vanishes
+    found = glob.glob(f"{temporary}/lenet-study-*/*/run")  # noqa: PTH207 - pathlib's would fail then
+    return set(found)
 
 
 @pytest.mark.thorough
