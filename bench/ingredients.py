@@ -91,42 +91,45 @@ SGD: dict[str, Any] = {
     "optimizer": "sgd",
     **{name: START[name] for name in ("momentum", "nesterov", "learning_rate", "weight_decay")},
 }
-FROM_MAX: dict[str, dict[str, Any]] = {
+PICTURES: dict[str, dict[str, Any]] = {
     "best": {},
     "SGD": SGD,
     "no decay": {"weight_decay": 0.0},
-    "decay 0.05": {"weight_decay": 0.05},
     "labels as they are": {"label_smoothing": 0.0},
     "averaged weights": {"averaging": 0.999},
     "silu": {"network": SILU},
-    "average pooling": {"network": AVERAGE},
     "no shift": {"augmentation": {"shift": 0}},
 }
-"""The same of `best` with maximum pooling; these for all pictures."""
+"""What is asked of any pictures."""
 
-FROM_AVERAGE: dict[str, dict[str, Any]] = {
-    "best": {},
-    "decay 0.02": {"weight_decay": 0.02},
-    "decay 0.1": {"weight_decay": 0.1},
-    "silu": {"network": SILU},
-    "silu, decay 0.02": {"network": SILU, "weight_decay": 0.02},
-    "maximum pooling": {"network": {"pooling": "max"}},
-    "maximum pooling, decay 0.02": {"network": {"pooling": "max"}, "weight_decay": 0.02},
-    "nothing erased": {"augmentation": {"erase": 0.0}},
-}
-"""And of today's for photos."""
-
-FROM_MAX_CLOTHES: dict[str, dict[str, Any]] = {
+CLOTHES: dict[str, dict[str, Any]] = {
     "shift of 2": {"augmentation": {"shift": 2}},
     "no flip": {"augmentation": {"flip": False}},
     "nothing erased": {"augmentation": {"erase": 0.0}},
 }
-FROM_MAX_CHARACTERS: dict[str, dict[str, Any]] = {
+CHARACTERS: dict[str, dict[str, Any]] = {
     "not bent": {"augmentation": {"elastic": 0.0}},
     "bent alone": {"augmentation": {name: 0 for name in MANY_HANDS if name != "elastic"}},
     "as they are": {"augmentation": dict.fromkeys(MANY_HANDS, 0)},
     "a quarter erased": {"augmentation": {"erase": 0.25}},
 }
+FROM_MAX: dict[str, dict[str, Any]] = {
+    **PICTURES,
+    "average pooling": {"network": AVERAGE},
+    "decay 0.05": {"weight_decay": 0.05},
+}
+"""With maximum pooling, as for characters."""
+
+FROM_AVERAGE: dict[str, dict[str, Any]] = {
+    **PICTURES,
+    "maximum pooling": {"network": {"pooling": "max"}},
+    "maximum pooling, decay 0.02": {"network": {"pooling": "max"}, "weight_decay": 0.02},
+    "decay 0.02": {"weight_decay": 0.02},
+    "decay 0.1": {"weight_decay": 0.1},
+    "silu, decay 0.02": {"network": SILU, "weight_decay": 0.02},
+    **CLOTHES,
+}
+"""With average pooling, as for photos."""
 
 
 def arms_around(recipe: str, dataset: data.Dataset) -> dict[str, dict[str, Any]]:
@@ -135,7 +138,7 @@ def arms_around(recipe: str, dataset: data.Dataset) -> dict[str, dict[str, Any]]
         return FROM_START
     if recipe == "best" and dataset.flips:
         return FROM_AVERAGE
-    return FROM_MAX | (FROM_MAX_CLOTHES if dataset.flips else FROM_MAX_CHARACTERS)
+    return FROM_MAX | (CLOTHES if dataset.flips else CHARACTERS)
 
 
 def what_changes(recipe: str, dataset: data.Dataset) -> tuple[str, dict[str, Any]]:
