@@ -64,6 +64,27 @@ def test_the_command_draws_into_the_run_or_to_a_file(digits_run, drawing, tmp_pa
     assert ink(tmp_path / "x.png") > 0.05
 
 
+def test_a_folder_or_a_list_of_one_picture_is_drawn_and_of_several_refused(
+    digits_run, drawing, tmp_path
+):
+    folder, figure, listed = tmp_path / "one", tmp_path / "x.png", tmp_path / "list.csv"
+    folder.mkdir()
+    Image.open(drawing).save(folder / "first.png")
+    listed.write_text("file,label\none/first.png,3\n")
+    words = ("predict", digits_run.path, "--stages", "--out")
+    for given in (folder, listed):
+        code, _, err = run_lenet(*words, figure, given)
+        assert code == 0, err
+        code, _, err = run_lenet(*words, folder / "first.png", given)
+        assert (code, "it is the picture itself" in err) == (2, True)
+    Image.open(drawing).save(folder / "second.png")
+    listed.write_text("file,label\none/first.png,3\none/second.png,4\n")
+    for given in (folder, listed):
+        code, _, err = run_lenet(*words, figure, given)
+        assert code == 2
+        assert err.endswith(f"{given}: --stages draws one picture, not several; name one\n")
+
+
 def test_what_is_no_picture_is_said(digits_run, tmp_path):
     (tmp_path / "x.png").write_bytes(b"no")
     with pytest.raises(FormatError, match=r"x.png: not a picture in a format that is known"):

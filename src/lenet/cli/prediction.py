@@ -134,14 +134,21 @@ def predict(
 
 
 def _draw_stages(run: Path, paths: list[str], out: Path | None, which: str | None) -> str:
+    from lenet.prediction import bulk
     from lenet.prediction.stages import check_target, follow_picture
     from lenet.show.figures import draw_preparation
 
     if len(paths) > 1:
         raise UsageError(f"--stages draws one picture, not {len(paths)}; name one")
+    inputs = bulk.Inputs(paths, _standard_input())
+    pieces = inputs.few(1)
+    if pieces is None or any(piece.start is not None for piece in pieces):
+        raise UsageError(f"{visible(paths[0])}: --stages draws one picture, not several; name one")
+    if not pieces:
+        raise inputs.nothing()
     if out is not None:
-        check_target(out, paths[0])
-    found = follow_picture(run, _read_picture(paths[0]), which=which)
+        check_target(out, pieces[0].name)
+    found = follow_picture(run, _content(pieces[0]), which=which)
     target = out or run / f"stages-{Path(found.name).stem}.png"
     draw_preparation(found, target)
     return _preparation(found, target)
@@ -205,15 +212,6 @@ def _content(piece: Piece) -> str | bytes:
 def _standard_input() -> BinaryIO | None:
     """None where it is closed."""
     return None if input_was_closed() else sys.stdin.buffer
-
-
-def _read_picture(path: str) -> str | bytes:
-    if path != "-":
-        return path
-    stream = _standard_input()
-    if stream is None:
-        raise UsageError("-: the standard input is closed; name a picture, or give it one")
-    return stream.read()
 
 
 def _print_answers(
