@@ -15,7 +15,8 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 import lenet
-from bench import ingredients, kinds, pictures, recipes, report, timing
+from bench import few, ingredients, kinds, pictures, recipes, report, seeds, timing
+from lenet import data
 
 need_native()
 
@@ -52,6 +53,32 @@ def test_the_figures_of_the_best_recipe_are_drawn_from_what_is_in_the_repository
     for name in ("seeds.png", "ingredients.png"):
         with Image.open(tmp_path / name) as picture:
             assert picture.width == 1280
+
+
+def test_arms_on_few_pictures_are_compared_seed_by_seed(monkeypatch, tmp_path, capsys):
+    found = [
+        {"arm": arm, "images": 100, "seed": seed, "accuracy": score}
+        for arm, scores in ((few.CONTROL, (0.7, 0.72)), ("half erased", (0.72, 0.73, 0.99)))
+        for seed, score in enumerate(scores)
+    ]
+    assert few.table(found).splitlines()[2:] == [
+        "| 48,000 seen, nothing erased | 71.00 (2) |",
+        "| half erased | +1.50, +1.00 to +2.00 (2) |",
+    ]
+    words = ["few", "--data", "digits", "--images", "100", "--out", str(tmp_path / "x.jsonl")]
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit, match=r"of the 1,437 of digits 5,000 are held out"):
+        few.main()
+
+
+@pytest.mark.thorough
+def test_the_kept_lines_on_few_pictures_are_made_again():
+    need(FASHION_MNIST.is_dir(), "apt install dataset-fashion-mnist")
+    kept = next(line for line in seeds.lines(ROOT / few.LINES) if line["images"] == 100)
+    found = few.measure(data.load(kept["data"]), 100, kept["seed"], kept["arm"])
+    # Another instruction set rounds otherwise.
+    assert found["accuracy"] == pytest.approx(kept["accuracy"], abs=0.03)
+    assert found.keys() == kept.keys()
 
 
 def test_ingredients_read_back_are_compared_with_new_ones(tmp_path):

@@ -1,5 +1,6 @@
 import json
 import shlex
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,6 +59,16 @@ def test_auto_takes_more_passes_over_fewer_images_and_never_changes_tables():
     assert numbers(images=6).epochs == numbers(images=32).epochs == 1500
     assert numbers(kind=TABLE).augmentation.is_none
     assert not numbers(kind=INK).augmentation.is_none
+
+
+def test_auto_sees_other_pictures_more_often_and_erases_parts_of_few():
+    few, many = (numbers(images=images, kind=PHOTO).augmentation for images in (5000, 5001))
+    assert (few.erase, few.erase_side, many.erase) == (1.0, 0.5, 0.0)
+    assert replace(few, erase=0.0, erase_side=many.erase_side) == many
+    epochs = [numbers(images=images, kind=PHOTO).epochs for images in (6, 1000, 4800, 60_000)]
+    assert epochs == [500, 192, 40, 24]
+    ink = numbers(images=100, kind=INK)
+    assert (ink.epochs, ink.augmentation.erase) == (480, 0.0)
 
 
 def test_another_optimizer_gets_a_rate_of_its_own():

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 from lenet.errors import RecipeError
 from lenet.recipe.recipe import Recipe, check_changes
@@ -87,8 +87,19 @@ MANY_SCENES = {"shift": 1, "erase": 0.5}
 SCENES = {"shift": 1, "scale": 0.1, "rotation": 3.0, "border": "edge"}
 """What becomes of other pictures: cameras stand so."""
 
-FEWEST_SEEN, FEWEST_PASSES = 48_000, 12
-"""Images that a training sees at least, and how often it sees each."""
+FEW, FEW_SCENES = 5_000, {**SCENES, "erase": 1.0, "erase_side": 0.5}
+"""Up to so many of them each loses a part, lest one corner tell its class."""
+
+
+class Passes(NamedTuple):
+    """How many images a training sees at least, and how often it sees each."""
+
+    seen: int
+    least: int
+    most: int
+
+
+PASSES = {INK: Passes(48_000, 12, 1_500), PHOTO: Passes(192_000, 24, 500)}
 
 BATCHES = ((5_000, 32), (20_000, 64))
 """Up to so many images, so many in a step; 128 beyond."""
@@ -100,17 +111,24 @@ def automatic(subject: Subject, optimizer: str | None) -> dict[str, Any]:
     if subject.kind == TABLE:
         return _table(subject.images, optimizer)
     size = next((size for most, size in BATCHES if subject.images <= most), 128)
+    passes = PASSES[subject.kind]
     # Fewer images than fill a batch make steps no better than a batch would.
-    passes = max(FEWEST_PASSES, math.ceil(FEWEST_SEEN / max(subject.images, size)))
+    wanted = math.ceil(passes.seen / max(subject.images, size))
     return {
         "optimizer": optimizer,
         **OPTIMIZERS.get(optimizer, {}),
-        "epochs": passes,
+        "epochs": min(max(wanted, passes.least), passes.most),
         "batch_size": min(size, subject.images),
         "schedule": "one_cycle",
         "label_smoothing": 0.05,
-        "augmentation": HANDS if subject.kind == INK else SCENES,
+        "augmentation": _changes(subject),
     }
+
+
+def _changes(subject: Subject) -> dict[str, Any]:
+    if subject.kind == INK:
+        return HANDS
+    return FEW_SCENES if subject.images <= FEW else SCENES
 
 
 def _table(images: int, optimizer: str) -> dict[str, Any]:
