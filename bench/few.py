@@ -31,22 +31,22 @@ from lenet.training.setup import set_up
 
 LINES = Path("docs/few.jsonl")
 HELD_OUT = 5_000
-CONTROL = "48,000 seen, nothing erased"
+CONTROL = "nothing erased"
 
 UNERASED = {"augmentation": {"erase": 0.0, "erase_side": Augmentation().erase_side}}
 WIDE = {"erase": 1.0, "erase_side": 0.5}
 ARMS: dict[str, tuple[int, dict[str, Any]]] = {
     CONTROL: (1, {}),
-    "96,000 seen": (2, {}),
+    "twice as long": (2, {}),
     "a quarter erased": (1, {"augmentation": {"erase": 0.25}}),
     "half erased": (1, {"augmentation": {"erase": 0.5}}),
-    "half erased, 96,000 seen": (2, {"augmentation": {"erase": 0.5}}),
-    "half erased, 192,000 seen": (4, {"augmentation": {"erase": 0.5}}),
+    "half erased, twice as long": (2, {"augmentation": {"erase": 0.5}}),
+    "half erased, four times as long": (4, {"augmentation": {"erase": 0.5}}),
     "all erased": (1, {"augmentation": {"erase": 1.0}}),
     "all erased, sides up to half": (1, {"augmentation": WIDE}),
     "all erased, sides up to 0.6": (1, {"augmentation": {"erase": 1.0, "erase_side": 0.6}}),
-    "sides up to half, 96,000 seen": (2, {"augmentation": WIDE}),
-    "sides up to half, 192,000 seen": (4, {"augmentation": WIDE}),
+    "sides up to half, twice as long": (2, {"augmentation": WIDE}),
+    "sides up to half, four times as long": (4, {"augmentation": WIDE}),
     "average pooling": (1, {"network": {"pooling": "average"}}),
     "average pooling, decay 0.05": (1, {"network": {"pooling": "average"}, "weight_decay": 0.05}),
     "SiLU": (1, {"network": {"activation": "silu", "head_activation": "silu"}}),
