@@ -169,7 +169,7 @@ RECIPES: dict[str, Row] = {
     ),
     AUTO: Row(
         "numbers derived from the images; the default for your own data",
-        "4 s of a core",
+        "4 to 12 s a core",
         "digits 0.999 (10 seeds)",
         dict.fromkeys(KINDS, "lenet5-relu"),
         automatic,
