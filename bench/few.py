@@ -15,18 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from bench.seeds import add_line, lines
+from bench.seeds import add_line, learn, lines
 from lenet import data
 from lenet.prediction.evaluation import evaluate
 from lenet.prediction.views import Views
 from lenet.recipe import Recipe
 from lenet.recipe.augmentation import Augmentation
 from lenet.recipe.library import automatic
-from lenet.recipe.schedule import epoch_steps
 from lenet.studies.statistics import compare
-from lenet.system import rng
 from lenet.training.choice import subject_of
-from lenet.training.epoch import Pass
 from lenet.training.setup import set_up
 
 LINES = Path("docs/few.jsonl")
@@ -79,10 +76,7 @@ def measure(given: data.Dataset, images: int, seed: int, arm: str) -> dict[str, 
     recipe = Recipe().with_changes(numbers).with_changes(same | UNERASED)
     recipe = recipe.with_changes({name: changes[name] for name in changes if name != "network"})
     ready = set_up("lenet5-relu", few, recipe, changes=network, device="cpu", threads=1)
-    placed = ready.engine.place(learnt.images, learnt.labels)
-    for epoch in range(1, recipe.epochs + 1):
-        order = rng.permutation(images, recipe.seed, "order", epoch)
-        Pass(ready.engine, placed, epoch_steps(recipe, order, epoch), epoch).to_end()
+    learn(ready.engine, learnt, recipe)
     plain, views = evaluate(ready.engine, held), Views(edge=True)
     return {
         "data": given.name,
@@ -127,16 +121,10 @@ def _cell(own: dict[int, float], control: dict[int, float], arm: str) -> str:
     return f"{pair.mean:+.2f}, {pair.low:+.2f} to {pair.high:+.2f} ({len(seeds)})"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.few", description=__doc__)
-    parser.add_argument("--data", default="fashion-mnist")
-    parser.add_argument("--images", type=int, nargs="*", default=[], help="none: the table alone")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--arms", nargs="*", choices=ARMS, default=list(ARMS))
-    parser.add_argument("--out", type=Path, default=LINES, help="what is there is kept")
-    flags = parser.parse_args()
+def fill(flags: argparse.Namespace) -> None:
+    """Add the lines that are asked for and not there."""
     given = data.load(flags.data)
-    if max(flags.images, default=0) + HELD_OUT > len(given.train):
+    if max(flags.images) + HELD_OUT > len(given.train):
         raise SystemExit(
             f"--images: of the {len(given.train):,} of {flags.data} {HELD_OUT:,} are held out"
         )
@@ -146,6 +134,18 @@ def main() -> None:
             for arm in flags.arms:
                 if (flags.data, images, arm, seed) not in there:
                     add_line(flags.out, measure(given, images, seed, arm))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.few", description=__doc__)
+    parser.add_argument("--data", default="fashion-mnist")
+    parser.add_argument("--images", type=int, nargs="*", default=[], help="none: the table alone")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--arms", nargs="*", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--out", type=Path, default=LINES, help="what is there is kept")
+    flags = parser.parse_args()
+    if flags.images:
+        fill(flags)
     print(table([line for line in lines(flags.out) if line["data"] == flags.data]))
 
 

@@ -19,17 +19,15 @@ from typing import Any
 
 import numpy as np
 
+from bench.seeds import learn
 from lenet import data
 from lenet.prediction.evaluation import evaluate
 from lenet.prediction.views import Views
 from lenet.recipe import Recipe
 from lenet.recipe.library import BEST, MANY_HANDS, OPTIMIZERS, RECIPES, most_accurate
-from lenet.recipe.schedule import epoch_steps
 from lenet.studies.statistics import compare
-from lenet.system import rng
 from lenet.system.files import write_whole
 from lenet.training.choice import subject_of
-from lenet.training.epoch import Pass
 from lenet.training.setup import hold_out_images, set_up
 
 ROWS = Path("docs/studies/best/ingredients.csv")
@@ -164,10 +162,8 @@ def measure(
     recipe = Recipe().with_changes(numbers).with_changes(same | changes)
     ready = set_up(model, dataset, recipe, changes=network, device="cpu", threads=1)
     train, validation = hold_out_images(dataset, recipe)
-    placed, started = ready.engine.place(train.images, train.labels), time.perf_counter()
-    for epoch in range(1, recipe.epochs + 1):
-        order = rng.permutation(len(train), recipe.seed, "order", epoch)
-        last = Pass(ready.engine, placed, epoch_steps(recipe, order, epoch), epoch).to_end()
+    started = time.perf_counter()
+    last = learn(ready.engine, train, recipe)
     seconds = time.perf_counter() - started
     plain = evaluate(ready.engine, validation)
     views = Views(flips=bool(dataset.flips))

@@ -11,9 +11,13 @@ from typing import Any
 import numpy as np
 
 from lenet.data import Dataset
-from lenet.data.dataset import stratified_choice
+from lenet.data.dataset import Split, stratified_choice
+from lenet.engines.base import Engine
+from lenet.recipe import Recipe
+from lenet.recipe.schedule import epoch_steps
 from lenet.studies.statistics import mean_interval
 from lenet.system import rng
+from lenet.training.epoch import Pass, Sums
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -24,6 +28,15 @@ def lines(path: Path) -> list[dict[str, Any]]:
 def add_line(path: Path, found: dict[str, Any]) -> None:
     with open(path, "a") as file:
         file.write(json.dumps(found) + "\n")
+
+
+def learn(engine: Engine, images: Split, recipe: Recipe) -> Sums:
+    """All epochs of a recipe, of which no file is kept; what the last one came to."""
+    placed = engine.place(images.images, images.labels)
+    for epoch in range(1, recipe.epochs + 1):
+        order = rng.permutation(len(images), recipe.seed, "order", epoch)
+        last = Pass(engine, placed, epoch_steps(recipe, order, epoch), epoch).to_end()
+    return last
 
 
 def part_of(dataset: Dataset, count: int, seed: int) -> Dataset:

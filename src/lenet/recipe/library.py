@@ -92,7 +92,7 @@ FEW, FEW_SCENES = 5_000, {**SCENES, "erase": 1.0, "erase_side": 0.5}
 
 
 class Passes(NamedTuple):
-    """How many images a training sees at least, and how often it sees each."""
+    """How many images a training sees, as long as its passes are `least` to `most`."""
 
     seen: int
     least: int
