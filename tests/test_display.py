@@ -189,6 +189,12 @@ def test_the_notebooks_chart_has_its_curves_and_words():
     assert "nan" not in line_chart([{**ROW, "train_loss": float("nan")}], NOTE_SERIES, 10, "t")
 
 
+def test_a_mark_an_epoch_as_long_as_marks_are_told_apart():
+    for epochs, marks in ((10, 10), (40, 40), (41, 21), (480, 40)):
+        rows = [{**ROW, "epoch": e, "progress": float(e)} for e in range(1, epochs + 1)]
+        assert line_chart(rows, NOTE_SERIES, epochs, "t").count("<circle") == marks
+
+
 @pytest.mark.parametrize(
     ("bases", "there"),
     [(["ZMQInteractiveShell"], True), (["ZMQInteractiveShell", "Shell"], True),

@@ -102,6 +102,13 @@ def test_the_words_of_the_curves_are_there_and_do_not_overlap(tmp_path, drawn):
     assert_readable(drawn[0], expected)
 
 
+def test_hundreds_of_epochs_are_no_row_of_marks(tmp_path, drawn):
+    rows = [{"epoch": e, "progress": float(e), "test_accuracy": 0.9} for e in range(1, 481)]
+    plots.draw_curves(rows, "a title", tmp_path / "curves.png")
+    (line,) = (line for axes in drawn[0].axes for line in axes.get_lines())
+    assert line.get_markevery() == 12
+
+
 def test_logarithmic_axes_have_plain_numbers(tmp_path, drawn):
     rates = np.geomspace(1e-3, 10.0, 50)
     test = RangeTest("lenet5", "a $5 bill", rates, np.linspace(2.3, 0.1, 50), 0.1)

@@ -37,6 +37,15 @@ NOTE_SERIES = (
 """The curves of the note's figure."""
 
 
+MARKS = 40
+"""As many a curve has at most; more would be one thick line."""
+
+
+def marks_every(points: int) -> int:
+    """Every how many of a curve's points has a mark."""
+    return -(-points // MARKS) if points else 1
+
+
 def line_chart(
     history: Sequence[Row], series: Sequence[Series], epochs: int, title: str, line: str = ""
 ) -> str:
@@ -69,7 +78,7 @@ def _axes(epochs: int, top: float) -> list[str]:
         parts.append(
             f'<path d="M{LEFT} {y:.1f}H{RIGHT}" stroke="currentColor" stroke-opacity="0.15"/>'
         )
-        parts.append(_text(LEFT - 6, y + 4, f"{top * share:.2f}", "end"))
+        parts.append(_text(LEFT - 6, y + 4, f"{top * share:g}", "end"))
         parts.append(_text(RIGHT + 6, y + 4, f"{share:.2f}", "start"))
     every = max(1, -(-epochs // 12))
     for epoch in range(0, epochs + 1, every):
@@ -97,7 +106,8 @@ def _curve(history: Sequence[Row], series: Series, epochs: int, top: float) -> s
         f'stroke-dasharray="{series.dash}"/>'
     )
     if series.marks:
-        dots = (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in points)
+        marked = points[:: marks_every(len(points))]
+        dots = (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in marked)
         curve += f'<g fill="{series.colour}">{"".join(dots)}</g>'
     return curve
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from lenet.runs.run import Row, Run
+from lenet.show.chart import marks_every
 from lenet.show.figures.figure import BLUE, GREEN, GREY, ORANGE, open_figure
 from lenet.training.watcher import Plan, Watcher
 
@@ -73,6 +74,7 @@ def _curve(
             linestyle=line,
             marker=marker,
             markersize=5,
+            markevery=marks_every(len(rows)),
             clip_on=False,
             linewidth=2,
             label=label,
