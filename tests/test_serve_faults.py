@@ -180,6 +180,9 @@ def test_with_a_token_nothing_but_the_probes_is_answered_without_it(service, dig
             before = client.options("/v2", headers={**page, "access-control-request-method": "GET"})
             assert before.status_code == 204
             assert "authorization" in before.headers["access-control-allow-headers"]
+            origins = before.headers.get_list("access-control-allow-origin")
+            assert origins == ["https://page.example"]  # twice is none, for a browser
+            assert not {"content-length", "content-type"} & before.headers.keys()
             answer = client.get("/v2", headers={**right, **page})
             assert answer.headers["access-control-allow-origin"] == "https://page.example"
             other = client.get("/v2", headers={**right, "origin": "https://evil.example"})

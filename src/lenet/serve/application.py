@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
 from typing import Any, final
 
 from lenet.errors import LenetError
@@ -214,9 +215,12 @@ class Application:
         return "nothing is here; see /openapi.json"
 
     async def _send(self, request: Request, answer: Answer, send: Send) -> None:
-        headers = [
+        about_body: Headers = (
             (b"content-type", answer.content_type),
             (b"content-length", str(len(answer.body)).encode()),
+        )
+        headers = [
+            *(() if answer.status == HTTPStatus.NO_CONTENT else about_body),
             *SAFE,
             *answer.headers,
             *self._more_headers(request),

@@ -6,6 +6,7 @@ import hmac
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 from lenet.serve.answers import Answer, Headers, Refusal
 
@@ -71,16 +72,15 @@ class Guard:
         )
 
     def preflight(self, origin: bytes) -> Answer | None:
-        """To a browser that asks first; None for a page that is not allowed."""
-        allowed = self.headers(origin)
-        if not allowed:
+        """To a browser that asks first, beside `headers`; None for a page that is not allowed."""
+        if not self.headers(origin):
             return None
         more = (
             (b"access-control-allow-methods", METHODS),
             (b"access-control-allow-headers", HEADERS),
             (b"access-control-max-age", b"600"),
         )
-        return Answer(204, b"", headers=(*allowed, *more))
+        return Answer(HTTPStatus.NO_CONTENT, b"", headers=more)
 
     def _is_ours(self, host: bytes) -> bool:
         name = _without_port(host.decode("latin-1")).lower().rstrip(".")
