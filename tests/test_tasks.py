@@ -91,6 +91,24 @@ def test_a_task_that_kills_its_process_every_time_is_given_up_and_harms_no_other
     assert {index: out.value for index, out in found.items()} == {0: 0, 2: 2, 3: 3, 4: 4, 5: 5}
 
 
+@pytest.mark.thorough
+def test_on_a_cluster_too_such_a_task_is_given_up(cluster):
+    """In a process of its own: Ray reads what the cluster's fixture sets when it is imported."""
+    address = cluster.stdout.readline().strip()
+    program = (
+        "import sys; from test_tasks import die, outcomes_of\n"
+        "found = outcomes_of(die, range(4), cluster=sys.argv[1])\n"
+        "print(*((out.value, out.error) for _, out in sorted(found.items())), sep='\\n')"
+    )
+    words = [sys.executable, "-c", program, address]
+    done = subprocess.run(
+        words, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=200, check=True
+    )
+    lost = "its process or node died 3 times in a row (WorkerCrashedError)"
+    said = done.stdout.splitlines()[-4:]  # Ray itself tells of workers that died
+    assert said == ["(0, None)", f"(None, {lost!r})", "(2, None)", "(3, None)"]
+
+
 def die_once(folder):
     mark = Path(folder) / "was here"
     if not mark.exists():

@@ -280,7 +280,7 @@ def _here(
 def _on_cluster(
     function: Callable[[Any], Any], items: Sequence[Any], cluster: str
 ) -> Generator[Outcome, None, None]:
-    """Through Ray's tasks; Ray repeats those whose node is lost."""
+    """Through Ray's tasks; Ray repeats those whose process or node is lost."""
     # Ray sends statistics about its use to its makers unless it is told not to.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -295,7 +295,7 @@ def _on_cluster(
             f"no Ray cluster answers at {cluster}: {error}; start one with: ray start --head"
         ) from error
     try:
-        remote = ray.remote(num_cpus=1, max_retries=-1)(attempt)
+        remote = ray.remote(num_cpus=1, max_retries=MOST_DEATHS - 1)(attempt)
         waiting: dict[Any, int] = {}
         coming = iter(range(len(items)))
         while True:
@@ -308,8 +308,10 @@ def _on_cluster(
                 index = waiting.pop(reference)
                 try:
                     yield ray.get(reference)
-                except ray.exceptions.RaySystemError as error:
-                    yield Outcome(index, error=f"its node died: {error}")
+                except ray.exceptions.RayError as error:
+                    kind = type(error).__name__
+                    lost = f"its process or node died {MOST_DEATHS} times in a row ({kind})"
+                    yield Outcome(index, error=lost)
     finally:
         ray.shutdown()
 
