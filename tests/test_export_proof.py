@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -179,6 +180,16 @@ def test_a_pipe_or_a_device_is_not_written_over(digits_model, tmp_path, add):
     assert (tmp_path / "pipe").is_fifo()
 
 
+def test_a_file_that_was_not_exported_is_not_written_over(digits_model, tmp_path, add):
+    add(file_format())
+    mine = tmp_path / "thesis.txt"
+    mine.write_text("mine")
+    with pytest.raises(UsageError, match=r"thesis\.txt: already there, with no proof beside it"):
+        digits_model.export("logits", mine)
+    assert mine.read_text() == "mine"
+    assert names_in(tmp_path) == ["thesis.txt"]
+
+
 def test_a_place_that_cannot_be_is_refused(digits_model, tmp_path, add):
     add(file_format())
     (tmp_path / "file").write_text("mine")
@@ -235,6 +246,20 @@ def test_a_proof_is_repeated_by_the_command_that_it_names(digits_model, tmp_path
     (tmp_path / "x.onnx").rename(tmp_path / "y.onnx")
     (tmp_path / "x.onnx.proof.json").rename(tmp_path / "y.onnx.proof.json")
     assert digits_model.check_export(tmp_path / "y.onnx").findings == exported.proof.findings
+
+
+def test_the_command_of_a_proof_names_the_checkpoint_that_was_asked_for(digits_run, tmp_path):
+    need_module("onnxruntime", "pip install 'lenet[onnx]'")
+    run = tmp_path / "run"
+    shutil.copytree(digits_run.path, run)
+    second = sorted((run / "checkpoints").glob("step-*"))[0]
+    shutil.copy(second, run / "checkpoints" / "best.safetensors")
+    proof = lenet.load(run, "last").export("onnx", tmp_path / "x.onnx").proof
+    assert proof.command == f"lenet export --check {tmp_path / 'x.onnx'} {run} --checkpoint last"
+    code, _, err = run_lenet(*proof.command.split()[1:])
+    assert (code, err) == (0, "")
+    alone = lenet.load(digits_run.checkpoint_paths()[0])
+    assert alone.export("onnx", tmp_path / "y.onnx").proof.command == ""
 
 
 def test_a_changed_file_or_another_checkpoint_is_refused(digits_model, tmp_path, add):

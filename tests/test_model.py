@@ -1,6 +1,7 @@
 """A trained network at hand."""
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import lenet
 from lenet import data
 from lenet.errors import DataNotFoundError, FormatError, InputError, RunError, UsageError
 from lenet.runs.run import list_runs
+from lenet.show.page import write_page
 from lenet.training.watcher import Watcher
 
 QUICK = {"recipe": "note", "epochs": 2, "batch_size": 32, "learning_rate": 0.3}
@@ -39,8 +41,6 @@ def test_a_model_holds_what_a_picture_needs(digits_run, digits_model):
 
 
 def test_it_is_opened_once_and_outlives_its_folder(digits_run, tmp_path, test_split):
-    import shutil
-
     shutil.copytree(digits_run.path, tmp_path / "run")
     model = lenet.load(tmp_path / "run")
     before = model(test_split.images[:5])
@@ -204,6 +204,35 @@ def test_a_checkpoints_file_is_a_model_without_a_run(digits_run, test_split):
     for ask in (model.plot, model.report):
         with pytest.raises(RunError, match="loaded from a file alone; load the folder"):
             ask()
+
+
+@pytest.fixture
+def run_with_an_earlier_best(digits_run, tmp_path):
+    """Its newest checkpoint is of the third epoch, and its best of the second."""
+    run = tmp_path / "run"
+    shutil.copytree(digits_run.path, run)
+    second = sorted((run / "checkpoints").glob("step-*"))[0]
+    shutil.copy(second, run / "checkpoints" / "best.safetensors")
+    return run
+
+
+def test_report_and_page_are_of_the_network_at_hand(run_with_an_earlier_best, tmp_path):
+    best, last = (lenet.load(run_with_an_earlier_best, which) for which in (None, "last"))
+    assert (best.checkpoint.position.epoch, last.checkpoint.position.epoch) == (3, 4)
+    reports = [model.report(tmp_path / "report.html").read_text() for model in (best, last)]
+    assert ["epoch 2 of 3" in text for text in reports] == [True, False]
+    pages = [model.page(tmp_path / "page.html").read_text() for model in (best, last)]
+    assert pages[0] != pages[1]
+    assert pages[1] == write_page([last.run.path], tmp_path / "x.html", which="last").read_text()
+
+
+def test_a_checkpoint_that_no_run_has_is_refused(digits_run):
+    for unknown in ("bset", "LAST", ""):
+        with pytest.raises(UsageError, match="a run has the checkpoints 'last' and 'best'"):
+            lenet.load(digits_run.path, unknown)
+    file = digits_run.checkpoint_paths()[0]
+    with pytest.raises(UsageError, match=r"is one checkpoint; name its run's folder"):
+        lenet.load(file, "best")
 
 
 def test_last_is_the_newest_run(digits_run, tmp_path, monkeypatch):

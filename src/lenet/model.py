@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lenet.data import Convention, Dataset, Reading, Source
 from lenet.data import load as load_set
 from lenet.engines.base import Engine
-from lenet.errors import RunError
+from lenet.errors import RunError, UsageError
 from lenet.network import Spec
 from lenet.prediction.evaluation import (
     check_fit,
@@ -57,9 +57,9 @@ if TYPE_CHECKING:
 class Model:
     """A trained network in memory: weights, classes, how its pictures were made, an open engine.
 
-    `run` is its folder on disk, or None where there is none.  `data` is what it was trained on,
-    where that was at hand and is in no place to be read from again.  `lenet.load` and `lenet.train`
-    make one.
+    `run` is its folder on disk, or None where there is none, and `which` the checkpoint in it that
+    was asked for, if one was.  `data` is what it was trained on, where that was at hand and is in
+    no place to be read from again.  `lenet.load` and `lenet.train` make one.
     """
 
     def __init__(
@@ -68,9 +68,11 @@ class Model:
         engine: Engine,
         run: Run | None = None,
         data: Dataset | None = None,
+        which: str | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self.run = run
+        self.which = which
         self._engine = engine
         self._data = data
         self._shape = checkpoint.spec.input_shape
@@ -270,7 +272,8 @@ class Model:
         from lenet.show.report import write_report
 
         run = self._need_run("a report")
-        return write_report([run.path], out, data=self._source(data), data_dir=data_dir)
+        source = self._source(data)
+        return write_report([run.path], out, data=source, data_dir=data_dir, which=self.which)
 
     def page(
         self,
@@ -281,7 +284,7 @@ class Model:
     ) -> Path:
         """Write the page in which it can be watched, by default into its run's folder.
 
-        `beside` is a second run, which is shown side by side.
+        `beside` is a second run, whose checkpoint of the same kind is shown side by side.
 
         Raises:
             RunError: if the network has no run.
@@ -290,7 +293,7 @@ class Model:
         from lenet.show.page import write_page
 
         runs = [self._need_run("a page").path, *([] if beside is None else [beside])]
-        return write_page(runs, out, data_dir=data_dir)
+        return write_page(runs, out, data_dir=data_dir, which=self.which)
 
     def export(
         self,
@@ -347,7 +350,7 @@ class Model:
         check_fit(self.checkpoint, dataset)
         digest = "" if self.run is None else self.run.receipt_digest()
         path = "" if self.run is None else shlex.quote(str(self.run.path))
-        return Trained(self.checkpoint, self._engine, dataset, path, digest)
+        return Trained(self.checkpoint, self._engine, dataset, path, digest, self.which)
 
     def _source(self, data: Source | None) -> Source | None:
         return self._data if data is None else data
@@ -387,17 +390,20 @@ def load(
     best where there is one.
 
     Raises:
+        UsageError: if `which` is another word, or beside a file.
         RunError: if nothing is there, or it cannot be read.
         EngineError: if the engine or device is not available.
     """
     place = Path(path)
     if place.is_file():
+        if which is not None:
+            raise UsageError(f"which = {which!r}: {place} is one checkpoint; name its run's folder")
         run, checkpoint = None, checkpoints.read(place)
     else:
         run = find_run(path)
         checkpoint = run.checkpoint(which)
     opened = open_network(checkpoint, engine=engine, device=device, threads=threads)
-    return Model(checkpoint, opened, run)
+    return Model(checkpoint, opened, run, which=which)
 
 
 def train(

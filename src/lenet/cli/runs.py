@@ -153,12 +153,14 @@ def report(
     ] = None,
     split: Annotated[SplitName, typer.Option(help="Which images.")] = SplitName.test,
     data_dir: DataDir = None,
+    checkpoint: Which = None,
 ) -> None:
     """Write one HTML file: curves, scores, worst mistakes, every layer; several runs compared."""
     from lenet.show.report import write_report
 
     folders = [find_run_folder(run) for run in runs]
-    say(f"report: {write_report(folders, out, data_dir=data_dir, split=split)}")
+    path = write_report(folders, out, data_dir=data_dir, split=split, which=checkpoint)
+    say(f"report: {path}")
 
 
 def explain(

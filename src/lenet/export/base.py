@@ -38,7 +38,7 @@ class Trained:
     `engine` holds its weights; `dataset` is what it was trained on (whose test split the proof
     asks, and whose train images an integer format may measure).  `run` are the words that name it
     on a command line, and `receipt_sha256` is the digest of its receipt; both are empty where there
-    is no run's folder.
+    is no run's folder.  `which` is the checkpoint of the run that was asked for, if one was.
     """
 
     checkpoint: Checkpoint
@@ -46,6 +46,7 @@ class Trained:
     dataset: Dataset
     run: str = ""
     receipt_sha256: str = ""
+    which: str | None = None
 
     @property
     def spec(self) -> Spec:

@@ -155,6 +155,11 @@ def _target(out: Path, row: Format, trained: Trained) -> Path:
         out = out / _named(row, trained.spec) if out.is_dir() else out
         if out.exists() and not out.is_file():
             raise UsageError(f"{out}: already there, and no file; choose another --out")
+        if out.exists() and not proof_path(out).exists():
+            raise UsageError(
+                f"{out}: already there, with no proof beside it ({proof_path(out).name}), so it "
+                "was not exported; choose another --out"
+            )
         return out
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: a file is there, and no folder; choose another --out")
@@ -243,8 +248,18 @@ def _prove(trained: Trained, to: str, options: Options, path: Path, named: Path)
         engine=f"{trained.engine.name}, {trained.engine.detail}",
         versions=machine.versions(),
         machine=machine.describe(),
-        command=f"lenet export --check {shlex.quote(str(named))} {trained.run}".rstrip(),
+        command=_command(trained, named),
     )
+
+
+def _command(trained: Trained, named: Path) -> str:
+    """What repeats the proof; empty where there is no run's folder to name."""
+    if not trained.run:
+        return ""
+    words = ["lenet export --check", shlex.quote(str(named)), trained.run]
+    if trained.which is not None:
+        words.append(f"--checkpoint {trained.which}")
+    return " ".join(words)
 
 
 def _files(path: Path) -> list[Path]:

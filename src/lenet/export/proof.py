@@ -58,7 +58,8 @@ class Proof:
 
     `sha256` is of the exported file, or of each in an exported folder; `checkpoint_sha256` and
     `receipt_sha256` of the run's; `data_sha256` of the data that was asked.  `judge` ran the file,
-    and `engine` answered for the run.  `command` repeats it.
+    and `engine` answered for the run.  `command` repeats it, and
+    is empty where there was no run's folder.
     """
 
     format: str

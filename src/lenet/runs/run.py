@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, final
 
 from lenet.data.survey import LeftOut
-from lenet.errors import CheckpointError, RunError, TakenError
+from lenet.errors import CheckpointError, RunError, TakenError, UsageError
 from lenet.runs import checkpoint as checkpoints
 from lenet.runs.checkpoint import Checkpoint
 from lenet.system.facts import LARGEST, read_json, read_object, shown
@@ -252,9 +252,12 @@ class Run:
         A damaged newest checkpoint is passed over, with a warning, for the one before it.
 
         Raises:
+            UsageError: if `which` is none of these.
             CheckpointError: if the run has none that can be read.
 
         """
+        if which not in (None, LAST, BEST):
+            raise UsageError(f"which = {which!r}: a run has the checkpoints {LAST!r} and {BEST!r}")
         if which == BEST or (which is None and self.best_path.exists()):
             try:
                 return checkpoints.read(self.best_path)

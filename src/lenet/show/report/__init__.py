@@ -28,10 +28,12 @@ def write_report(
     data: Source | None = None,
     data_dir: str | Path | None = None,
     split: str = "test",
+    which: str | None = None,
 ) -> Path:
     """Write the report of `runs`, by default to `report.html` in the first one's folder.
 
-    `data` is what they were trained on, where that was at hand only.
+    `data` is what they were trained on, where that was at hand only; `which` is the checkpoint of
+    each, "last" or "best", by default the best where there is one.
 
     Raises:
         UsageError: if there is no run, the runs were trained on different data, or the page cannot
@@ -40,7 +42,7 @@ def write_report(
     """
     if not runs:
         raise UsageError("a report needs at least one run; name its folder")
-    parts = [gather(run, data_dir, split, data) for run in runs]
+    parts = [gather(run, data_dir, split, data, which) for run in runs]
     if len({_test_images(part) for part in parts}) > 1:
         names = sorted({part.checkpoint.data.name for part in parts})
         more = ", with different test images" if len(names) == 1 else ""

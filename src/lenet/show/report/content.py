@@ -83,16 +83,17 @@ def gather(
     data_dir: str | Path | None = None,
     split: str = "test",
     data: Source | None = None,
+    which: str | None = None,
 ) -> Part:
-    """Score a run on a split of its own data, and look into it.
+    """Score a run's checkpoint `which` on a split of its own data, and look into it.
 
     `data` is that, where it was at hand only.
 
     Raises:
-        LenetError: as `open_run`, `load_data`, `choose_split` and `open_engine`.
+        LenetError: as `open_run`, `Run.checkpoint`, `load_data`, `choose_split` and `open_engine`.
     """
     run = open_run(path)
-    checkpoint = run.checkpoint()
+    checkpoint = run.checkpoint(which)
     dataset = load_data(checkpoint, data, data_dir)
     check_fit(checkpoint, dataset)
     chosen = choose_split(dataset, split, checkpoint)
