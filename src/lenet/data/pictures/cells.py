@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lenet.data.pictures.pieces import Numbers, label_pieces
 from lenet.data.pictures.reading import Box, Pixels
-from lenet.data.pictures.windows import closed
+from lenet.data.pictures.windows import LOGARITHMS, closed
 
 LONGEST_LOOK = 1024
 """Pixels of a side at which cells are looked for; lines between them may be one pixel wide."""
@@ -41,9 +41,6 @@ LEAST_INK, MOST_INK = 0.01, 0.6
 
 FULL, WIDE = 0.85, 0.45
 """What fills so much of its own box and of the cell's width is the hole of a printed 0."""
-
-LOGARITHMS = np.round(255 / 8 * np.log2(np.arange(256) + 1.0)).astype(np.uint8)
-"""Of every grey, from 0 to 255."""
 
 Mask = NDArray[np.bool_]
 

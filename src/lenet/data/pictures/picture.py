@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import threading
 import warnings
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -19,6 +20,7 @@ from lenet.data.pictures.cells import find_cells
 from lenet.data.pictures.convention import Convention
 from lenet.data.pictures.ink import find_ink
 from lenet.data.pictures.reading import Box, Character, Reading
+from lenet.data.pictures.strips import find_strip
 from lenet.errors import FormatError
 
 if TYPE_CHECKING:
@@ -171,36 +173,39 @@ def _make_all(
     if convention.kind != "ink" or shape[0] != 1:
         said = [*notes, AS_A_WHOLE] if every else notes
         return [_fit(given, height, width, convention, said)]
-    if every and (made := _in_cells(given, notes, height, width, convention)):
+    read = partial(find_ink, convention=convention, height=height, width=width)
+    cells = find_cells(given[0]) if every else []
+    if made := _in_boxes(given, notes, cells, "window", read):
         return made
     try:
-        found = find_ink(given[0], convention, height, width)
+        found = read(given[0])
     except FormatError as error:
         raise FormatError(f"{place}: {error}") from error
+    if every and (strip := find_strip(given[0], found, read)):
+        return _in_boxes(given, notes, strip, "place on a strip", read)
     characters = found.characters if every else found.characters[:1]
     notes = [*notes, *_notes_on(found, every)]
     in_line = sorted(characters, key=lambda character: character.box.left)
     return [_picture_of(character, found, given, notes) for character in in_line]
 
 
-def _in_cells(
-    given: Pixels, notes: list[str], height: int, width: int, convention: Convention
+def _in_boxes(
+    given: Pixels, notes: list[str], boxes: list[Box], kind: str, read: Callable[[Pixels], Reading]
 ) -> list[Picture]:
-    """Every character in a row of windows or boxes, if there is one, left to right."""
+    """Every character in boxes of one kind, left to right; there may be none in them."""
     made: list[Picture] = []
-    cells = find_cells(given[0])
-    for number, cell in enumerate(cells, 1):
-        part = given[:, cell.top : cell.bottom, cell.left : cell.right]
+    for number, box in enumerate(boxes, 1):
+        part = given[:, box.top : box.bottom, box.left : box.right]
         try:
-            found = find_ink(part[0], convention, height, width)
+            found = read(part[0])
         except FormatError:
             continue  # an empty window
-        said = [*notes, f"window {number} of {len(cells)}", *_notes_on(found, every=True)]
+        said = [*notes, f"{kind} {number} of {len(boxes)}", *_notes_on(found, every=True)]
         characters = sorted(found.characters, key=lambda character: character.box.left)
         for character in characters:
-            read = _picture_of(character, found, part, said)
-            box = character.box.moved(cell.top, cell.left)
-            made.append(replace(read, given=given, box=box))
+            picture = _picture_of(character, found, part, said)
+            within = character.box.moved(box.top, box.left)
+            made.append(replace(picture, given=given, box=within))
     return made
 
 

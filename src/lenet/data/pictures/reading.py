@@ -32,6 +32,15 @@ class Box(NamedTuple):
         """The longer way."""
         return max(self.height, self.width)
 
+    def encloses(self, other: Box) -> bool:
+        """Whether no part of the other is outside."""
+        return (
+            self.top <= other.top
+            and self.left <= other.left
+            and self.bottom >= other.bottom
+            and self.right >= other.right
+        )
+
     def moved(self, down: int, right: int) -> Box:
         """The same box so much further."""
         return Box(self.top + down, self.left + right, self.bottom + down, self.right + right)

@@ -225,21 +225,12 @@ def _strength(group: Group) -> int:
     return group.score // max(1, group.level) * group.contrast
 
 
-def _encloses(large: Box, small: Box) -> bool:
-    return (
-        large.top <= small.top
-        and large.left <= small.left
-        and large.bottom >= small.bottom
-        and large.right >= small.right
-    )
-
-
 def _contains(a: Group, b: Group, shape: tuple[int, ...]) -> bool:
     """Whether b is what a leaves free: the holes of a character, and not what a ground leaves."""
     is_ground = edges_touched(a.box, shape) >= 3 and b.box.side * 10 >= a.box.side * 7 and b.solid
     return (
         not is_ground
-        and _encloses(a.box, b.box)
+        and a.box.encloses(b.box)
         and a.contrast * 10 >= b.contrast * 6
         and a.real >= 85
         and a.like < 40
@@ -264,7 +255,7 @@ def _is_stroke_beside(b: Group, a: Group) -> bool:
 
 def _stands_on(b: Group, a: Group) -> bool:
     """Whether b is a stroke with room for it on a, and as strong."""
-    return _encloses(a.box, b.box) and _is_stroke_beside(b, a)
+    return a.box.encloses(b.box) and _is_stroke_beside(b, a)
 
 
 def _has_room(b: Group, a: Group, shape: tuple[int, ...]) -> bool:

@@ -13,6 +13,9 @@ Counts = NDArray[np.int64]
 RED, GREEN, BLUE = 19595, 38470, 7471
 """Of 65,536: what each adds to grey, by ITU-R 601-2, as Pillow's mode L has it."""
 
+LOGARITHMS = np.round(255 / 8 * np.log2(np.arange(256) + 1.0)).astype(np.uint8)
+"""Of every grey, from 0 to 255."""
+
 
 def to_grey(colours: Pixels) -> Pixels:
     """(rows, columns) of (rows, columns, 3) in red, green and blue."""
