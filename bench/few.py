@@ -21,7 +21,7 @@ from lenet.prediction.evaluation import evaluate
 from lenet.prediction.views import Views
 from lenet.recipe import Recipe
 from lenet.recipe.augmentation import Augmentation
-from lenet.recipe.library import automatic
+from lenet.recipe.library import MANY_HANDS, automatic
 from lenet.studies.statistics import compare
 from lenet.training.choice import subject_of
 from lenet.training.setup import set_up
@@ -35,6 +35,7 @@ WIDE = {"erase": 1.0, "erase_side": 0.5}
 ARMS: dict[str, tuple[int, dict[str, Any]]] = {
     CONTROL: (1, {}),
     "twice as long": (2, {}),
+    "four times as long": (4, {}),
     "a quarter erased": (1, {"augmentation": {"erase": 0.25}}),
     "half erased": (1, {"augmentation": {"erase": 0.5}}),
     "half erased, twice as long": (2, {"augmentation": {"erase": 0.5}}),
@@ -54,6 +55,13 @@ ARMS: dict[str, tuple[int, dict[str, Any]]] = {
     "moved by 2": (1, {"augmentation": {"shift": 2}}),
     "bent": (1, {"augmentation": {"elastic": 20.0}}),
     "squeezed": (1, {"augmentation": {"squeeze": 0.1}}),
+    "as where there are many": (1, {"augmentation": MANY_HANDS}),
+    "bent by 30, four times as long": (4, {"augmentation": {"elastic": 30.0}}),
+    "turned by 18 degrees, four times as long": (4, {"augmentation": {"rotation": 18.0}}),
+    "half erased, sides up to 0.3, four times as long": (
+        4,
+        {"augmentation": {"erase": 0.5, "erase_side": 0.3}},
+    ),
 }
 """How many times as long as the control, and what else is changed of it."""
 
