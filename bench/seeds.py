@@ -14,7 +14,7 @@ from lenet.data import Dataset
 from lenet.data.dataset import Split, stratified_choice
 from lenet.engines.base import Engine
 from lenet.recipe import Recipe
-from lenet.recipe.schedule import epoch_steps
+from lenet.recipe.schedule import epoch_order, epoch_steps
 from lenet.studies.statistics import mean_interval
 from lenet.system import rng
 from lenet.training.epoch import Pass, Sums
@@ -34,7 +34,7 @@ def learn(engine: Engine, images: Split, recipe: Recipe) -> Sums:
     """All epochs of a recipe, of which no file is kept; what the last one came to."""
     placed = engine.place(images.images, images.labels)
     for epoch in range(1, recipe.epochs + 1):
-        order = rng.permutation(len(images), recipe.seed, "order", epoch)
+        order = epoch_order(recipe, len(images), epoch)
         last = Pass(engine, placed, epoch_steps(recipe, order, epoch), epoch).to_end()
     return last
 

@@ -525,6 +525,23 @@ def test_a_classifier_with_a_recipe_of_its_own_is_kept(small, tmp_path):
     assert again.predict_proba(asked).tobytes() == classifier.predict_proba(asked).tobytes()
 
 
+def test_numbers_of_numpy_within_parameters_are_kept(small, tmp_path):
+    images, labels, asked = small
+    span = (np.float32(images.min()), np.float32(images.max()))
+    recipe = {"epochs": np.int64(1), "learning_rate": np.float64(0.2)}
+    classifier = LeNetClassifier(recipe=recipe, pixel_range=span, random_state=0)
+    run = classifier.fit(images, labels).save_run(tmp_path / "run")
+    again = LeNetClassifier.from_run(run)
+    assert again.predict_proba(asked).tobytes() == classifier.predict_proba(asked).tobytes()
+
+
+def test_images_are_held_out_by_the_classifiers_own_arguments_alone(small):
+    images, labels, _ = small
+    for recipe in (Recipe(validation=50), {"validation": 50}):
+        with pytest.raises(InputError, match=r"recipe: validation = 50: .* early_stopping=True"):
+            LeNetClassifier(recipe=recipe).fit(images, labels)
+
+
 def test_partial_fit_k_times_is_fit_of_k_epochs_at_a_constant_rate(small):
     images, labels, asked = small
     whole = quick(epochs=2, schedule="constant").fit(images, labels)

@@ -7,6 +7,7 @@ from conftest import need_native, run_lenet
 import lenet
 from lenet.errors import RecipeError
 from lenet.recipe import Recipe
+from lenet.recipe.schedule import epoch_order
 from lenet.training import rate_finder
 
 need_native()
@@ -39,6 +40,23 @@ def test_a_recipe_keeps_its_seed_unless_another_one_is_named(tmp_path):
         for more in (["--recipe", str(tmp_path / "own.toml")], ["--seed", "7"], [])
     ]
     assert said[0] == said[1] != said[2]
+
+
+@pytest.mark.parametrize("order", ["shuffled", "constant"])
+def test_images_come_in_the_order_of_a_training_and_none_is_held_out(order, monkeypatch):
+    seen = []
+
+    def look(engine, placed, batches, epoch):
+        seen.extend(indices for _, indices, _ in batches)
+        raise RecipeError("looked at")
+
+    monkeypatch.setattr(rate_finder, "Pass", look)
+    recipe = Recipe(batch_size=100, validation=437, seed=5, order=order)
+    with pytest.raises(RecipeError, match="looked at"):
+        lenet.find_rate(data="digits", recipe=recipe, steps=20)
+    for epoch in (1, 2):
+        steps = seen[10 * (epoch - 1) : 10 * epoch]
+        np.testing.assert_array_equal(np.concatenate(steps), epoch_order(recipe, 1000, epoch))
 
 
 def test_changes_are_of_the_network():

@@ -1,5 +1,6 @@
 import os
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from conftest import run_lenet, train_run
 
 import lenet
 from lenet.errors import UsageError
+from lenet.network import Convolution, Dense, Pooling, Spec
 from lenet.prediction import metrics
 from lenet.show.report import write_report
 from lenet.show.report.content import find_mistakes
@@ -55,6 +57,29 @@ def test_class_names_cannot_become_markup(digits_run, tmp_path):
     object.__setattr__(part.checkpoint.data, "class_names", ("<script>x", *names[1:]))
     assert "&lt;script&gt;x" in report.render([part], "test")
     assert "<script>x" not in report.render([part], "test")
+
+
+def test_several_runs_are_told_apart(page, digits_run, second_run):
+    text = page.read_text()
+    for run in (digits_run, second_run):
+        assert f"<b>{run.name}</b>" in text
+    assert f"<h1>{digits_run.name} · {second_run.name}</h1>" in text
+
+
+def test_another_split_is_another_report(digits_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(digits_run.path, run)
+    paths = [write_report([run], split=split) for split in ("test", "validation")]
+    assert [path.name for path in paths] == ["report.html", "report-validation.html"]
+
+
+def test_a_network_without_filters_in_front_is_reported(tmp_path):
+    layers = (Pooling("P1", "average"), Convolution("C2", 3, 5), Dense("F3", 10))
+    run = train_run(Spec("own", 1, 28, 28, layers), data="digits", out=tmp_path / "run", epochs=1)
+    assert "<h3>Filters of C2</h3>" in write_report([run.path]).read_text()
+    dense = Spec("dense", 1, 28, 28, (Dense("F1", 10),))
+    run = train_run(dense, data="digits", out=tmp_path / "dense", epochs=1)
+    assert "Filters of" not in write_report([run.path]).read_text()
 
 
 def test_runs_on_different_data_are_not_compared(digits_run, tmp_path, mnist_folder):

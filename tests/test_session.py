@@ -122,6 +122,19 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path):
     assert (content(run), run.receipt()) == (before, receipt)
 
 
+def test_a_failure_after_the_end_leaves_the_times_as_they_were(tmp_path, monkeypatch):
+    run = train_run(out=tmp_path / "run", **QUICK)
+    receipt = run.receipt()
+
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("lenet.training.loop.Patterns", fail)
+    with pytest.raises(MemoryError):
+        resume_run(run.path)
+    assert run.receipt() == receipt
+
+
 def test_divergence_names_the_step_and_keeps_the_last_good_checkpoint(tmp_path):
     with pytest.raises(DivergenceError, match=r"at step \d+ of epoch 1: the training diverged"):
         train_run(

@@ -21,6 +21,7 @@ def test_the_sign_flip_test_tries_all_patterns():
     assert sign_flip_probability(np.full(10, 0.01)) == pytest.approx(2 / 1024)
     assert sign_flip_probability(np.array([1.0, -1.0])) == 1.0
     assert sign_flip_probability(np.zeros(10)) == 1.0
+    assert sign_flip_probability(np.array([0.3])) == 1.0
 
 
 def test_the_sign_flip_test_finds_fishers_p_on_darwins_plants():

@@ -80,6 +80,12 @@ def test_a_study_with_an_error_is_refused_in_one_message(name):
     assert str(caught.value).startswith("bad.toml: ")
 
 
+@pytest.mark.parametrize("text", ["seeds = " + "9" * 5000, "x = " + "[" * 3000])
+def test_toml_that_python_cannot_read_is_an_error_of_the_study(text):
+    with pytest.raises(StudyError, match=r"bad\.toml: not TOML: "):
+        parse(text, "bad", "bad.toml")
+
+
 def test_the_command_refuses_it_before_any_run(tmp_path):
     file = tmp_path / "bad.toml"
     file.write_text(GOOD.replace("seeds = 3", "seeds = 0"))

@@ -273,6 +273,29 @@ def test_a_result_of_another_task_is_none(finished, tmp_path):
     assert studies.StudyFolder(tmp_path).result(second) is None
 
 
+def test_one_seed_is_reported(study_file, tmp_path):
+    words = ("study", "run", study_file, "--out", tmp_path / "one", "--seeds", "1")
+    code, out, err = run_lenet(*words)
+    assert (code, err) == (0, ""), out
+    assert "1 seed" in (tmp_path / "one" / "report.html").read_text()
+
+
+def test_another_study_does_not_take_the_place_of_one(finished, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(finished[0], out)
+    before = answer(out)
+    other = QUICK.replace("epochs = 2", "epochs = 1")
+    assert other != QUICK
+    file = tmp_path / "other.toml"
+    file.write_text(re.sub(r'question = ".*"', 'question = "Another one?"', other))
+    code, _, err = run_lenet("study", "run", file, "--out", out)
+    assert code == 2
+    assert re.fullmatch(
+        r"lenet: error: .*: another study ran here, '.*' .*choose another --out\n", err
+    )
+    assert answer(out) == before
+
+
 def test_a_study_never_runs_in_a_run_or_in_predictions(digits_run, study_file, tmp_path):
     (tmp_path / "manifest.json").write_text('{"kind": "lenet predictions"}')
     (tmp_path / "runs").mkdir()

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -80,6 +81,19 @@ def test_a_taught_training_ends_with_the_same_bytes_after_a_stop(digits_run, tmp
     stopped.write_receipt(receipt)
     with pytest.raises(RunError, match="is another network than when the training began"):
         resume_run(stopped.path)
+    for damaged in ("x", [1], [{}], [{"run": 3, "sha256": ""}]):
+        receipt["teachers"] = damaged
+        stopped.write_receipt(receipt)
+        with pytest.raises(RunError, match=r"receipt\.json: .*teacher"):
+            resume_run(stopped.path)
+
+
+def test_the_command_line_says_which_run_the_last_one_was(digits_run, tmp_path, monkeypatch):
+    shutil.copytree(digits_run.path, tmp_path / "runs" / "newest")
+    monkeypatch.chdir(tmp_path)
+    words = ("train", "--data", "digits", "--epochs", "1", "--out", "pupil", "--teacher", "last")
+    code, _, err = run_lenet(*words, "--recipe", "note")
+    assert (code, err) == (0, "lenet: last: runs/newest\n")
 
 
 def test_a_teacher_of_something_else_is_refused(digits_run, tmp_path):

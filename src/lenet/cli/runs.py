@@ -149,7 +149,10 @@ def report(
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="The page; by default report.html in the first run.")
+        Path | None,
+        typer.Option(
+            help="The page; by default report.html (or report-SPLIT.html) in the first run."
+        ),
     ] = None,
     split: Annotated[SplitName, typer.Option(help="Which images.")] = SplitName.test,
     data_dir: DataDir = None,

@@ -200,7 +200,8 @@ def train(
             if len(run.receipt()["sessions"]) == before:
                 show_warning(f"{folder}: its training was done already")
         else:
-            options |= changes | {"teacher": tuple(teacher or ())}
+            teachers = tuple(str(find_run_folder(run)) for run in teacher or ())
+            options |= changes | {"teacher": teachers}
             source = DEFAULT_DATA if data is None else data
             run = session.train(model, source, recipe, out=out, reading=reading, **options)
     say(_summary(run))

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from lenet.engines.base import Weights
 from lenet.network import Layer, RadialBasis, Shape, Spec
-from lenet.network.layers import LEAKY_RELU_SLOPE, SCALED_TANH
+from lenet.network.layers import FLAT, LEAKY_RELU_SLOPE, SCALED_TANH
 from lenet.network.preparation import prepare
 
 
@@ -110,7 +110,7 @@ class LeNet(nn.Module):
             self.prepare = nn.Sequential(Reshape(*spec.input_shape), Prepare(spec.preparation))
         layers: list[nn.Module] = [Reshape(*spec.prepared_shape)]
         for row, layer in zip(spec.counts(), spec.layers, strict=True):
-            layers += _modules(layer, row.input_shape, first_dense=_is_first_dense(spec, layer))
+            layers += _modules(layer, row.input_shape, first_dense=_is_first_flat(spec, layer))
         self.net = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -186,16 +186,16 @@ def _modules(layer: Layer, shape: Shape, first_dense: bool) -> list[nn.Module]:
 
 
 def modules_by_layer(module: LeNet, spec: Spec) -> list[list[nn.Module]]:
-    """The modules of each layer; the first dense one has what flattens its input."""
+    """The modules of each layer; the first flat one has what flattens its input."""
     modules, layers = iter(list(module.net)[1:]), []
     for row, layer in zip(spec.counts(), spec.layers, strict=True):
-        made = _modules(layer, row.input_shape, _is_first_dense(spec, layer))
+        made = _modules(layer, row.input_shape, _is_first_flat(spec, layer))
         layers.append([next(modules) for _ in made])
     return layers
 
 
-def _is_first_dense(spec: Spec, layer: Layer) -> bool:
-    return layer is next(other for other in spec.layers if other.operation == "dense")
+def _is_first_flat(spec: Spec, layer: Layer) -> bool:
+    return layer is next(other for other in spec.layers if other.operation in FLAT)
 
 
 def named_parameters(module: LeNet, spec: Spec) -> dict[str, nn.Parameter]:

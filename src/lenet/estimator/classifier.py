@@ -321,7 +321,9 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
 
     def _choose(self, seed: int, subject: Subject, base: Any = None) -> Choice:
         """The numbers of `base`, by default `recipe`, with those that were given."""
-        base = self.recipe if base is None else base
+        if base is None:
+            base = self.recipe
+            _check_validation(base)
         given = {name: _plain(getattr(self, name)) for name in PARAMETERS}
         given = {name: value for name, value in given.items() if value is not None}
         try:
@@ -384,6 +386,21 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
 def _plain(value: Any) -> Any:
     """A NumPy number, as searches over parameters give it, as Python's."""
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _check_validation(recipe: Any) -> None:
+    """Refuse a recipe's own, for which the classifier has arguments.
+
+    Raises:
+        InputError: naming those.
+    """
+    count = recipe.get("validation") if isinstance(recipe, dict) else None
+    count = recipe.validation if isinstance(recipe, Recipe) else count
+    if count:
+        raise InputError(
+            f"recipe: validation = {count}: the classifier holds images out with "
+            "early_stopping=True and validation_fraction; leave it out of the recipe"
+        )
 
 
 def _draw_seed(random_state: Any) -> int:

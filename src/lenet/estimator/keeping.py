@@ -61,6 +61,10 @@ def plain_values(value: Any) -> Any:
         return value.item()
     if isinstance(value, Recipe | Augmentation):
         return asdict(value)
+    if isinstance(value, dict):
+        return {key: plain_values(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_values(each) for each in value]
     return str(value) if isinstance(value, Path) else value
 
 

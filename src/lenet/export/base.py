@@ -20,9 +20,6 @@ Images = NDArray[np.uint8]
 """(n, channels, height, width), as the network gets them."""
 
 
-FLAT = ("dense", "radial_basis")
-"""Operations of layers that read their inputs as one row of numbers."""
-
 INPUTS = ("uint8", "float")
 BITS = (32, 8, 4)
 

@@ -37,8 +37,8 @@ DERIVATION = (
     "may be right for at most {share:.1%} of the images fewer than the run"
 )
 
-_made: dict[tuple[str, int], IntegerNetwork] = {}
-"""The last network in whole numbers, by checkpoint and bits: written and judged by the same."""
+_made: dict[tuple[Any, ...], IntegerNetwork] = {}
+"""The last network in whole numbers, by checkpoint, data and bits: written and judged by it."""
 
 
 def integer_network(trained: Trained, bits: int) -> IntegerNetwork:
@@ -47,7 +47,8 @@ def integer_network(trained: Trained, bits: int) -> IntegerNetwork:
     Raises:
         SpecError: if it cannot be done in whole numbers.
     """
-    key = (checkpoints.digest(trained.checkpoint), bits)
+    data = tuple(sorted(trained.dataset.digests.items()))
+    key = (checkpoints.digest(trained.checkpoint), data, bits)
     if key not in _made:
         found = _integer_network(trained, bits)
         _made.clear()

@@ -38,7 +38,7 @@ _CARD = """---
 
 # {model}, trained on {data}
 
-A LeNet-5 of {parameters:,} parameters ({multiply_adds:,} multiply-adds an image) that tells {count}
+A LeNet of {parameters:,} parameters ({multiply_adds:,} multiply-adds an image) that tells {count}
 classes apart in pictures of {shape} (channels, rows, columns): {classes}.
 
 | layer | what it is | output | parameters |

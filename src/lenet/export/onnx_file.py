@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet.engines.base import Weights
-from lenet.export.base import FLAT, Format, Images, Options, Reference, Trained
+from lenet.export.base import Format, Images, Options, Reference, Trained
 from lenet.export.description import describe
 from lenet.export.needs import need
 from lenet.export.rounding import float_reference
 from lenet.network import Layer, Spec
-from lenet.network.layers import LEAKY_RELU_SLOPE, SCALED_TANH, RadialBasis
+from lenet.network.layers import FLAT, LEAKY_RELU_SLOPE, SCALED_TANH, RadialBasis
 from lenet.network.preparation import MARGIN, shrinking
 from lenet.system.version import VERSION
 

@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet.engines.base import Weights
-from lenet.export.base import FLAT, Format, Images, Options, Reference, Trained
+from lenet.export.base import Format, Images, Options, Reference, Trained
 from lenet.export.description import describe
 from lenet.export.needs import need
 from lenet.export.rounding import float_reference
 from lenet.export.tflite_graph import DYNAMIC, Graph, to_bytes
 from lenet.network import Layer, Shape, Spec
-from lenet.network.layers import LEAKY_RELU_SLOPE, SCALED_TANH, RadialBasis
+from lenet.network.layers import FLAT, LEAKY_RELU_SLOPE, SCALED_TANH, RadialBasis
 from lenet.network.preparation import MARGIN, shrinking
 
 BATCH = 256

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from lenet.export.base import FLAT, Trained
+from lenet.export.base import Trained
 from lenet.network import Layer, Shape, Spec, characters
-from lenet.network.layers import LEAKY_RELU_SLOPE, SCALED_TANH, RadialBasis
+from lenet.network.layers import FLAT, LEAKY_RELU_SLOPE, SCALED_TANH, RadialBasis
 from lenet.network.preparation import MARGIN
 
 WEIGHTS = "model.safetensors"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lenet.errors import SpecError
 from lenet.network import characters
+from lenet.recipe.recipe import SQUARES
 from lenet.system.facts import build
 
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "sigmoid", "tanh", "scaled_tanh", "silu")
@@ -23,11 +24,11 @@ LEAKY_RELU_SLOPE = 0.01
 SCALED_TANH = (1.7159, 2.0 / 3.0)
 """(A, S) of A tanh(S a): LeCun et al. 1998, section II-B, equation 6."""
 
-SQUARES = ("half", "whole")
-"""Of a distance: 1/2 |x - w|^2, or |x - w|^2 as LeCun et al. 1998 print it in equation 7."""
-
 CODES = ("characters", "place")
 """The centres of radial basis units: printed characters, or +1 in a class's place and -1 else."""
+
+FLAT = ("dense", "radial_basis")
+"""Operations of layers that read their inputs as one row of numbers."""
 
 Shape = tuple[int, ...]
 

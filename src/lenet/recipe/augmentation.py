@@ -6,12 +6,12 @@ The pixels are changed in `lenet.data.augmentation`, and by engines that can do 
 from __future__ import annotations
 
 import math
-import tomllib
 from dataclasses import dataclass, fields, replace
 from typing import Any, final, get_type_hints
 
 from lenet.errors import RecipeError
 from lenet.recipe.values import FRACTION, check, one_of, typed
+from lenet.system.facts import read_toml
 
 BORDERS = ("zero", "edge")
 
@@ -131,7 +131,7 @@ def read_fields(text: str, place: str) -> dict[str, Any]:
         RecipeError: if that is not what `text` is.
     """
     try:
-        fields_of_text: dict[str, Any] = tomllib.loads(f"fields = {{{text}}}")["fields"]
+        fields_of_text: dict[str, Any] = read_toml(f"fields = {{{text}}}")["fields"]
     except ValueError as error:
         raise RecipeError(
             f'{place} {text!r}: not fields, as "rotation = 10, shift = 2": {error}'

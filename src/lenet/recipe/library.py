@@ -70,6 +70,9 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 }
 """What goes with each, in `auto`."""
 
+SGD_OF_MANY = {"momentum": 0.9, "nesterov": True, "learning_rate": 0.1, "weight_decay": 1e-4}
+"""What goes with it in `best`."""
+
 HANDS = {
     "shift": 2, "scale": 0.15, "squeeze": 0.15, "shear": 0.2, "rotation": 12.0, "elastic": 20.0,
     "border": "edge",
@@ -144,15 +147,16 @@ def _table(images: int, optimizer: str) -> dict[str, Any]:
     }
 
 
-def most_accurate(subject: Subject, _: str | None) -> dict[str, Any]:
+def most_accurate(subject: Subject, optimizer: str | None) -> dict[str, Any]:
     """The numbers of `best`; docs/studies/best.md has what each gives."""
-    is_ink = subject.kind == INK
+    is_ink, optimizer = subject.kind == INK, optimizer or "adamw"
+    others = OPTIMIZERS | {"sgd": SGD_OF_MANY}
     return {
         "epochs": 120 if is_ink else 240,
         "batch_size": 128,
-        **OPTIMIZERS["adamw"],
-        "weight_decay": 0.02 if is_ink else 0.05,
-        "optimizer": "adamw",
+        **others.get(optimizer, {}),
+        **({"weight_decay": 0.02 if is_ink else 0.05} if optimizer == "adamw" else {}),
+        "optimizer": optimizer,
         "schedule": "one_cycle",
         "label_smoothing": 0.05,
         "augmentation": MANY_HANDS if is_ink else {**MANY_SCENES, "flip": subject.flips},

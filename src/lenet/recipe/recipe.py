@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from lenet.recipe.values import (
     one_of,
     typed,
 )
-from lenet.system.facts import shown
+from lenet.system.facts import read_toml, shown
 
 OPTIMIZERS = ("sgd", "adamw", "sdlm")
 SCHEDULES = ("constant", "step", "cosine", "one_cycle", "lecun_1998")
@@ -32,6 +31,7 @@ INITIALISERS = (
 LOSSES = ("cross_entropy", "mse", "map")
 ORDERS = ("shuffled", "constant")
 SQUARES = ("half", "whole")
+"""Of a distance: 1/2 |x - w|^2, or |x - w|^2 as LeCun et al. 1998 print it in equation 7."""
 
 MOST_BYTES = 1 << 20
 """Of a recipe file, far above any recipe."""
@@ -146,10 +146,8 @@ class Recipe:
 
         """
         try:
-            values = tomllib.loads(text)
-        except RecursionError as error:
-            raise RecipeError(f"{place}: not a recipe: it is nested too deep") from error
-        except ValueError as error:  # also a number of more digits than Python reads
+            values = read_toml(text)
+        except ValueError as error:
             raise RecipeError(f"{place}: not TOML: {error}") from error
         return cls().with_changes(values, place)
 

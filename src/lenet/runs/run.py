@@ -53,6 +53,7 @@ _SESSION = {
     "engine_detail": str, "device": str, "threads": int, "training_seconds": float,
     "training_images": int,
 }  # fmt: skip
+_TEACHER = {"run": str, "sha256": str}
 _RECEIPT = {"model": str, "data": dict, "seed": int, "parameters": int, "sessions": list}
 _DATA = {"name": str, "sha256": dict}
 _SURVEY = {"counts": dict, "prepared": str, "left_out": int}
@@ -438,6 +439,11 @@ def _check_receipt(receipt: dict[str, Any]) -> None:
     _check_part(receipt["data"], _DATA, "its data")
     for session in receipt["sessions"]:
         _check_part(session, _SESSION, "a session")
+    teachers = receipt.get("teachers", [])
+    if not isinstance(teachers, list):
+        raise ValueError(f"its teachers are {shown(teachers)}, and no list")
+    for teacher in teachers:
+        _check_part(teacher, _TEACHER, "a teacher")
     if "survey" in receipt["data"]:
         survey = receipt["data"]["survey"]
         _check_part(survey, _SURVEY, "its survey")

@@ -32,12 +32,29 @@ class StudyFolder:
         object.__setattr__(self, "path", Path(self.path))
 
     def begin(self, study: Study) -> None:
-        """Keep the study, instead of an earlier version of it; whoever calls holds the lock."""
+        """Keep the study, instead of an earlier version of it; whoever calls holds the lock.
+
+        Raises:
+            StudyError: if another study ran here, with another question and without a run of this.
+        """
+        self._refuse_another(study)
         manifest = {"kind": KIND.name}
         if read_manifest(self.path) != manifest:
             write_whole(self.path / MANIFEST, json.dumps(manifest) + "\n")
         (self.path / "runs").mkdir(exist_ok=True)
         write_whole(self.path / "study.toml", study.source)
+
+    def _refuse_another(self, study: Study) -> None:
+        try:
+            earlier = self.study()
+        except StudyError:  # there is none that could be lost
+            return
+        shared = {task.key for task in earlier.tasks()} & {task.key for task in study.tasks()}
+        if earlier.question != study.question and not shared and self.results(earlier):
+            raise StudyError(
+                f"{self.path}: another study ran here, {earlier.title!r}, which has no run in "
+                "common with this one; choose another --out"
+            )
 
     def study(self) -> Study:
         """The study that ran here.

@@ -109,11 +109,11 @@ def sign_flip_probability(differences: NDArray[np.float64], seed: int = 0) -> fl
     """Two-sided p of a mean difference at least this large if each sign were a coin's throw.
 
     Fisher 1935, "The Design of Experiments", section 21.  All 2^n sign patterns are tried up to
-    n = 13, and `RESAMPLES` random ones above.
+    n = 13, and `RESAMPLES` random ones above.  One difference alone is as large with either sign.
     """
     from scipy.stats import permutation_test
 
-    if not np.any(differences):
+    if len(differences) < 2 or not np.any(differences):
         return 1.0
     found = permutation_test(
         (differences,),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import resources
@@ -17,6 +16,7 @@ from lenet import data as data_sets
 from lenet.errors import LenetError, StudyError
 from lenet.network import zoo
 from lenet.recipe import Recipe
+from lenet.system.facts import read_toml
 
 FORMAT = 1
 """Of a run's result; part of every key, so that results of another format are not mixed in."""
@@ -146,7 +146,7 @@ def _with_seeds(study: Study, seeds: int | None) -> Study:
     """The same study with another number of seeds, in its text too."""
     if seeds is None:
         return study
-    values = {**tomllib.loads(study.source), "seeds": seeds}
+    values = {**read_toml(study.source), "seeds": seeds}
     return parse(tomli_w.dumps(values), study.name, study.name)
 
 
@@ -157,10 +157,11 @@ def parse(text: str, name: str, place: str) -> Study:
         StudyError: naming the field and what it may be.
     """
     try:
-        values = tomllib.loads(text)
-        return _study(values, name, text)
-    except tomllib.TOMLDecodeError as error:
+        values = read_toml(text)
+    except ValueError as error:
         raise StudyError(f"{place}: not TOML: {error}") from error
+    try:
+        return _study(values, name, text)
     except LenetError as error:
         raise StudyError(f"{place}: {error}") from error
 

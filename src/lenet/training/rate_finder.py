@@ -15,11 +15,11 @@ from lenet.data import Reading
 from lenet.errors import RecipeError
 from lenet.network import Spec
 from lenet.recipe import Recipe
-from lenet.system import rng
+from lenet.recipe.schedule import epoch_order
 from lenet.training.choice import Wanted, choose_recipe, find_recipe
 from lenet.training.curvature import measure_curvature
 from lenet.training.epoch import Batch, LossNotFiniteError, Pass
-from lenet.training.setup import set_up
+from lenet.training.setup import hold_out_images, set_up
 
 SMOOTHING = 0.9
 """Share of the running mean of the loss that a step keeps."""
@@ -97,10 +97,11 @@ def find_rate(
     dataset = data_sets.load(data, data_dir, reading=reading)
     choice = choose_recipe(found, dataset, given)
     ready = set_up(model or choice.model, dataset, choice.recipe, changes=changes, threads=threads)
-    placed = ready.engine.place(dataset.train.images, dataset.train.labels)
-    measure_curvature(ready.engine, choice.recipe, placed, len(dataset.train), 1)
+    train, _ = hold_out_images(dataset, choice.recipe)
+    placed = ready.engine.place(train.images, train.labels)
+    measure_curvature(ready.engine, choice.recipe, placed, len(train), 1)
     rates = np.geomspace(lowest, highest, steps)
-    batches = _batches(len(dataset.train), choice.recipe, rates)
+    batches = _batches(len(train), choice.recipe, rates)
     test, losses = Pass(ready.engine, placed, batches, epoch=1), []
     try:
         for _ in test:
@@ -115,11 +116,14 @@ def find_rate(
 
 
 def _batches(count: int, recipe: Recipe, rates: NDArray[np.float64]) -> Iterator[Batch]:
-    """The images of each step, in the order in which a training with this seed sees them."""
+    """The images of each step, in the order in which a training with this seed sees them.
+
+    Distorted copies are left out.
+    """
     size = min(recipe.batch_size, count)
-    per_epoch = count // size
+    per_epoch, undistorted = count // size, recipe.with_changes({"distortions": 0})
     for step, rate in enumerate(rates.tolist()):
-        order = rng.permutation(count, recipe.seed, "order", 1 + step // per_epoch)
+        order = epoch_order(undistorted, count, 1 + step // per_epoch)
         start = step % per_epoch * size
         yield step + 1, order[start : start + size], rate
 

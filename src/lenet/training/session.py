@@ -236,10 +236,11 @@ def _execute(
         watcher=watcher,
         checkpoint_every=checkpoint_every,
     )
+    is_session = not checkpoint.is_of_the_end
     with run.lock(), Interruption() as interruption:
         run.rewind_history(recorded_points(checkpoint.position, training.steps_per_epoch))
         run.drop_checkpoints(training.is_planned, after=checkpoint.position.updates)
-        if not checkpoint.is_of_the_end:
+        if is_session:
             receipt.begin_session(run, engine, checkpoint.position)
         watcher.start(training.plan())
         try:
@@ -247,10 +248,11 @@ def _execute(
         except BaseException:
             watcher.stop()
             with suppress(LenetError):  # the first error is the one to hear of
-                receipt.write_times(run, training.seconds, training.images)
+                if is_session:
+                    receipt.write_times(run, training.seconds, training.images)
             raise
         watcher.stop()
-        if not checkpoint.is_of_the_end:
+        if is_session:
             receipt.write_times(run, training.seconds, training.images)
     if interruption.number is not None:
         raise InterruptedRunError(

@@ -83,6 +83,11 @@ def check_loss(spec: Spec, recipe: Recipe) -> None:
         RecipeError: if it is one of distances and they are none, or are squared otherwise.
     """
     distances = spec.distances
+    if distances is None and recipe.squares != Recipe().squares:
+        raise RecipeError(
+            f"squares = {recipe.squares!r}: {spec.name} ends in no distances; leave it out, or use "
+            "a network that ends in radial_basis, such as lenet5-1998"
+        )
     if distances is not None and distances.squares != recipe.squares:
         raise RecipeError(
             f"squares = {recipe.squares!r}: {spec.name} has them {distances.squares}; say the same "

@@ -104,8 +104,11 @@ class StoredImages:
 
     def __post_init__(self) -> None:
         shapes = [image_shape(part.images.shape[1:], part.images.place) for part in self.parts]
-        if len(set(shapes)) > 1 or len({part.labels is None for part in self.parts}) > 1:
+        if len(set(shapes)) > 1:
             raise FormatError(f"{self.path}: its parts do not fit each other: {shapes}")
+        bare = [part.images.place for part in self.parts if part.labels is None]
+        if bare and len(bare) < len(self.parts):
+            raise FormatError(f"{bare[0]}: it has no labels, and other parts have them; add them")
         for part in self.parts:
             count = part.images.shape[0]
             if part.labels is not None and part.labels.shape not in ((count,), (count, 1)):

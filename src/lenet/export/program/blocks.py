@@ -9,9 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from lenet.export.base import FLAT
 from lenet.network import Layer, Shape, Spec
-from lenet.network.layers import POOLINGS
+from lenet.network.layers import FLAT, POOLINGS
 from lenet.network.preparation import prepared_shape
 
 WITH_WEIGHTS = ("convolution", "dense", "subsampling")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 MOST_TARGETS = 10
 """Characters shown, of networks that have more classes the nearest."""
+
+LONGEST_LINE, LONGEST_NAME = 100, 24
+"""Letters of the title in a line, and of a class beside its bar."""
 
 
 def draw_decision(explanation: Explanation, path: Path) -> None:
@@ -45,9 +49,10 @@ def draw_decision(explanation: Explanation, path: Path) -> None:
             size = f"{channels} maps, {height}x{width}" if height > 1 else f"{channels} units"
             axes.set_title(f"{name}: {size}", fontsize=10, loc="left")
             axes.set(xticks=[], yticks=[], frame_on=False)
-            axes.set_anchor("W")
             ticks = np.linspace(float(maps.min()), float(maps.max()), 4 if height > 1 else 2)
             bar = row.colorbar(shown, ax=axes, pad=0.01, aspect=12, ticks=ticks, format="%.1f")
+            for each in (axes, bar.ax):  # a colour bar moves what it belongs to into the middle
+                each.set_anchor("W")
             bar.ax.tick_params(labelsize=8)
 
 
@@ -85,7 +90,7 @@ def _headline(explanation: Explanation) -> str:
     names, answer = explanation.class_names, explanation.prediction
     said = f"{names[answer]} ({explanation.probabilities[answer]:.1%})"
     truth = "" if explanation.label is None else f", the label is {names[explanation.label]}"
-    return f"{explanation.title}: {said}{truth}"
+    return textwrap.fill(f"{explanation.title}: {said}{truth}", LONGEST_LINE)
 
 
 def _draw_answer(row: SubFigure, explanation: Explanation) -> None:
@@ -111,7 +116,8 @@ def _draw_answer(row: SubFigure, explanation: Explanation) -> None:
     bars = answer.barh(range(len(order)), explanation.probabilities[order], color=colours)
     labels = [f" {explanation.logits[index]:+.1f}" for index in order]
     answer.bar_label(bars, labels, fontsize=8)
-    answer.set_yticks(range(len(order)), [explanation.class_names[index] for index in order])
+    names = [textwrap.shorten(explanation.class_names[index], LONGEST_NAME) for index in order]
+    answer.set_yticks(range(len(order)), names)
     answer.tick_params(labelsize=9)
     answer.invert_yaxis()
     answer.set(xlim=(0, 1.18), xlabel="probability (and logit)")

@@ -32,8 +32,9 @@ def write_report(
 ) -> Path:
     """Write the report of `runs`, by default to `report.html` in the first one's folder.
 
-    `data` is what they were trained on, where that was at hand only; `which` is the checkpoint of
-    each, "last" or "best", by default the best where there is one.
+    Of another split than the test images that is `report-SPLIT.html`.  `data` is what they were
+    trained on, where that was at hand only; `which` is the checkpoint of each, "last" or "best", by
+    default the best where there is one.
 
     Raises:
         UsageError: if there is no run, the runs were trained on different data, or the page cannot
@@ -50,7 +51,7 @@ def write_report(
             f"these runs were trained on {', '.join(names)}{more}: only runs on the same data "
             "can be compared image by image; write a report for each"
         )
-    path = Path(out) if out else parts[0].run.path / NAME
+    path = Path(out) if out else parts[0].run.path / _name(split)
     page = render(parts, split)
     try:
         write_whole(path, page)
@@ -59,6 +60,10 @@ def write_report(
             f"{path}: the report cannot be written: {error.strerror}; name another place with --out"
         ) from error
     return path
+
+
+def _name(split: str) -> str:
+    return NAME if split == "test" else f"{Path(NAME).stem}-{split}.html"
 
 
 def _test_images(part: Part) -> tuple[Any, ...]:

@@ -58,6 +58,15 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class Filters:
+    """Those of a layer in one picture (a data URI), and the largest weight without its sign."""
+
+    layer: str
+    picture: str
+    largest: float
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """One run of a report."""
 
@@ -69,8 +78,7 @@ class Part:
     right: NDArray[np.bool_]
     chart: str
     network: str
-    filters: str
-    filters_largest: float
+    filters: Filters | None
     mistakes: tuple[Mistake, ...]
     examples: tuple[Example, ...]
     recipe: dict[str, Any]
@@ -101,8 +109,6 @@ def gather(
     logits = engine.logits(engine.place(chosen.images))
     facts, history = run.receipt(), run.history()
     mistakes = find_mistakes(logits, chosen)
-    filters = checkpoint.weights[f"{checkpoint.spec.layers[0].name}.weight"]
-    flat = filters.reshape(-1, *filters.shape[-2:])
     return Part(
         run=run,
         checkpoint=checkpoint,
@@ -112,14 +118,24 @@ def gather(
         right=logits.argmax(axis=1) == chosen.labels,
         chart=line_chart(history, NOTE_SERIES, checkpoint.recipe.epochs, run.name),
         network=draw_network(checkpoint.spec),
-        filters=signed_uri(flat, min(len(flat), 8)),
-        filters_largest=float(np.abs(flat).max()),
+        filters=_first_filters(checkpoint),
         mistakes=mistakes,
         examples=_examples(engine, checkpoint, chosen, logits, mistakes),
         recipe=asdict(checkpoint.recipe),
         receipt=facts,
         examples_per_second=receipt.examples_per_second(facts),
     )
+
+
+def _first_filters(checkpoint: Checkpoint) -> Filters | None:
+    """Those of the first convolution, if there is one."""
+    for layer in checkpoint.spec.layers:
+        if layer.operation == "convolution":
+            weights = checkpoint.weights[f"{layer.name}.weight"]
+            flat = weights.reshape(-1, *weights.shape[-2:])
+            largest = float(np.abs(flat).max())
+            return Filters(layer.name, signed_uri(flat, min(len(flat), 8)), largest)
+    return None
 
 
 def find_mistakes(logits: NDArray[np.float32], split: Split) -> tuple[Mistake, ...]:
