@@ -97,6 +97,14 @@ def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(run, first):
         assert run.checkpoint().position == Position()
 
 
+def test_a_damaged_newest_checkpoint_is_an_error_for_who_wants_no_other(run, first):
+    run.write_checkpoint(later(first, 2, 10))
+    assert run.checkpoint(fall_back=False).position.updates == 10
+    run.checkpoint_paths()[0].write_bytes(b"\0" * 100)
+    with pytest.raises(CheckpointError, match="step-00000010"):
+        run.checkpoint(fall_back=False)
+
+
 def test_a_run_whose_checkpoints_are_all_damaged_is_an_error(run):
     run.checkpoint_paths()[0].write_bytes(b"")
     with (

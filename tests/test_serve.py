@@ -24,7 +24,7 @@ from lenet.errors import MachineError, UsageError
 from lenet.serve.guard import Guard
 from lenet.serve.limits import Limits
 from lenet.serve.metrics import Histogram
-from lenet.serve.models import Choice, Models, Watch, split_name
+from lenet.serve.models import WATCH_SECONDS, Choice, Models, Watch, split_name
 from lenet.serve.server import NEEDED
 
 INFER = "/v2/models/digits/infer"
@@ -264,6 +264,34 @@ def test_a_checkpoint_that_is_damaged_changes_nothing(service, training):
         assert client.post(INFER, json=question()).status_code == 200
         assert running.metric("lenet_reload_failures_total") == 1
         assert newest.exists()
+
+
+def test_a_damaged_newest_checkpoint_brings_no_older_one_back(service, training):
+    older, newest = training.checkpoint_paths()[-1], training.checkpoint_paths()[0]
+    assert older != newest
+    with serving(training.path) as running, running.client() as client:
+        old = version_of(client)
+        os.truncate(newest, 100)
+        running.wait_for("the version of before stays")
+        stranger = newest.with_name("step-00009999.safetensors")
+        stranger.write_bytes(b"no checkpoint")
+        running.wait_for(f"the version of before stays: {stranger}")
+        time.sleep(2.5 * WATCH_SECONDS)
+        assert client.get("/v2/models/digits").json()["versions"] == [old]
+        assert sum("the version of before stays" in line for line in running.lines) == 2
+        assert not any("answers from now on" in line for line in running.lines)
+        assert running.metric("lenet_reload_failures_total") == 2
+        assert running.metric("lenet_reloads_total") == 0
+
+
+def test_a_start_falls_back_to_the_checkpoint_before_a_damaged_one(service, training):
+    os.truncate(training.checkpoint_paths()[0], 100)
+    with serving(training.path) as running, running.client() as client:
+        assert version_of(client).startswith("0-")
+        running.wait_for("falling back to the one before it")
+        running.process.send_signal(signal.SIGHUP)
+        running.wait_for("the version of before stays")
+        assert client.post(INFER, json=question()).status_code == 200
 
 
 # What is watched

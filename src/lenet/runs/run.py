@@ -247,10 +247,10 @@ class Run:
         """Replace the checkpoint of the best epoch."""
         checkpoints.write(self.best_path, checkpoint)
 
-    def checkpoint(self, which: str | None = None) -> Checkpoint:
+    def checkpoint(self, which: str | None = None, *, fall_back: bool = True) -> Checkpoint:
         """The `last` or the `best` checkpoint; by default the best where there is one.
 
-        A damaged newest checkpoint is passed over, with a warning, for the one before it.
+        With `fall_back` a damaged newest one is passed over, with a warning, for the one before it.
 
         Raises:
             UsageError: if `which` is none of these.
@@ -266,19 +266,22 @@ class Run:
                 raise CheckpointError(
                     f"{error}; the newest one can be had with --checkpoint {LAST}"
                 ) from error
-        return next(self.checkpoints())
+        return next(self.checkpoints(fall_back=fall_back))
 
-    def checkpoints(self) -> Iterator[Checkpoint]:
+    def checkpoints(self, *, fall_back: bool = True) -> Iterator[Checkpoint]:
         """The numbered checkpoints, newest first; a warning instead of each that is damaged.
 
         Raises:
-            CheckpointError: if there is none that can be read.
+            CheckpointError: if there is none that can be read; without `fall_back` at the first
+                that cannot be.
         """
         reasons, some = [], False
         for path in self.checkpoint_paths():
             try:
                 yield checkpoints.read(path)
             except CheckpointError as error:
+                if not fall_back:
+                    raise
                 warnings.warn(f"{error}; falling back to the one before it", stacklevel=2)
                 reasons.append(str(error))
             else:

@@ -113,7 +113,8 @@ class Models:
                     f"two networks are called {name}; give one another name: NAME={place}"
                 )
             mark = _mark(run, self.choice.which)
-            self._kept[name] = _Kept(run, mark, [load(name, run, self.choice)])
+            served = load(name, run.checkpoint(self.choice.which), self.choice)
+            self._kept[name] = _Kept(run, mark, [served])
 
     def names(self) -> list[str]:
         """In the order in which they were given."""
@@ -198,8 +199,11 @@ class Watch:
 
     def _loaded(self, name: str, run: Run, mark: object) -> tuple[object, ...]:
         """What the loop is to call, and with what."""
+        choice = self._models.choice
         try:
-            return self._install, load(name, run, self._models.choice), mark
+            # The one before a damaged one is no newer than what answers.
+            checkpoint = run.checkpoint(choice.which, fall_back=False)
+            return self._install, load(name, checkpoint, choice), mark
         except LenetError as error:
             return self._fail, name, mark, error
         except MemoryError:
@@ -221,16 +225,15 @@ def split_name(word: str) -> tuple[str, str]:
     return ("", word) if not sign or Path(word).exists() else (name, place)
 
 
-def load(name: str, run: Run, choice: Choice) -> Served:
-    """The network of a run, warmed up.
+def load(name: str, checkpoint: Checkpoint, choice: Choice) -> Served:
+    """The network of a checkpoint, warmed up.
 
     Its version is the number of its training's steps and the beginning of a SHA-256 of all that its
     answers depend on.
 
     Raises:
-        LenetError: as `Run.checkpoint` and `open_engine`.
+        LenetError: as `Network.of` and `open_engine`.
     """
-    checkpoint = run.checkpoint(choice.which)
     network = Network.of(checkpoint, choice.engine)
     version = f"{checkpoint.position.updates}-{network.digest[:8]}"
     engine = _open(network, choice.threads)
