@@ -66,6 +66,7 @@ def test_ctrl_c_ends_it_as_sigterm_does(service, digits_run):
         (["RUN", "--host", "nowhere.invalid"], 2, "there is no such host here"),
         (["RUN", "--token", "short"], 2, "a token has at least 16 letters"),
         (["RUN", "--cors", "*"], 2, "--cors *: name one page's origin"),
+        (["RUN", "--allow-host", "http://x.example"], 2, "--allow-host http://x.example: name a"),
         (["RUN", "--access-log", "/nowhere/log"], 8, "cannot write an access log here"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -378,6 +379,52 @@ def test_a_host_is_ours_if_it_is_local_an_address_or_named():
         with pytest.raises(Refusal, match="does not answer to that Host"):
             guard.check_host(host)
     Guard(hosts=["*"]).check_host(b"anything.example")
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("https://a.example/", "https://a.example"),
+        ("https://a.example:443", "https://a.example"),
+        ("http://a.example:080/", "http://a.example"),
+        ("HTTPS://A.Example", "https://a.example"),
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("https://a.example:80", "https://a.example:80"),
+        ("http://[::1]:3000/", "http://[::1]:3000"),
+    ],
+)
+def test_an_origin_is_allowed_as_browsers_send_it(given, sent):
+    assert dict(Guard(origins=[given]).headers(sent.encode()))[b"access-control-allow-origin"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["*", "null", "", "a.example", "https://", "https://a.example/path", "https://a.example?x",
+     "https://me@a.example", "https://*.a.example", "https://a.example:65536", "https://ä.example",
+     "https://a.example https://b.example"],
+)  # fmt: skip
+def test_an_origin_that_no_page_can_have_is_refused(given):
+    with pytest.raises(UsageError, match=r"--cors .*: name one page's origin, as https://example"):
+        Guard(origins=[given])
+
+
+@pytest.mark.parametrize("given", ["Lenet.Example:8000", "lenet.example.", "lenet.example"])
+def test_a_host_is_allowed_by_its_name_alone(given):
+    for host in (b"lenet.example", b"lenet.example:80", b"LENET.example.:8000"):
+        Guard(hosts=[given]).check_host(host)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", ".", "https://lenet.example", "lenet.example/path", "*.example", "a b", "ä.example"],
+)
+def test_a_host_that_no_request_can_name_is_refused(given):
+    with pytest.raises(UsageError, match=r"--allow-host .*: name a host alone, as example\.org"):
+        Guard(hosts=[given])
+
+
+def test_an_address_needs_not_be_allowed_and_may_be():
+    Guard(hosts=["10.0.0.1", "[::1]:8000", "::1"]).check_host(b"[::1]")
 
 
 def test_a_limit_is_above_0():

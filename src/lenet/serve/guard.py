@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from lenet.errors import UsageError
 from lenet.serve.answers import Answer, Headers, Refusal
 
 LOCAL = "localhost"
 EVERY = "*"
+
+ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\w[\w.-]*|\[[\da-f:.]+\])(?::(\d{1,5}))?/?", re.ASCII)
+HOST = re.compile(r"\w[\w.-]*(:\d{1,5})?", re.ASCII)
+
+LARGEST_PORT = 65535
+USUAL_PORTS = {"http": 80, "https": 443}
+"""Which no browser names."""
 
 MOST_KNOWN = 1000
 """Values of Host whose check is remembered."""
@@ -27,13 +36,18 @@ class Guard:
     """The rules of one service.
 
     `hosts` are names beside `localhost` and IP addresses, which no foreign page can take for its
-    own (DNS rebinding); `origins` are those of pages that may read answers (CORS).
+    own (DNS rebinding); `origins` are those of pages that may read answers (CORS).  Both are kept
+    as `read_host` and `read_origin` give them, which raise `UsageError`.
     """
 
     hosts: Sequence[str] = ()
     token: str | None = None
     origins: Sequence[str] = ()
     _known: dict[bytes, bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.hosts = [read_host(each) for each in self.hosts]
+        self.origins = [read_origin(each) for each in self.origins]
 
     def check_host(self, host: bytes) -> None:
         """Raises `Refusal` 421 if a request is for another host."""
@@ -83,9 +97,43 @@ class Guard:
         return Answer(HTTPStatus.NO_CONTENT, b"", headers=more)
 
     def _is_ours(self, host: bytes) -> bool:
-        name = _without_port(host.decode("latin-1")).lower().rstrip(".")
-        allowed = [each.lower() for each in self.hosts]
-        return EVERY in allowed or name == LOCAL or name in allowed or is_address(name)
+        name = _plain(host.decode("latin-1"))
+        return EVERY in self.hosts or name == LOCAL or name in self.hosts or is_address(name)
+
+
+def read_host(text: str) -> str:
+    """The name of a host in the one way in which requests are compared with it.
+
+    Raises:
+        UsageError: if no request can be for it.
+    """
+    name = _plain(text)
+    if text != EVERY and not HOST.fullmatch(text) and not is_address(name):
+        raise UsageError(
+            f"--allow-host {text}: name a host alone, as example.org, in ASCII; {EVERY} is any"
+        )
+    return name
+
+
+def read_origin(text: str) -> str:
+    """An origin as browsers send it: in small letters, without its scheme's usual port.
+
+    Raises:
+        UsageError: if no page can have it.
+    """
+    found = ORIGIN.fullmatch(text.lower())
+    scheme, host, port = found.groups("") if found else ("", "", "")
+    if not host or int(port or 0) > LARGEST_PORT:
+        raise UsageError(
+            f"--cors {text}: name one page's origin, as https://example.org or "
+            "http://localhost:3000, in ASCII and without a path"
+        )
+    shown = port and int(port) != USUAL_PORTS.get(scheme)
+    return f"{scheme}://{host}:{int(port)}" if shown else f"{scheme}://{host}"
+
+
+def _plain(host: str) -> str:
+    return _without_port(host).lower().rstrip(".")
 
 
 def _without_port(host: str) -> str:

@@ -68,7 +68,7 @@ def check(settings: Settings) -> None:
 
     Raises:
         MissingExtraError: without the extra.
-        UsageError: if the settings are not safe.
+        UsageError: if the settings are not safe, or name a host or an origin that there cannot be.
     """
     _check_extra()
     _check_safe(settings)
@@ -176,7 +176,7 @@ def _check_extra() -> None:
 
 def _check_safe(settings: Settings) -> None:
     """Refuse to be open to other machines without a token, unless that is wanted."""
-    from lenet.serve.guard import EVERY
+    from lenet.serve.guard import Guard
 
     token = settings.token
     if token is not None and (len(token) < SHORTEST_TOKEN or not token.isascii()):
@@ -189,9 +189,7 @@ def _check_safe(settings: Settings) -> None:
             f"--host {settings.host} lets other machines ask: set a --token that they must know, "
             "or say --insecure if something before this service checks them"
         )
-    for origin in settings.origins:
-        if origin == EVERY or "://" not in origin:
-            raise UsageError(f"--cors {origin}: name one page's origin, as https://example.org")
+    Guard(settings.hosts, token, settings.origins)  # what can never match is said at the start
 
 
 def _is_loopback(host: str, port: int) -> bool:
