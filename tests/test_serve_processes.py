@@ -123,6 +123,19 @@ def test_what_happens_to_all_is_said_once(several):
     assert several.lines[1].startswith("serving at http://127.0.0.1:")
 
 
+def test_a_warning_of_all_is_one_line_and_said_once(service, tmp_path):
+    long = {"data": "digits", "batch_size": 64, "learning_rate": 0.3, "epochs": 1}
+    run = train_run(**long, out=tmp_path / "digits")
+    newest = run.checkpoint_paths()[0]
+    os.truncate(newest, 100)
+    with serving(run.path, "--processes", 2) as running:
+        first, *others = running.lines
+    assert first.startswith(f"lenet: warning: {newest}: ")
+    assert first.endswith("; falling back to the one before it\n")
+    assert len(others) == 2, running.lines
+    assert others[0].startswith("digits: lenet5, version 0-")
+
+
 class Load:
     """Clients that ask over a new connection each time, from now until the end."""
 

@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -44,7 +45,9 @@ def main() -> None:
     _outlive(first["parent"], settings.limits.drain_seconds + settings.limits.grace_seconds)
     parent = Parent(channel, talks=first["talks"])
     try:
-        server.answer(server.open_models(first["runs"], settings), settings, sockets, parent)
+        with warnings.catch_warnings():  # not to the end of Python, when much is gone already
+            warnings.showwarning = parent.warn
+            server.answer(server.open_models(first["runs"], settings), settings, sockets, parent)
     except LenetError as error:
         parent.fail(error)
     except MemoryError:
@@ -75,6 +78,7 @@ class Parent:
         self._channel, self._talks = channel, talks
         self._send_bytes: Callable[[bytes], object] = channel.sendall
         self._asked: deque[asyncio.Future[str]] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def say(self, text: str) -> None:
         """See `Owner`."""
@@ -89,9 +93,19 @@ class Parent:
         """Say why there is no service."""
         self._send({"error": str(error), "code": error.exit_code})
 
+    def warn(self, message: Warning | str, *place: Any, **_: Any) -> None:
+        """Hand on a warning, of any thread, in the place of `warnings.showwarning`."""
+        found = {"warning": str(message), "file": place[1], "line": place[2]}
+        if self._loop is None:
+            self._send(found)
+            return
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._send, found)
+
     @contextmanager
     def giving(self, orders: Orders) -> Iterator[None]:
         """See `Owner`; where the parent is gone, that is an order to end."""
+        self._loop = asyncio.get_running_loop()
         task = asyncio.create_task(self._hand_on(orders))
         try:
             yield

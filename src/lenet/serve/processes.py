@@ -12,10 +12,11 @@ import asyncio
 import signal
 import socket
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import final
+from typing import Any, final
 
 from lenet.errors import LenetError, MachineError, UsageError
 from lenet.serve import child, messages, server
@@ -89,6 +90,7 @@ class Processes:
         self._settings = replace(settings, processes=1, threads=threads)
         self._alive: dict[int, Process] = {}
         self._gathering = Gathering(self._alive.values)
+        self._warned: dict[Any, Any] = {}
         self._all_were_ready = False
         self._ending = asyncio.Event()
         self._error: LenetError | None = None
@@ -148,6 +150,8 @@ class Processes:
     def _hear(self, process: Process, message: messages.Message) -> None:
         if "say" in message:
             self._say(message["say"])
+        elif "warning" in message:
+            self._warn(message)
         elif "gather" in message:
             self._gathering.ask(process)
         elif "count" in message:
@@ -155,6 +159,16 @@ class Processes:
         elif "ready" in message:
             process.is_ready = True
             self._say_hello()
+
+    def _warn(self, message: messages.Message) -> None:
+        """As if it were of this process, once for all of them."""
+        warnings.warn_explicit(
+            message["warning"],
+            UserWarning,
+            message["file"],
+            message["line"],
+            registry=self._warned,
+        )
 
     def _say_hello(self) -> None:
         ready = [each.is_ready for each in self._alive.values()]
