@@ -280,10 +280,16 @@ def test_a_digit_is_drawn_and_read(browser, page, theme, width):
     with Tab(browser, page, **options) as tab:
         ground = tab.tab.evaluate("getComputedStyle(document.body).backgroundColor")
         assert ground == {"light": "rgb(246, 244, 239)", "dark": "rgb(16, 18, 22)"}[theme]
+        hint = tab.tab.locator("#pad-hint")
+        assert hint.is_hidden()  # a test image is shown
+        keep_screenshot(tab, f"{theme}-{width}-example")
         tab.tab.click("#clear")
         assert tab.answer() is None
+        assert hint.is_visible()
+        keep_screenshot(tab, f"{theme}-{width}-empty")
         tab.draw(ZERO)
         assert tab.answer() == "0"
+        assert hint.is_hidden()
         assert tab.tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
         stages = tab.tab.locator("#stages li").all_inner_texts()
         assert [text.strip() for text in stages][-3:] == ["cropped", "fitted", "centred"]

@@ -165,7 +165,7 @@ class Page {
 
   #drawPad() {
     const { kind, index, shown } = this.input;
-    byId("pad-hint").hidden = kind === "strokes" && !this.pad.isEmpty;
+    byId("pad-hint").hidden = kind !== "strokes" || !this.pad.isEmpty;
     if (kind === "strokes") this.pad.under = null;
     else this.pad.under = kind === "example" ? this.examples.thumbnail(index, this.scale).canvas : shown;
     this.pad.draw(this.scale);
