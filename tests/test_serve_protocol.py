@@ -254,6 +254,29 @@ def test_a_path_that_does_not_know_a_method_says_which_it_knows(client, method, 
     assert answer.headers["allow"] in ("POST", "GET, HEAD")
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/v2", "/v2/models/digits", "/v2/models/digits/ready", "/metrics", "/openapi.json", INFER],
+)
+def test_a_query_is_refused_where_none_is_known(client, path):
+    method = "POST" if path == INFER else "GET"
+    answer = client.request(method, f"{path}?top=3", content=b"{}" if path == INFER else None)
+    assert "knows no query" in error_of(answer, 422)
+
+
+def test_a_health_probe_may_have_any_query(client):
+    for path in ("/v2/health/live", "/v2/health/ready"):
+        assert client.get(f"{path}?verbose").status_code == 200
+
+
+def test_the_page_is_of_networks_that_there_are(client):
+    for query in ("networks=zzz", "networks=digits,zzz", "networks="):
+        assert "there are digits" in error_of(client.get(f"/?{query}"), 404)
+    for query in ("foo=1", "networks=digits&foo=1", "networks=digits&networks=digits"):
+        assert "the query knows networks=A,B" in error_of(client.get(f"/?{query}"), 422)
+    assert client.get("/?networks=digits").text == client.get("/").text
+
+
 # The extension: binary tensor data
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -53,6 +53,11 @@ class Refusal(Exception):  # noqa: N818 - it is an answer
 def busy(reason: str, status: int = 429) -> Refusal:
     """A refusal that asks to come again in a second."""
     return Refusal(status, reason, ((b"retry-after", b"1"),))
+
+
+def no_network(names: Iterable[str]) -> str:
+    """What is said to who asks for another network than those of `names`."""
+    return f"no network here has that name; there are {', '.join(names)}"
 
 
 def to_json(content: Any) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any, final
 
 from lenet.errors import LenetError
 from lenet.serve import inference, pictures
-from lenet.serve.answers import Answer, Headers, Refusal, busy, ok
+from lenet.serve.answers import Answer, Headers, Refusal, busy, no_network, ok
 from lenet.serve.description import describe
 from lenet.serve.front import Front
 from lenet.serve.guard import Guard
@@ -56,7 +56,8 @@ class Route:
     name: str
     handlers: Mapping[str, Handler]
     open: bool = False
-    """Without a token, for the probes of an orchestrator."""
+    """Without a token and with any query, for the probes of an orchestrator."""
+    reads_query: bool = False
 
 
 @final
@@ -96,7 +97,7 @@ class Application:
     def find_routes(self) -> None:
         """All paths, as of the networks and versions that are in service now."""
         routes = {
-            "/": _get("/", self._front),
+            "/": _get("/", self._front, reads_query=True),
             "/v2": _get("/v2", self._server),
             "/v2/health/live": _get("/v2/health/live", self._live, open_to_all=True),
             "/v2/health/ready": _get("/v2/health/ready", self._ready, open_to_all=True),
@@ -119,7 +120,9 @@ class Application:
             place: _get(name, partial(self._model, versions)),
             f"{place}/ready": _get(f"{name}/ready", partial(self._model_ready, served)),
             f"{place}/infer": Route(f"{name}/infer", {"POST": partial(self._infer, served)}),
-            f"{place}/predict": Route(f"{name}/predict", {"POST": partial(self._predict, served)}),
+            f"{place}/predict": Route(
+                f"{name}/predict", {"POST": partial(self._predict, served)}, reads_query=True
+            ),
         }
 
     def now(self) -> Now:
@@ -201,6 +204,8 @@ class Application:
         if handler is None:
             allow = ", ".join(route.handlers).encode()
             raise Refusal(405, f"{route.name} knows {allow.decode()}", ((b"allow", allow),))
+        if request.query and not (route.open or route.reads_query):
+            raise Refusal(422, f"{route.name} knows no query: end its address before the ?")
         return await handler(request)
 
     def _missing(self, path: str) -> str:
@@ -208,7 +213,7 @@ class Application:
         if words[:3] == ["", "v2", "models"] and len(words) > 3:
             versions = self.models.versions(words[3])
             if not versions:
-                return f"no network here has that name; there are {', '.join(self.models.names())}"
+                return no_network(self.models.names())
             if words[4:5] == ["versions"]:
                 known = ", ".join(each.version for each in versions)
                 return f"{words[3]} has no such version, or nothing there; there are {known}"
@@ -337,8 +342,10 @@ def _predict_aside(
     return pictures.predict(served, files, wanted, limits)
 
 
-def _get(name: str, handler: Handler, *, open_to_all: bool = False) -> Route:
-    return Route(name, {"GET": handler, "HEAD": handler}, open_to_all)
+def _get(
+    name: str, handler: Handler, *, open_to_all: bool = False, reads_query: bool = False
+) -> Route:
+    return Route(name, {"GET": handler, "HEAD": handler}, open_to_all, reads_query)
 
 
 def _too_long(most: int) -> Refusal:

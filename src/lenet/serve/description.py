@@ -31,6 +31,7 @@ request is known."""
 
 ALWAYS = (400, 401, 405, 408, 421, 431, 503)
 OF_NETWORKS = (404,)
+OF_QUERIES = 422
 OF_BODIES = (413, 415, 422, 429)
 
 TEXT: Schema = {"type": "string"}
@@ -80,7 +81,7 @@ def _front() -> Schema:
     found = _get(
         "The networks as a page: drawn for, watched, trained.",
         {"text/html": {"schema": TEXT}},
-        (429,),
+        (*OF_NETWORKS, 429),
     )
     chosen: Schema = {"name": "networks", "in": "query", "schema": TEXT}
     found["get"]["parameters"] = [chosen]
@@ -120,6 +121,8 @@ def _of_network(place: str, served: Served) -> Schema:
 def _get(
     summary: str, content: Schema, statuses: Sequence[int] = (), *, free: bool = False
 ) -> Schema:
+    if not free:
+        statuses = (*statuses, OF_QUERIES)
     found: Schema = {"summary": summary, "responses": _responses(content, statuses)}
     if free:
         found["security"] = []

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from typing import final
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 from lenet.errors import LenetError
-from lenet.serve.answers import Answer
+from lenet.serve.answers import Answer, Refusal, no_network
 from lenet.serve.index import front_page
 from lenet.serve.models import Served
+from lenet.serve.request import read_query
 from lenet.show.page import MOST_RUNS
 from lenet.show.page.assembly import assemble
 from lenet.show.page.content import Shown, gather
@@ -35,7 +36,11 @@ class Front:
         self._made: dict[tuple[tuple[str, str], ...], Answer] = {}
 
     def page(self, networks: Sequence[Served], query: bytes) -> Answer:
-        """The page of those that `query` names (`networks=A,B`), else of the first that fit."""
+        """The page of those that `query` names (`networks=A,B`), else of the first that fit.
+
+        Raises:
+            Refusal: 404 if there is no such network, 422 for another query.
+        """
         chosen = _choose(networks, query)
         key = tuple((each.name, each.version) for each in (*chosen, *networks))
         with self._lock:
@@ -48,9 +53,12 @@ class Front:
 
 def _choose(networks: Sequence[Served], query: bytes) -> list[Served]:
     """The named ones that go together, in their order; the first of all where none is named."""
-    words = parse_qs(query.decode("latin-1")).get("networks", [""])[0].split(",")
-    named = [each for word in words for each in networks if each.name == word]
-    first, *others = named or networks
+    found = read_query(query, {"networks"}, "networks=A,B")
+    here = {each.name: each for each in networks}
+    words = found["networks"].split(",") if found else list(here)
+    if not here.keys() >= set(words):
+        raise Refusal(404, no_network(here))
+    first, *others = (here[word] for word in dict.fromkeys(words))
     together = [each for each in others if _fit(each, first) and each is not first]
     return [first, *together][:MOST_RUNS]
 

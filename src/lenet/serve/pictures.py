@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from lenet.prediction.reading import is_picture
 from lenet.serve.answers import Answer, Refusal, Seen, ok
 from lenet.serve.limits import Limits
 from lenet.serve.models import FEW, Served
+from lenet.serve.request import read_query
 
 LONGEST_NAME = 200
 """Letters of a file's name that are sent back; it is never looked for."""
@@ -61,19 +61,7 @@ def read_wanted(query: bytes, classes: int) -> Wanted:
     Raises:
         Refusal: 422 if one is not known, there twice, or out of range.
     """
-    try:
-        pairs = (
-            parse_qsl(
-                query.decode("ascii"), keep_blank_values=True, strict_parsing=True, max_num_fields=9
-            )
-            if query
-            else []
-        )
-    except ValueError as error:
-        raise Refusal(422, f"the query cannot be read; {KNOWN} are known") from error
-    found = dict(pairs)
-    if len(found) < len(pairs) or set(found) - {"top", "explain", "each"}:
-        raise Refusal(422, f"the query knows {KNOWN}, each once")
+    found = read_query(query, {"top", "explain", "each"}, KNOWN)
     top = found.get("top", "1")
     if not (top.isascii() and top.isdigit() and len(top) < 6 and 1 <= int(top) <= classes):
         raise Refusal(422, f"top is 1 to {classes}: so many classes has this network")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
-from lenet.serve.answers import Answer
+from lenet.serve.answers import Answer, Refusal
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -63,6 +64,26 @@ class Request:
     @property
     def content_type(self) -> str:
         return self.headers.get(b"content-type", b"").decode("latin-1")
+
+
+def read_query(query: bytes, names: Collection[str], known: str) -> dict[str, str]:
+    """The words after the question mark, by their `names`; `known` says these to people.
+
+    Raises:
+        Refusal: 422 if one is not known, or there twice.
+    """
+    if not query:
+        return {}
+    try:
+        pairs = parse_qsl(
+            query.decode("ascii"), keep_blank_values=True, strict_parsing=True, max_num_fields=9
+        )
+    except ValueError as error:
+        raise Refusal(422, f"the query cannot be read; it knows {known}") from error
+    found = dict(pairs)
+    if len(found) < len(pairs) or found.keys() - names:
+        raise Refusal(422, f"the query knows {known}, and none of it twice")
+    return found
 
 
 async def linger(request: Request) -> None:
