@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,9 @@ from lenet.prediction import bulk
 from lenet.prediction.bulk import formats
 from lenet.prediction.bulk.attempt import Attempt
 from lenet.prediction.network import Answer
+from lenet.show.figures import Drawer, check_other, check_place, open_figure
+from lenet.show.page import write_page
+from lenet.show.report import write_report
 from lenet.system.tasks import Outcome
 
 PICTURES = 30
@@ -175,6 +179,65 @@ def test_the_figure_of_stages_is_never_drawn_over_its_picture(digits_run, pictur
     for _ in range(2):
         words = ("--stages", "--out", tmp_path / "drawn.png")
         assert run_lenet("predict", digits_run.path, picture, *words)[0] == 0
+
+
+@pytest.mark.parametrize("name", ["receipt.json", "curves.png", "page.html"])
+def test_a_report_a_page_and_a_figure_replace_none_of_another_kind(
+    digits_run, pictures, tmp_path, name
+):
+    place = tmp_path / name
+    if name == "page.html":
+        write_page([digits_run.path], place)
+    else:
+        shutil.copy(digits_run.path / name, place)
+    before = place.read_bytes()
+    with pytest.raises(UsageError, match=f"{name}: already there, and not written by lenet report"):
+        write_report([digits_run.path], place)
+    for drawer in Drawer:
+        with suppress(UsageError):
+            check_place(place, drawer)
+            assert (drawer, name) == (Drawer.LENET, "curves.png")
+    assert place.read_bytes() == before
+
+
+@pytest.mark.parametrize("ending", ["png", "pdf", "svg", "eps", "jpg", "tiff", "webp"])
+def test_a_figure_says_by_which_command_and_of_what_it_was_drawn(tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    with open_figure(path, 1.0, 1.0, Drawer.EXPLAIN, "/a/x.png"):
+        pass
+    check_place(path, Drawer.EXPLAIN)
+    check_other(path, Drawer.EXPLAIN, "/a/x.png")
+    check_other(path, Drawer.STAGES, "/b/x.png")
+    with pytest.raises(UsageError, match="and not drawn by lenet predict --stages; choose another"):
+        check_place(path, Drawer.STAGES)
+    for other in ("/b/x.png", None):
+        with pytest.raises(UsageError, match="drawn of another picture of this name; name a file"):
+            check_other(path, Drawer.EXPLAIN, other)
+
+
+def test_explain_draws_over_no_picture_and_no_figure_of_another(digits_run, pictures, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        shutil.copy(pictures / "007.png", tmp_path / name / "same.png")
+    picture, other = tmp_path / "a" / "same.png", tmp_path / "b" / "same.png"
+    before = everything(tmp_path)
+    words = ("explain", digits_run.path, picture)
+    code, _, err = run_lenet(*words, "--out", picture)
+    assert (code, "it is the picture itself; choose another --out" in err) == (2, True)
+    code, _, err = run_lenet(*words, "--out", other)
+    assert (code, "already there, and not drawn by lenet explain" in err) == (2, True)
+    for command in (["explain"], ["predict", "--stages"]):
+        for given, expected in ((picture, 0), (picture, 0), (other, 2)):
+            code, _, err = run_lenet(*command, digits_run.path, given)
+            assert code == expected, err
+        assert "same.png: already there, drawn of another picture of this name" in err
+    assert everything(tmp_path) == before
+
+
+def test_a_report_and_a_page_are_written_again(digits_run, tmp_path):
+    for write in (write_report, write_page):
+        path = tmp_path / f"{write.__name__}.html"
+        assert write([digits_run.path], path) == write([digits_run.path], path) == path
 
 
 # State that is damaged

@@ -87,10 +87,12 @@ def show(
 ) -> None:
     """Save a contact sheet, examples of every class; and count what is in your own data."""
     from lenet import data
-    from lenet.show.figures import contact_sheet
+    from lenet.show.figures import Drawer, check_place, contact_sheet
     from lenet.show.live import download_bars
 
     reading = data.Reading(size, channels, resize, split_seed)
+    if out is not None:
+        check_place(out, Drawer.SHOW)
     with download_bars() as progress:
         dataset = data.load(name, data_dir, reading=reading, progress=progress)
     picture = out or Path(f"{dataset.name}.png")

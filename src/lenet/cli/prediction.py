@@ -135,8 +135,8 @@ def predict(
 
 def _draw_stages(run: Path, paths: list[str], out: Path | None, which: str | None) -> str:
     from lenet.prediction import bulk
-    from lenet.prediction.stages import check_target, follow_picture
-    from lenet.show.figures import draw_preparation
+    from lenet.prediction.stages import follow_picture
+    from lenet.show.figures import Drawer, check_other, check_place, draw_preparation
 
     if len(paths) > 1:
         raise UsageError(f"--stages draws one picture, not {len(paths)}; name one")
@@ -146,11 +146,14 @@ def _draw_stages(run: Path, paths: list[str], out: Path | None, which: str | Non
         raise UsageError(f"{visible(paths[0])}: --stages draws one picture, not several; name one")
     if not pieces:
         raise inputs.nothing()
+    name = None if pieces[0].content is not None else str(Path(pieces[0].name).absolute())
+    target = out or run / f"stages-{Path(name or 'picture').stem}.png"
     if out is not None:
-        check_target(out, pieces[0].name)
+        check_place(out, Drawer.STAGES, name)
+    else:
+        check_other(target, Drawer.STAGES, name)
     found = follow_picture(run, _content(pieces[0]), which=which)
-    target = out or run / f"stages-{Path(found.name).stem}.png"
-    draw_preparation(found, target)
+    draw_preparation(found, target, name)
     return _preparation(found, target)
 
 

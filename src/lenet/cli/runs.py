@@ -119,7 +119,7 @@ def _member_row(result: Result) -> list[str]:
 
 def _draw_confusion(result: Result, folders: Sequence[Path], picture: Path | None) -> None:
     """Draw it; a run's folder that nobody may write in is no reason to fail."""
-    from lenet.show.figures import draw_confusion
+    from lenet.show.figures import Drawer, check_place, draw_confusion
 
     together = f"-of-{len(folders)}" if len(folders) > 1 else ""
     name = f"confusion{together}-{_file_name(result.data)}-{result.split}.png"
@@ -127,6 +127,8 @@ def _draw_confusion(result: Result, folders: Sequence[Path], picture: Path | Non
     shown = result.run if together else folders[0].name
     title = f"{shown}: {result.data}, {result.split} split"
     try:
+        if picture is not None:
+            check_place(picture, Drawer.EVALUATE)
         draw_confusion(result.evaluation.confusion, result.class_names, title, target)
     except UsageError as error:
         if picture is not None:
@@ -176,17 +178,20 @@ def explain(
     ] = None,
 ) -> None:
     """Draw one decision: the picture, what mattered in it, every layer's maps, the answer."""
-    from lenet.prediction.explanation import explain_run
-    from lenet.show.figures import check_place, draw_decision
+    from lenet.prediction.explanation import explain_run, find_example
+    from lenet.show.figures import Drawer, check_other, check_place, draw_decision
 
     folder = find_run_folder(run)
-    if out is not None:
-        check_place(out)
-    found = explain_run(folder, picture, data_dir=data_dir, which=checkpoint)
     name = Path(picture.replace(":", "-")).stem
     target = out or folder / f"explain-{_file_name(name)}.png"
+    source = picture if find_example(picture) else str(Path(picture).absolute())
+    if out is not None:
+        check_place(out, Drawer.EXPLAIN, source)
+    else:
+        check_other(target, Drawer.EXPLAIN, source)
+    found = explain_run(folder, picture, data_dir=data_dir, which=checkpoint)
     say(_decision(found))
-    draw_decision(found, target)
+    draw_decision(found, target, source)
     say(f"\npicture: {target}")
 
 

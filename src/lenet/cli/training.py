@@ -225,10 +225,10 @@ def lr_find(
 ) -> None:
     """Find a learning rate: loss against a rate that grows from step to step, and a suggestion."""
     from lenet.data import Reading
-    from lenet.show.figures import check_place, draw_range_test
+    from lenet.show.figures import Drawer, check_place, draw_range_test
     from lenet.training import rate_finder
 
-    check_place(out)
+    check_place(out, Drawer.LR_FIND)
     found = rate_finder.find_rate(
         model,
         data,

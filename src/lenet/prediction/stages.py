@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +10,9 @@ from numpy.typing import NDArray
 
 from lenet.data.pictures.convention import Convention
 from lenet.data.pictures.picture import Picture, Stage, read_picture, resized
-from lenet.errors import FormatError, UsageError
 from lenet.prediction.network import Network, probabilities
 from lenet.prediction.reading import read_regular
 from lenet.runs.run import open_run
-
-FIGURE_MARK = b"atplotlib"
-"""In every file that the figures' library writes, of any format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +52,6 @@ class Preparation:
     @property
     def prepared(self) -> StageAnswer:
         return self.stages[-1]
-
-
-def check_target(target: Path, picture: str) -> None:
-    """Refuse to draw over what no figure of ours is.
-
-    Raises:
-        UsageError: if the picture itself, or another file that was not drawn, is at `target`.
-    """
-    with suppress(OSError):  # one of the two is not there
-        if target.samefile(picture):
-            raise UsageError(f"{target}: it is the picture itself; choose another --out")
-    is_figure = not target.exists()
-    with suppress(FormatError):
-        is_figure = is_figure or FIGURE_MARK in read_regular(target, str(target))
-    if not is_figure:
-        raise UsageError(
-            f"{target}: already there, and not drawn by lenet predict; choose another --out, or "
-            "move it away"
-        )
 
 
 def follow_picture(

@@ -7,14 +7,16 @@ the first figure is drawn; it may know what it draws, which comes to it as argum
 from lenet.show.figures.confusion import draw_confusion
 from lenet.show.figures.curves import CurvesWatcher, draw_curves
 from lenet.show.figures.decision import draw_decision
-from lenet.show.figures.figure import check_place, open_figure
+from lenet.show.figures.figure import Drawer, check_other, check_place, open_figure
 from lenet.show.figures.preparation import draw_preparation
 from lenet.show.figures.rates import draw_range_test
 from lenet.show.figures.sheet import augmentation_sheet, contact_sheet
 
 __all__ = [
     "CurvesWatcher",
+    "Drawer",
     "augmentation_sheet",
+    "check_other",
     "check_place",
     "contact_sheet",
     "draw_confusion",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.show.figures.figure import open_figure
+from lenet.show.figures.figure import Drawer, open_figure
 from lenet.system.streams import printable
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def draw_confusion(
     classes = len(class_names)
     side = min(max(5.0, 0.55 * classes + 2.5), MOST_INCHES)
     small = 0.55 * classes + 2.5 > MOST_INCHES
-    with open_figure(path, side + 1.0, side) as figure:
+    with open_figure(path, side + 1.0, side, Drawer.EVALUATE) as figure:
         axes = figure.subplots()
         share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
         image = axes.imshow(share, cmap="cividis_r", vmin=0.0, vmax=1.0)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lenet.network import characters
 from lenet.prediction.explanation import Explanation
-from lenet.show.figures.figure import BLUE, ORANGE, open_figure, show_image
+from lenet.show.figures.figure import BLUE, ORANGE, Drawer, open_figure, show_image
 
 if TYPE_CHECKING:
     from matplotlib.figure import SubFigure
@@ -24,10 +24,10 @@ LONGEST_LINE, LONGEST_NAME = 100, 24
 """Letters of the title in a line, and of a class beside its bar."""
 
 
-def draw_decision(explanation: Explanation, path: Path) -> None:
+def draw_decision(explanation: Explanation, path: Path, source: str | None = None) -> None:
     """One decision: the picture, what mattered in it, every layer's maps, and the answer.
 
-    The maps of one layer share a scale, which its bar shows.
+    The maps of one layer share a scale, which its bar shows.  `source` is what was explained.
     """
     layers = [name for name, maps in explanation.activations.items() if maps.shape[1] > 1]
     dense = [name for name in explanation.activations if name not in layers]
@@ -35,7 +35,8 @@ def draw_decision(explanation: Explanation, path: Path) -> None:
     heights += [0.45] * (len(dense) - 1)
     targets = _targets(explanation)
     heights += [1.5] if targets is not None else []
-    with open_figure(path, 10.0, sum(heights) + 0.55 * len(heights)) as figure:
+    height = sum(heights) + 0.55 * len(heights)
+    with open_figure(path, 10.0, height, Drawer.EXPLAIN, source) as figure:
         rows = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
         figure.suptitle(_headline(explanation), fontsize=12)
         _draw_answer(rows[0], explanation)

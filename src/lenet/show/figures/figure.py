@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import io
 import os
@@ -9,14 +10,16 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lenet.errors import UsageError
 from lenet.system.files import write_whole
+from lenet.system.marks import check_mark, has_mark
 from lenet.system.streams import printable
 
 if TYPE_CHECKING:
@@ -38,10 +41,32 @@ GLYPH_MISSING = "missing from font"
 """Part of Matplotlib's warning about a letter that it cannot draw."""
 
 
+WITH_CREATOR = ("png", "pdf", "svg", "eps", "ps")
+"""Formats for which Matplotlib writes who made a figure."""
+
+WITH_EXIF = ("jpg", "jpeg", "tif", "tiff", "webp", "avif")
+SOFTWARE = 0x0131
+"""Formats for which Pillow does, as this tag."""
+
+
+class Drawer(StrEnum):
+    """The command that a figure says it was drawn by."""
+
+    LENET = "lenet"
+    EVALUATE = "lenet evaluate"
+    EXPLAIN = "lenet explain"
+    LR_FIND = "lenet lr-find"
+    SHOW = "lenet data show"
+    STAGES = "lenet predict --stages"
+
+
 @contextmanager
-def open_figure(path: Path, width: float, height: float) -> Iterator[Figure]:
+def open_figure(
+    path: Path, width: float, height: float, drawer: Drawer = Drawer.LENET, of: str | None = None
+) -> Iterator[Figure]:
     """A figure of `width` x `height` inches that is saved to `path` at 160 dots an inch.
 
+    It says by which command it was drawn, and by a digest of what, see `check_other`.
     Names of classes may be in any script: letters that Matplotlib's own font lacks are taken from
     `WORLD_FONTS`, and where none of them is installed, that is said once.
 
@@ -63,7 +88,7 @@ def open_figure(path: Path, width: float, height: float) -> Iterator[Figure]:
         _number_plainly(figure)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            _save(figure, path)
+            _save(figure, path, _mark(drawer, of))
     missing = [note for note in caught if GLYPH_MISSING in str(note.message)]
     for note in caught:
         if note not in missing:
@@ -110,7 +135,7 @@ def _number_plainly(figure: Figure) -> None:
                     axis.set_minor_formatter(NullFormatter())
 
 
-def _save(figure: Figure, path: Path) -> None:
+def _save(figure: Figure, path: Path, mark: str) -> None:
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):
@@ -118,10 +143,32 @@ def _save(figure: Figure, path: Path) -> None:
             text.set_text(printable(text.get_text()))
     content = io.BytesIO()
     try:
-        figure.savefig(content, format=path.suffix[1:] or "png", dpi=160)
+        kind = path.suffix[1:] or "png"
+        figure.savefig(content, format=kind, dpi=160, **_signed(kind.lower(), mark))
         write_whole(path, content.getvalue())
     except (OSError, ValueError) as error:
         raise _unwritable(path, getattr(error, "strerror", None) or error) from error
+
+
+def _signed(kind: str, mark: str) -> dict[str, Any]:
+    """What `savefig` is told for `mark` to be in the file; nothing where the format has no room."""
+    if kind in WITH_CREATOR:
+        return {"metadata": {"Creator": mark}}
+    if kind not in WITH_EXIF:
+        return {}
+    from PIL.Image import Exif
+
+    exif = Exif()
+    exif[SOFTWARE] = mark
+    return {"pil_kwargs": {"exif": exif}}
+
+
+def _mark(drawer: Drawer, of: str | None = None) -> str:
+    """A digest, since a figure that is passed on need not tell the names of folders."""
+    mark = f"figure drawn by {drawer}"
+    if of is None:
+        return mark
+    return f"{mark}, of {hashlib.sha256(os.fsencode(of)).hexdigest()[:16]}"
 
 
 def _unwritable(path: Path, reason: object) -> UsageError:
@@ -131,11 +178,12 @@ def _unwritable(path: Path, reason: object) -> UsageError:
     )
 
 
-def check_place(path: Path) -> None:
+def check_place(path: Path, drawer: Drawer, picture: str | None = None) -> None:
     """Refuse what will not do for a figure before the work is done that it would show.
 
     Raises:
-        UsageError: if the name's ending is no format of figures, or there is no such folder.
+        UsageError: if the name's ending is no format of figures, there is no such folder, or what
+            is there is `picture` itself, or was not drawn by `drawer`.
     """
     _import_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -145,6 +193,20 @@ def check_place(path: Path) -> None:
         raise _unwritable(path, f"no figure ends in .{ending}")
     if not path.parent.is_dir():
         raise _unwritable(path, "there is no such folder")
+    check_mark(path, _mark(drawer), f"drawn by {drawer}", picture)
+
+
+def check_other(path: Path, drawer: Drawer, of: str | None) -> None:
+    """Refuse to draw over the figure of another picture, whose name is the same in another folder.
+
+    Raises:
+        UsageError: naming the figure.
+    """
+    if has_mark(path, f"{_mark(drawer)}, of ") and not has_mark(path, _mark(drawer, of or "")):
+        raise UsageError(
+            f"{path}: already there, drawn of another picture of this name; name a file with "
+            "--out, or move it away"
+        )
 
 
 def show_image(axes: Axes, image: NDArray[np.uint8], greys: str = "gray_r") -> None:

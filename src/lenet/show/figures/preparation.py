@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lenet.show.figures.figure import BLUE, GREY, ORANGE, open_figure, show_image
+from lenet.show.figures.figure import BLUE, GREY, ORANGE, Drawer, open_figure, show_image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,14 +18,15 @@ MOST_BARS = 3
 """Classes a stage shows."""
 
 
-def draw_preparation(preparation: Preparation, path: Path) -> None:
+def draw_preparation(preparation: Preparation, path: Path, source: str | None = None) -> None:
     """A column a stage: what it made, what the network would see of it, and what it would answer.
 
     The first column is the picture that is resized and nothing else, the last one what the network
-    gets.
+    gets.  `source` is the whole path of the picture.
     """
     columns = len(preparation.stages)
-    with open_figure(path, max(6.4, 2.25 * columns), 6.6) as figure:
+    width = max(6.4, 2.25 * columns)
+    with open_figure(path, width, 6.6, Drawer.STAGES, source) as figure:
         figure.suptitle(_headline(preparation), fontsize=12)
         axes = figure.subplots(3, columns, height_ratios=(1.25, 1.0, 0.62), squeeze=False)
         for index, answer in enumerate(preparation.stages):

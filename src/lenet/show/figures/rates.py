@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lenet.show.figures.figure import BLUE, GREY, ORANGE, open_figure
+from lenet.show.figures.figure import BLUE, GREY, ORANGE, Drawer, open_figure
 from lenet.training.rate_finder import RangeTest
 
 
 def draw_range_test(test: RangeTest, path: Path) -> None:
     """Loss against the learning rate of the step, with the suggested rate."""
-    with open_figure(path, 7.0, 4.4) as figure:
+    with open_figure(path, 7.0, 4.4, Drawer.LR_FIND) as figure:
         axes = figure.subplots()
         axes.plot(test.rates, test.losses, color=BLUE, linewidth=2)
         axes.axvline(test.best, color=GREY, linestyle=":", label=f"lowest loss at {test.best:.2g}")

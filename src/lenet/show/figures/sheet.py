@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.show.figures.figure import open_figure, show_image
+from lenet.show.figures.figure import Drawer, open_figure, show_image
 
 MOST_ROWS = 16
 """Classes below each other in a contact sheet, before another block begins."""
@@ -70,7 +70,8 @@ def _draw_rows(
     blocks = -(-len(class_names) // MOST_ROWS)
     rows = -(-len(class_names) // blocks)
     height = shown[0].shape[2]
-    with open_figure(path, blocks * (0.62 * columns + 1.6), 0.62 * rows + 0.6) as figure:
+    width = blocks * (0.62 * columns + 1.6)
+    with open_figure(path, width, 0.62 * rows + 0.6, Drawer.SHOW) as figure:
         figure.suptitle(title)
         for block, axes in enumerate(figure.subplots(1, blocks, squeeze=False)[0]):
             names = class_names[block * rows : (block + 1) * rows]

@@ -15,8 +15,12 @@ from lenet.runs.run import find_run
 from lenet.show.page.assembly import assemble
 from lenet.show.page.content import Shown, gather
 from lenet.system.files import write_whole
+from lenet.system.marks import check_mark
 
 NAME = "page.html"
+
+MARK = '<meta name="generator" content="lenet page'
+"""In every page."""
 
 MOST_RUNS = 2
 """More would be no page of less than a megabyte."""
@@ -36,13 +40,15 @@ def write_page(
 
     Raises:
         UsageError: if there are no runs or too many, they take other pictures or have other
-            classes, or the page cannot be written.
+            classes, the page cannot be written, or something else is at `out`.
         RunError, CheckpointError: if a run cannot be read.
     """
     if not 1 <= len(runs) <= MOST_RUNS:
         raise UsageError(
             f"{len(runs)} runs: a page shows one, or two side by side; name one or two folders"
         )
+    if out is not None:
+        check_mark(Path(out), MARK, "written by lenet page")
     found = [find_run(run) for run in runs]
     shown = [Shown(run.path.absolute().name, run.checkpoint(which)) for run in found]
     path = Path(out) if out else found[0].path / NAME

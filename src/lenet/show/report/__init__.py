@@ -16,9 +16,13 @@ from lenet.errors import UsageError
 from lenet.prediction.metrics import PairedDifference, paired_difference
 from lenet.show.report.content import Part, gather
 from lenet.system.files import write_whole
+from lenet.system.marks import check_mark
 from lenet.system.version import VERSION
 
 NAME = "report.html"
+
+MARK = '<meta name="generator" content="lenet report'
+"""In every report."""
 
 
 def write_report(
@@ -38,11 +42,13 @@ def write_report(
 
     Raises:
         UsageError: if there is no run, the runs were trained on different data, or the page cannot
-            be written.
+            be written, or something else is at `out`.
         LenetError: as `gather`.
     """
     if not runs:
         raise UsageError("a report needs at least one run; name its folder")
+    if out is not None:
+        check_mark(Path(out), MARK, "written by lenet report")
     parts = [gather(run, data_dir, split, data, which) for run in runs]
     if len({_test_images(part) for part in parts}) > 1:
         names = sorted({part.checkpoint.data.name for part in parts})
