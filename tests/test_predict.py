@@ -149,6 +149,16 @@ def test_a_pattern_is_sorted_and_may_reach_down(pictures):
     assert below == [str(pictures / name) for name in names]
 
 
+@pytest.mark.parametrize("pattern", ["**", "**/*", "*"])
+def test_a_pattern_that_finds_folders_and_what_is_in_them_names_each_file_once(tmp_path, pattern):
+    for name in ("a.png", "b/a.png", "b/c/a.png", "b/c/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = [piece.name for piece in inputs.find([f"{tmp_path}/{pattern}"])]
+    expected = ["a.png", "b/a.png", "b/c/a.png"] + ["b/c/notes.txt"] * ("**" in pattern)
+    assert found == [f"{tmp_path}/{name}" for name in expected]
+
+
 @pytest.mark.parametrize(
     ("path", "message"),
     [

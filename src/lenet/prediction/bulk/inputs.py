@@ -125,10 +125,29 @@ def find(paths: Sequence[str], stdin: BinaryIO | None = None) -> Iterator[Piece]
             found = sorted(glob.iglob(path, recursive=True, include_hidden=True))  # noqa: PTH207 - of any root
             if not found:
                 raise UsageError(f"{path}: no file has such a name; is the pattern right?")
-            for name in found:
-                yield from _named(name)
+            yield from _matched(found, is_deep="**" in path)
         else:
             raise UsageError(f"{path}: there is no such file or folder; check the path")
+
+
+def _matched(names: Iterable[str], *, is_deep: bool) -> Iterator[Piece]:
+    """Each file once: a pattern with `**` may find a folder and what is in it as well.
+
+    Others find names of one depth, for which none is remembered.
+    """
+    seen = set[str]()
+    for name in names:
+        if name in seen:
+            continue
+        is_walked = is_deep and os.path.isdir(name)  # noqa: PTH112 - as in `_named`
+        for piece in _named(name):
+            if is_walked:
+                if piece.name in seen:
+                    continue
+                seen.add(piece.name)
+            yield piece
+        if is_deep:
+            seen.add(name)
 
 
 def _named(path: str) -> Iterator[Piece]:
