@@ -7,6 +7,7 @@ from test_plots import assert_readable, drawn, ink  # noqa: F401
 
 import lenet
 from lenet import data
+from lenet.engines import open_engine
 from lenet.errors import FormatError
 from lenet.prediction.stages import follow_picture
 from lenet.show.figures.preparation import draw_preparation
@@ -83,6 +84,18 @@ def test_a_folder_or_a_list_of_one_picture_is_drawn_and_of_several_refused(
         code, _, err = run_lenet(*words, figure, given)
         assert code == 2
         assert err.endswith(f"{given}: --stages draws one picture, not several; name one\n")
+
+
+def test_the_engine_that_is_asked_for_answers(digits_run, drawing, monkeypatch):
+    asked = []
+
+    def note(spec, recipe, weights, **options):
+        asked.append(options["engine"])
+        return open_engine(spec, recipe, weights, **{**options, "engine": "auto"})
+
+    monkeypatch.setattr("lenet.prediction.network.open_engine", note)
+    follow_picture(digits_run.path, drawing, engine="eager")
+    assert asked[0] == "eager"
 
 
 def test_what_is_no_picture_is_said(digits_run, tmp_path):

@@ -96,7 +96,7 @@ def predict(
         raise UsageError(f"{word} works here: leave out --processes, --cluster and --shard-rows")
     folder = find_run_folder(run)
     if stages:
-        say(_draw_stages(folder, paths, out, checkpoint))
+        say(_draw_stages(folder, paths, out, checkpoint, engine))
         return
     if each:
         if out is not None or form is FormatName.parquet:
@@ -133,7 +133,9 @@ def predict(
     found.check()
 
 
-def _draw_stages(run: Path, paths: list[str], out: Path | None, which: str | None) -> str:
+def _draw_stages(
+    run: Path, paths: list[str], out: Path | None, which: str | None, engine: EngineName
+) -> str:
     from lenet.prediction import bulk
     from lenet.prediction.stages import follow_picture
     from lenet.show.figures import Drawer, check_other, check_place, draw_preparation
@@ -152,7 +154,7 @@ def _draw_stages(run: Path, paths: list[str], out: Path | None, which: str | Non
         check_place(out, Drawer.STAGES, name)
     else:
         check_other(target, Drawer.STAGES, name)
-    found = follow_picture(run, _content(pieces[0]), which=which)
+    found = follow_picture(run, _content(pieces[0]), which=which, engine=engine)
     draw_preparation(found, target, name)
     return _preparation(found, target)
 

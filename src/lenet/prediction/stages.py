@@ -55,7 +55,11 @@ class Preparation:
 
 
 def follow_picture(
-    path: str | Path, source: str | Path | bytes, *, which: str | None = None
+    path: str | Path,
+    source: str | Path | bytes,
+    *,
+    which: str | None = None,
+    engine: str = "auto",
 ) -> Preparation:
     """Answer each stage of the preparation of `source` for the run at `path`.
 
@@ -69,7 +73,7 @@ def follow_picture(
     picture = read_picture(content, shape, checkpoint.data.convention, name)
     images = [resized(stage.image, *shape[1:]) for stage in picture.stages[:-1]]
     images.append(picture.image)
-    answers = probabilities(Network.of(checkpoint), np.stack(images))
+    answers = probabilities(Network.of(checkpoint, engine), np.stack(images))
     return Preparation(
         Path(name).name,
         checkpoint.data.class_names,
