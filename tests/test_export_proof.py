@@ -334,8 +334,15 @@ def test_the_command_line_wants_a_format_or_a_check(digits_run, tmp_path):
     assert code == 2
     assert "'pickle' is not one of 'onnx', 'tflite'" in err
     code, _, err = run_lenet("export", "--check", tmp_path / "no", digits_run.path)
-    assert code == 9
+    assert code == 2
     assert "nothing is there" in err
+    for words in (
+        ["--out", "x"], ["--input", "float"], ["--probabilities"], ["--bits", "8"],
+        ["--licence", "MIT"],
+    ):  # fmt: skip
+        code, _, err = run_lenet("export", "--check", tmp_path, digits_run.path, *words)
+        assert code == 2
+        assert f"{words[0]}: for what is written; --check repeats" in err
 
 
 def test_a_folder_that_is_not_an_export_is_not_written_over(digits_model, tmp_path):

@@ -21,6 +21,8 @@ from lenet.cli.options import (
 from lenet.cli.printing import say
 from lenet.errors import UsageError
 
+FLOAT_BITS = 32
+
 
 def export(
     run: RunFolder,
@@ -42,7 +44,7 @@ def export(
     ] = False,
     bits: Annotated[
         int, typer.Option(help="c: of a weight: 32 are floats, 8 or 4 are whole numbers.")
-    ] = 32,
+    ] = FLOAT_BITS,
     licence: Annotated[
         str | None, typer.Option(help="What the file says of itself; by default nothing.")
     ] = None,
@@ -59,6 +61,15 @@ def export(
 
     if (to is None) == (check is None):
         raise UsageError("name either a format to write, --to, or a file to prove again, --check")
+    if check is not None:
+        _refuse_with_check(
+            check,
+            out=out is not None,
+            input=pixels is not InputName.uint8,
+            probabilities=probabilities,
+            bits=bits != FLOAT_BITS,
+            licence=licence is not None,
+        )
     model = load(find_run_folder(run), checkpoint, engine=engine, device="cpu")
     if check is not None:
         say(f"{check}: {model.check_export(check, data=data, data_dir=data_dir)}")
@@ -74,3 +85,14 @@ def export(
         data_dir=data_dir,
     )
     say(f"{exported.proof}\n{to}: {exported.path}")
+
+
+def _refuse_with_check(path: Path, **given: bool) -> None:
+    named = [f"--{name}" for name, is_given in given.items() if is_given]
+    if named:
+        raise UsageError(
+            f"{', '.join(named)}: for what is written; --check repeats the proof of what is there "
+            "as it was proved: leave it out"
+        )
+    if not path.exists():
+        raise UsageError(f"{path}: nothing is there; name an exported file or folder")
