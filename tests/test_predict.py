@@ -212,6 +212,11 @@ def test_a_long_list_of_paths_is_read_in_pieces(tmp_path, monkeypatch, blocks):
     assert [piece.name for piece in found] == names
 
 
+def test_a_list_of_paths_may_begin_with_a_byte_order_mark():
+    found = inputs.find(["-"], io.BytesIO(b"\xef\xbb\xbfa.png\nb.png\n"))
+    assert [piece.name for piece in found] == ["a.png", "b.png"]
+
+
 # The list of inputs and its shards
 
 

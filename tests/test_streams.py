@@ -79,6 +79,7 @@ def test_letters_that_cannot_be_written_are_replaced():
 
 def test_what_a_terminal_would_obey_is_escaped():
     assert printable("a\x1b[31m\r\x9b\udcffb\tc\n") == "a\\x1b[31m\\r\\x9b\\udcffb\tc\n"
+    assert printable("\ufeffa\u202eb\u200d") == "\\ufeffa\\u202eb\u200d"
     code, _, err = shell(["evaluate", "/nonexistent/\x1b]0;mine\x07"], "")
     assert code == 6
     assert b"\\x1b]0;mine\\x07: no run of lenet is here" in err

@@ -10,7 +10,9 @@ import select
 import sys
 from typing import TextIO, final
 
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
 
 NOBODY_READS = (errno.EPIPE, errno.EIO, errno.EBADF)
 """A pipe whose reader has left, a terminal that is closed: nobody misses what is not written."""
@@ -18,6 +20,8 @@ NOBODY_READS = (errno.EPIPE, errno.EIO, errno.EBADF)
 
 def printable(text: str) -> str:
     """`text` with control characters, but for newlines and tabs, and lone surrogates escaped.
+
+    So are marks that nobody sees; not joiners, with which some scripts are written.
 
     Names of files may hold any byte, and a terminal obeys some of them.
     """

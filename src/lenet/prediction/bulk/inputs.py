@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import glob
 import hashlib
 import json
@@ -220,7 +221,7 @@ def _standard_input(stream: BinaryIO | None) -> Iterator[Piece]:
         else:
             yield Piece(STDIN, content=content)
         return
-    for path in _lines(head, stream):
+    for path in _lines(head.removeprefix(codecs.BOM_UTF8), stream):
         yield from _named(path)
 
 
