@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.data.files import Scale, find_scale, to_pixels
+from lenet.data.files import Scale, digits, find_scale, to_pixels
 from lenet.data.pictures.arrays import BITS, FAINT, FEWEST_TOLD, TRANSPOSED, look_transposed
 from lenet.data.pictures.convention import Convention
 from lenet.data.pictures.picture import Picture as PreparedPicture
@@ -90,8 +90,8 @@ def _to_pixels(array: NDArray[Any], scale: Scale | None) -> Pixels:
                 f"an array of {array.dtype}: pixels are numbers; give uint8 or float"
             ) from error
         raise InputError(
-            f"pixels from {array.min():g} to {array.max():g}: give whole numbers from 0 to 255 "
-            "(uint8), or fractions from 0 to 1"
+            f"pixels from {digits(array.min())} to {digits(array.max())}: give whole "
+            "numbers from 0 to 255 (uint8), or fractions from 0 to 1"
         ) from error
 
 

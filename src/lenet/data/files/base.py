@@ -152,7 +152,7 @@ def to_pixels(values: NDArray[Any], place: str, scale: Scale | None = None) -> P
     if values.dtype == np.uint8 and scale is Scale.LEVELS:
         return values
     low, high = values.min(), values.max()
-    if not np.isfinite(low + high):
+    if not (np.isfinite(low) and np.isfinite(high)):
         raise FormatError(f"{place}: a pixel is not a finite number")
     if scale is Scale.BITS and high > 1:
         raise FormatError(
@@ -161,8 +161,9 @@ def to_pixels(values: NDArray[Any], place: str, scale: Scale | None = None) -> P
         )
     if low < 0 or high > (255 if scale is Scale.LEVELS else 1):
         raise FormatError(
-            f"{place}: its pixels go from {low:g} to {high:g}; lenet takes whole numbers from 0 to "
-            "255 (NumPy: uint8) and fractions from 0 to 1: scale or convert them first"
+            f"{place}: its pixels go from {digits(low)} to {digits(high)}; lenet takes whole "
+            "numbers from 0 to 255 (NumPy: uint8) and fractions from 0 to 1: scale or convert them "
+            "first"
         )
     if scale is Scale.FRACTIONS:
         return np.rint(values.astype(np.float64) * 255.0).astype(np.uint8)
@@ -173,6 +174,12 @@ def to_pixels(values: NDArray[Any], place: str, scale: Scale | None = None) -> P
         )
     pixels = values.astype(np.uint8)
     return pixels * np.uint8(255) if scale is Scale.BITS else pixels
+
+
+def digits(value: Any) -> str:
+    """Six digits of a level, or all where they would say 1 or 255 of what is not."""
+    short = f"{value:g}"
+    return str(value) if short in ("1", "255") and value != int(short) else short
 
 
 def _are_whole(values: NDArray[Any]) -> bool:
