@@ -102,7 +102,7 @@ class Passes(NamedTuple):
     most: int
 
 
-PASSES = {INK: Passes(48_000, 12, 1_500), PHOTO: Passes(192_000, 24, 500)}
+PASSES = {INK: Passes(96_000, 12, 1_500), PHOTO: Passes(192_000, 24, 500)}
 
 BATCHES = ((5_000, 32), (20_000, 64))
 """Up to so many images, so many in a step; 128 beyond."""
