@@ -1,4 +1,4 @@
-// The only file that knows Python.
+// The engine, for Python.
 //
 // Everything that comes in is checked here, so that no argument can make a kernel read or write
 // outside its buffers.

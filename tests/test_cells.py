@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench import rows
+from lenet import data
 from lenet.data.pictures.cells import find_cells
 from lenet.data.pictures.convention import MNIST
 from lenet.data.pictures.picture import read_every
@@ -53,6 +54,42 @@ def test_an_empty_window_is_passed_over():
 @pytest.mark.parametrize("kind", [kind for kind in rows.KINDS if kind not in FRAMED])
 def test_a_strip_is_one_line_and_no_row_of_windows(kind):
     assert find_cells(rows.picture_of(kind, five(1), 1)) == []
+
+
+@pytest.mark.parametrize("photo", rows.PHOTOS)
+def test_every_digit_of_a_strip_is_found_in_any_light(photo):
+    for seed in range(3):
+        picture = rows.picture_of("a dark strip", five(seed), seed, photo)
+        made = read_every(Image.fromarray(picture), (1, 28, 28), MNIST)
+        assert len(made) == rows.DIGITS
+        for number, each in enumerate(made):
+            middle = (each.box.left + each.box.right) / 2 / rows.SIDE
+            assert number + 0.1 < middle < number + 0.9
+
+
+@pytest.mark.parametrize("photo", rows.PHOTOS)
+def test_strips_of_real_digits_on_a_light_wall_are_found(photo, mnist_folder):
+    images = data.load("mnist", mnist_folder).test.images
+    found = 0
+    for seed in range(8):
+        chosen = images[seed * 5 : seed * 5 + 5, 0]
+        picture = rows.picture_of("a dark strip on a light wall", chosen, seed, photo)
+        made = read_every(Image.fromarray(picture), (1, 28, 28), MNIST)
+        found += len(made) == rows.DIGITS
+    assert found >= 7
+
+
+@pytest.mark.parametrize("text", ["0080", "DB0OQ", "12345"])
+def test_ink_on_a_page_is_no_strip(text):
+    """Also where its holes are light, and in a line."""
+    for path in sorted(FONTS.glob("DejaVu*.ttf")):
+        if "Display" in path.name:
+            continue  # it has no letters
+        picture = Image.new("L", (60 * len(text) + 60, 120), 235)
+        font = ImageFont.truetype(str(path), 60)
+        ImageDraw.Draw(picture).text((20, 20), text, font=font, fill=30)
+        made = read_every(picture, (1, 28, 28), MNIST)
+        assert not any("strip" in note for each in made for note in each.notes)
 
 
 @pytest.mark.parametrize("angle", [-8, -5, -2, -1, 1, 5, 8])

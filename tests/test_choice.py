@@ -68,7 +68,22 @@ def test_auto_sees_other_pictures_more_often_and_erases_parts_of_few():
     epochs = [numbers(images=images, kind=PHOTO).epochs for images in (6, 1000, 4800, 60_000)]
     assert epochs == [500, 192, 40, 24]
     ink = numbers(images=100, kind=INK)
-    assert (ink.epochs, ink.augmentation.erase) == (480, 0.0)
+    assert (ink.epochs, ink.augmentation.erase) == (960, 0.0)
+
+
+def test_best_has_numbers_for_each_optimizer():
+    subject = Subject(60_000, 10, PHOTO)
+    sgd, sdlm, adamw = (
+        choose(BEST, subject, {"optimizer": name}).recipe for name in ("sgd", "sdlm", "adamw")
+    )
+    assert (sgd.momentum, sgd.nesterov, sgd.learning_rate, sgd.weight_decay) == (
+        0.9,
+        True,
+        0.1,
+        1e-4,
+    )
+    assert sdlm.weight_decay == Recipe().weight_decay
+    assert adamw == choose(BEST, subject, {}).recipe
 
 
 def test_another_optimizer_gets_a_rate_of_its_own():

@@ -11,7 +11,7 @@ torch = need_torch()
 from lenet.engines.eager import EagerEngine
 from lenet.engines.module import LeNet, build_module
 from lenet.errors import EngineError
-from lenet.network import Convolution, Dense, Pooling, Spec, zoo
+from lenet.network import Convolution, Dense, Pooling, RadialBasis, Spec, zoo
 from lenet.network.initialiser import initial_weights
 from lenet.recipe import Recipe
 
@@ -126,6 +126,13 @@ def test_a_connection_table_holds_through_training():
     assert not weights[0, 1].any()
     assert not weights[1, 0].any()
     assert weights[0, 0].all()
+
+
+def test_distances_may_come_right_behind_maps():
+    layers = (Convolution("C1", 4, 5), Pooling("S2", "max"), Convolution("C3", 84, 12))
+    spec = Spec("own", 1, 28, 28, (*layers, RadialBasis("F4", 10)))
+    logits = build_module(spec, initial_weights(spec, Recipe()))(torch.zeros(2, 1, 28, 28))
+    assert logits.shape == (2, 10)
 
 
 def test_other_pixel_scalings_are_part_of_the_module():

@@ -173,7 +173,7 @@ RECIPES: dict[str, Row] = {
     ),
     AUTO: Row(
         "numbers derived from the images; the default for your own data",
-        "4 to 12 s a core",
+        "6 to 13 s a core",
         "digits 0.999 (10 seeds)",
         dict.fromkeys(KINDS, "lenet5-relu"),
         automatic,

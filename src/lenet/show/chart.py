@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -61,10 +62,20 @@ def line_chart(
         *_axes(epochs, top),
         *(_curve(history, one, epochs, top) for one in shown),
         *_legend(shown),
+        _beyond(history, top),
         _text(WIDTH / 2, HEIGHT - 6, line, "middle"),
         "</svg>",
     ]
     return "".join(parts)
+
+
+def _beyond(history: Sequence[Row], top: float) -> str:
+    """Words for a loss that leaves the axis, as that of a training that diverges does."""
+    losses = [row["train_loss"] for row in history if "train_loss" in row]
+    most = max(filter(math.isfinite, losses), default=0.0)
+    if most <= top:
+        return ""
+    return _text(LEFT + 8, TOP - 4, f"\N{UPWARDS ARROW} train loss, up to {most:.3g}", "start")
 
 
 def _axes(epochs: int, top: float) -> list[str]:

@@ -132,8 +132,10 @@ def _fitting(
         except SpecError as error:
             if dataset.survey is None or min(height, width) >= SIDE:
                 raise
+            asked = dataset.origin is not None and dataset.origin.reading.size is not None
+            made = "as was asked for" if asked else "as they are stored"
             raise SpecError(
-                f"{error}: the images of {dataset.name} are {width}x{height} as they are stored; "
+                f"{error}: the images of {dataset.name} are {width}x{height} {made}; "
                 f"make them larger with --size {SIDE} (Python: reading=Reading(size={SIDE}))"
             ) from error
     if model.input_shape != shape or model.classes != classes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,8 +11,11 @@ from numpy.typing import NDArray
 
 from lenet.show.figures.figure import Drawer, open_figure, show_image
 
-MOST_ROWS = 16
-"""Classes below each other in a contact sheet, before another block begins."""
+MOST_ROWS, MOST_BLOCKS = 16, 3
+"""Classes below each other in a contact sheet, and how many blocks of them, which then grow."""
+
+LONGEST_NAME, LETTER = 32, 0.085
+"""Letters of a class's name that are shown, and inches of one."""
 
 EPOCHS = 9
 """How often an image is shown as a training would see it."""
@@ -33,7 +37,7 @@ def contact_sheet(
     """The first `examples` images of every class, a row a class, with the names of the classes.
 
     Images are uint8 (n, channels, height, width), labels int64 (n,).  More classes than
-    `MOST_ROWS` stand in several blocks, side by side.
+    `MOST_ROWS` stand in up to `MOST_BLOCKS` blocks, side by side.
     """
     shown = [images[labels == label][:examples] for label in range(len(class_names))]
     _draw_rows(shown, class_names, title, path, examples)
@@ -67,10 +71,12 @@ def _draw_rows(
     columns: int,
 ) -> None:
     """`shown[label]` (up to `columns`, channels, height, width) a row, in blocks side by side."""
-    blocks = -(-len(class_names) // MOST_ROWS)
+    blocks = min(-(-len(class_names) // MOST_ROWS), MOST_BLOCKS)
     rows = -(-len(class_names) // blocks)
     height = shown[0].shape[2]
-    width = blocks * (0.62 * columns + 1.6)
+    class_names = [textwrap.shorten(name, LONGEST_NAME, placeholder="...") for name in class_names]
+    beside = max(1.6, 0.4 + LETTER * max(map(len, class_names)))
+    width = blocks * (0.62 * columns + beside)
     with open_figure(path, width, 0.62 * rows + 0.6, Drawer.SHOW) as figure:
         figure.suptitle(title)
         for block, axes in enumerate(figure.subplots(1, blocks, squeeze=False)[0]):
