@@ -100,7 +100,8 @@ class TableImages:
                 ndmin=2,
             )
         except (ValueError, OverflowError) as error:
-            raise FormatError(f"{place} and below: {_reason(error)}") from error
+            said = self._fault(lines) or f"{place} and below: {_reason(error)}"
+            raise FormatError(said) from error
         if len(values) != len(lines) or values.shape[1] != layout.pixels:
             raise FormatError(
                 f"{place} and below: {values.shape[1]} pixels a line where the first line has "
@@ -110,6 +111,28 @@ class TableImages:
         if labels is not None and "" in labels:
             raise FormatError(f"{place} and below: a line has no label")
         return Block(images, labels)
+
+    def _fault(self, lines: list[tuple[int, str]]) -> str:
+        """Which line and column cannot be read, counted as editors do; nothing if all can."""
+        layout = self.layout
+        number, kind = (float, "a number") if layout.fractions else (int, "a whole number")
+        for place, line in lines:
+            cells = cells_of(line, layout.separator)
+            if len(cells) != layout.columns:
+                return (
+                    f"{self.path}, line {place}: {len(cells)} columns where the first line has "
+                    f"{layout.columns}"
+                )
+            for index, cell in enumerate(cells):
+                if index != layout.label and index not in layout.others:
+                    try:
+                        number(cell)
+                    except ValueError:
+                        return (
+                            f"{self.path}, line {place}, column {index + 1}: could not convert "
+                            f"string {cell!r} to {kind}"
+                        )
+        return ""
 
 
 def open_csv(path: Path) -> TableImages:
