@@ -11,7 +11,14 @@ from PIL import Image
 
 import lenet
 from lenet import data
-from lenet.errors import DataNotFoundError, FormatError, InputError, RunError, UsageError
+from lenet.errors import (
+    DataNotFoundError,
+    EngineError,
+    FormatError,
+    InputError,
+    RunError,
+    UsageError,
+)
 from lenet.runs.run import list_runs
 from lenet.show.page import write_page
 from lenet.training.watcher import Watcher
@@ -224,6 +231,22 @@ def test_report_and_page_are_of_the_network_at_hand(run_with_an_earlier_best, tm
     pages = [model.page(tmp_path / "page.html").read_text() for model in (best, last)]
     assert pages[0] != pages[1]
     assert pages[1] == write_page([last.run.path], tmp_path / "x.html", which="last").read_text()
+
+
+def test_arguments_of_another_type_are_errors_of_lenet(
+    digits_run, digits_model, test_split, tmp_path
+):
+    images, labels = test_split.images, test_split.labels
+    with pytest.raises(InputError, match=r"reading is of type str; it is a Reading, as lenet\."):
+        lenet.train(data=(images, labels), reading="ink", out=tmp_path / "run")
+    with pytest.raises(UsageError, match="size = '28': it must be a whole number"):
+        lenet.Reading(size="28")
+    with pytest.raises(EngineError, match="'2' threads: there must be a whole number"):
+        lenet.train(data=(images, labels), threads="2", out=tmp_path / "run")
+    with pytest.raises(UsageError, match="top = '2': this network has 10 classes"):
+        digits_model.predict(images[0], top="2")
+    assert not (tmp_path / "run").exists()
+    assert lenet.write_report(digits_run.path, tmp_path / "report.html").exists()
 
 
 def test_a_checkpoint_that_no_run_has_is_refused(digits_run):

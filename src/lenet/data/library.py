@@ -89,6 +89,11 @@ def load(
         UsageError: if no data set has that name, or `reading` is given for one of the catalog.
         DataError: if it cannot be found, fetched, verified or read.
     """
+    if reading is not None and not isinstance(reading, Reading):
+        raise InputError(
+            f"reading is of type {type(reading).__name__}; it is a Reading, as "
+            "lenet.Reading(resize='ink')"
+        )
     if isinstance(source, Dataset):
         return source
     if isinstance(source, tuple | list):

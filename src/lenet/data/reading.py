@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 
 from lenet.data.pictures.convention import Convention
 from lenet.data.pictures.groups import LEAST_SIDE
@@ -39,6 +40,10 @@ class Reading:
     split_seed: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("size", "channels", "split_seed"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, Integral):
+                raise UsageError(f"{name} = {value!r}: it must be a whole number")
         if self.size is not None and not LEAST_SIDE <= self.size <= MOST_SIDE:
             raise UsageError(f"size = {self.size}: it must be from {LEAST_SIDE} to {MOST_SIDE}")
         if self.channels not in (None, 1, 3):

@@ -11,6 +11,7 @@ import ctypes
 import importlib.util
 import platform
 import warnings
+from numbers import Integral
 from pathlib import Path
 
 from lenet.engines import native
@@ -81,8 +82,8 @@ def open_engine(
     """
     if engine not in ("auto", *ENGINES):
         raise EngineError(f"no engine is called {engine!r}; known are auto, {', '.join(ENGINES)}")
-    if threads is not None and threads < 1:
-        raise EngineError(f"{threads} threads: there must be at least 1")
+    if threads is not None and (not isinstance(threads, Integral) or threads < 1):
+        raise EngineError(f"{threads!r} threads: there must be a whole number, at least 1")
     if device == "auto":
         device = "cpu" if engine == "native" else pick_device()
     if engine == "auto":

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from numbers import Integral
 from typing import final
 
 import numpy as np
@@ -181,8 +182,8 @@ def check_top(top: int, class_names: Sequence[str]) -> None:
     Raises:
         UsageError: if `top` is not 1 to the number of classes.
     """
-    if not 1 <= top <= len(class_names):
-        raise UsageError(f"top = {top}: this network has {len(class_names)} classes")
+    if not isinstance(top, Integral) or not 1 <= top <= len(class_names):
+        raise UsageError(f"top = {top!r}: this network has {len(class_names)} classes")
 
 
 def rounded(value: float) -> float:

@@ -26,7 +26,7 @@ MARK = '<meta name="generator" content="lenet report'
 
 
 def write_report(
-    runs: Sequence[str | Path],
+    runs: str | Path | Sequence[str | Path],
     out: str | Path | None = None,
     *,
     data: Source | None = None,
@@ -45,6 +45,8 @@ def write_report(
             be written, or something else is at `out`.
         LenetError: as `gather`.
     """
+    if isinstance(runs, str | Path):
+        runs = [runs]
     if not runs:
         raise UsageError("a report needs at least one run; name its folder")
     if out is not None:
