@@ -82,11 +82,9 @@ def test_strips_of_real_digits_on_a_light_wall_are_found(photo, mnist_folder):
 @pytest.mark.parametrize("text", ["0080", "DB0OQ", "12345"])
 def test_ink_on_a_page_is_no_strip(text):
     """Also where its holes are light, and in a line."""
-    for path in sorted(FONTS.glob("DejaVu*.ttf")):
-        if "Display" in path.name:
-            continue  # it has no letters
+    for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf"):
         picture = Image.new("L", (60 * len(text) + 60, 120), 235)
-        font = ImageFont.truetype(str(path), 60)
+        font = ImageFont.truetype(str(FONTS / name), 60)
         ImageDraw.Draw(picture).text((20, 20), text, font=font, fill=30)
         made = read_every(picture, (1, 28, 28), MNIST)
         assert not any("strip" in note for each in made for note in each.notes)
