@@ -189,6 +189,12 @@ def test_the_notebooks_chart_has_its_curves_and_words():
     assert "nan" not in line_chart([{**ROW, "train_loss": float("nan")}], NOTE_SERIES, 10, "t")
 
 
+def test_a_loss_that_leaves_the_axis_is_said():
+    rows = [{**ROW, "train_loss": loss} for loss in (2.3, 6.4e9, float("inf"))]
+    assert "train loss, up to 6.4e+09" in line_chart(rows, NOTE_SERIES, 10, "t")
+    assert "up to" not in line_chart([ROW], NOTE_SERIES, 10, "t")
+
+
 def test_a_mark_an_epoch_as_long_as_marks_are_told_apart():
     for epochs, marks in ((10, 10), (40, 40), (41, 21), (480, 40)):
         rows = [{**ROW, "epoch": e, "progress": float(e)} for e in range(1, epochs + 1)]

@@ -91,11 +91,10 @@ def show(
     from lenet.show.live import download_bars
 
     reading = data.Reading(size, channels, resize, split_seed)
-    if out is not None:
-        check_place(out, Drawer.SHOW)
     with download_bars() as progress:
         dataset = data.load(name, data_dir, reading=reading, progress=progress)
     picture = out or Path(f"{dataset.name}.png")
+    check_place(picture, Drawer.SHOW)
     train, said = dataset.train, _own_data(dataset)
     if recipe is None:
         contact_sheet(train.images, train.labels, dataset.class_names, dataset.name, picture)
