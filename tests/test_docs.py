@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pages import shell_commands, shortened
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -16,11 +17,6 @@ USER_PAGES = [
     for name in ("learner", "engineer", "researcher", "commands", "export", "export-c", "page")
 ]
 PROGRAMS = {"lenet": [sys.executable, "-m", "lenet"], "cmp": ["cmp"], "cc": ["cc"]}
-
-
-def shell_commands(page):
-    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if line.strip()]
 
 
 def test_both_readmes_have_the_same_commands_and_the_same_python():
@@ -60,15 +56,10 @@ def test_the_page_on_python_runs_from_top_to_bottom(tmp_path, monkeypatch):
 
 
 def run_commands(commands):
-    """Each command, but two passes say that a training runs, and two seeds that a study does."""
     for command in commands:
         program, *words = shlex.split(command)
-        if words[0] == "train" and not {"--resume", "--epochs"} & {*words}:
-            words += ["--epochs", "2"]
-        if words[:2] == ["study", "run"] and "--seeds" not in words:
-            words += ["--seeds", "2"]
         done = subprocess.run(
-            [*PROGRAMS[program], *words], capture_output=True, text=True, check=False,
+            [*PROGRAMS[program], *shortened(words)], capture_output=True, text=True, check=False,
             env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         )  # fmt: skip
         assert done.returncode == 0, f"{command}\n{done.stderr}"

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from conftest import need_module, resume_run, run_lenet, train_run
 from glyphs import LETTERS, draw_folder
+from pages import shell_commands, shortened
 from PIL import Image
 from test_arrays import idx, write_csv, write_parquet
-from test_docs import ROOT, shell_commands
+from test_docs import ROOT
 from test_session import Press, content
 
 import lenet
@@ -792,7 +793,7 @@ def test_every_command_of_the_page_runs_from_top_to_bottom(tmp_path):
     for command in commands:
         words = shlex.split(command)
         assert words[0] == "lenet", command
-        code, _, err = run_lenet(*words[1:], cwd=tmp_path)
+        code, _, err = run_lenet(*shortened(words[1:]), cwd=tmp_path)
         assert code == 0, f"{command}\n{err}"
 
 

@@ -14,6 +14,7 @@ import hostile
 import numpy as np
 import pytest
 from conftest import need_module, run_lenet, train_run
+from pages import shortened
 from PIL import Image
 from predicting import content, dark_digit, predict, rows_of
 from sklearn.datasets import load_digits
@@ -633,7 +634,7 @@ def test_every_command_and_the_python_of_the_page_run(tmp_path, monkeypatch):
     for command in commands:
         words = shlex.split(command)
         assert words[0] == "lenet"
-        code, _, err = run_lenet(*words[1:], cwd=tmp_path)
+        code, _, err = run_lenet(*shortened(words[1:]), cwd=tmp_path)
         assert code == 0, f"{command}\n{err}"
     assert len(rows_of(tmp_path / "answers.csv")) == 2
     assert len(list(bulk.PredictionFolder(tmp_path / "answers").rows())) == 4
