@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import need, need_module, need_torch, run_lenet, train_run
 from serving import digits, png, serving, tensor
@@ -21,6 +23,8 @@ need_module("uvicorn", "pip install 'lenet[serve]'")
 from prometheus_client.parser import text_string_to_metric_families
 
 from lenet.errors import MachineError, UsageError
+from lenet.serve.answers import Refusal
+from lenet.serve.front import Front
 from lenet.serve.guard import Guard
 from lenet.serve.limits import Limits
 from lenet.serve.metrics import Histogram
@@ -49,6 +53,41 @@ def test_two_networks_answer_by_their_names(service, digits_run, tmp_path):
         assert 'id="pack-network-1"' in page
         assert running.stop() == 0
         assert "ending: what is in flight is answered\n" in running.lines
+
+
+@pytest.fixture(scope="module")
+def four(digits_run, tmp_path_factory):
+    """The networks of four runs: one of 1998, two that go together, one of other classes."""
+    folder, models = tmp_path_factory.mktemp("four"), Models(Choice(threads=1))
+    short = {"data": "digits", "epochs": 1, "validation": 0}
+    old = train_run("lenet1", recipe="auto", out=folder / "old", **short)
+    own = np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8)
+    other = train_run(data=(own, np.arange(40) % 2), out=folder / "other", epochs=1, validation=0)
+    run = digits_run.path
+    models.open([str(old.path), f"digits={run}", f"again={run}", str(other.path)])
+    return models.newest()
+
+
+def test_the_page_is_of_the_first_networks_that_it_knows(four):
+    text = Front().page(four, b"").body.decode()
+    assert 'id="pack-network-1"' in text
+    assert ">watch other</a>" in text
+    assert ">watch old</a>" not in text  # there is no page of it
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        ("digits,other", "digits and other do not take the same pictures to the same classes; ask "
+         "for each alone: /?networks=digits and /?networks=other"),
+        ("digits,old", "old: the page does not know layer"),
+        ("digits,again,old", "one network, or two side by side, not 3"),
+    ],
+)  # fmt: skip
+def test_named_networks_that_do_not_go_on_one_page_are_refused(four, names, reason):
+    with pytest.raises(Refusal, match=re.escape(reason)) as refused:
+        Front().page(four, f"networks={names}".encode())
+    assert refused.value.status == 422
 
 
 def test_ctrl_c_ends_it_as_sigterm_does(service, digits_run):

@@ -39,7 +39,8 @@ class Front:
         """The page of those that `query` names (`networks=A,B`), else of the first that fit.
 
         Raises:
-            Refusal: 404 if there is no such network, 422 for another query.
+            Refusal: 404 if there is no such network, 422 for another query, and for networks that
+                do not go on one page.
         """
         chosen = _choose(networks, query)
         key = tuple((each.name, each.version) for each in (*chosen, *networks))
@@ -52,15 +53,46 @@ class Front:
 
 
 def _choose(networks: Sequence[Served], query: bytes) -> list[Served]:
-    """The named ones that go together, in their order; the first of all where none is named."""
+    """The named ones, in their order; where none is named, the first that the page knows."""
     found = read_query(query, {"networks"}, "networks=A,B")
+    if not found:
+        known = [each for each in networks if _is_known(each)] or networks
+        return [each for each in known if _fit(each, known[0])][:MOST_RUNS]
     here = {each.name: each for each in networks}
-    words = found["networks"].split(",") if found else list(here)
-    if not here.keys() >= set(words):
+    words = dict.fromkeys(found["networks"].split(","))
+    if not here.keys() >= words.keys():
         raise Refusal(404, no_network(here))
-    first, *others = (here[word] for word in dict.fromkeys(words))
-    together = [each for each in others if _fit(each, first) and each is not first]
-    return [first, *together][:MOST_RUNS]
+    chosen = [here[word] for word in words]
+    _check(chosen)
+    return chosen
+
+
+def _check(chosen: Sequence[Served]) -> None:
+    """Raises `Refusal` 422 unless they go on one page; one alone always does."""
+    if len(chosen) > MOST_RUNS:
+        raise Refusal(422, f"a page shows one network, or two side by side, not {len(chosen)}")
+    first = chosen[0]
+    for each in chosen[1:]:
+        why = _reason_apart(first, each)
+        if why:
+            alone = " and ".join(f"/?networks={quote(one.name)}" for one in (first, each))
+            raise Refusal(422, f"{why}; ask for each alone: {alone}")
+
+
+def _reason_apart(first: Served, other: Served) -> str:
+    """Why they are not on one page; empty if they can be."""
+    if not _fit(other, first):
+        names = f"{first.name} and {other.name}"
+        return f"{names} do not take the same pictures to the same classes"
+    for each in (first, other):
+        if not _is_known(each):
+            return f"{each.name}: the page does not know {each.network.spec.of_1998}"
+    return ""
+
+
+def _is_known(one: Served) -> bool:
+    """Whether the page knows all of its layers."""
+    return one.network.spec.of_1998 is None
 
 
 def _fit(one: Served, other: Served) -> bool:
@@ -84,6 +116,6 @@ def _make(chosen: Sequence[Served], networks: Sequence[Served]) -> Answer:
 def _links(chosen: Sequence[Served], networks: Sequence[Served]) -> list[tuple[str, str]]:
     links = [(each.name, f"/v2/models/{each.name}") for each in networks]
     for each in networks:
-        if each not in chosen:
+        if each not in chosen and _is_known(each):
             links.append((f"watch {each.name}", f"/?networks={quote(each.name)}"))
     return [*links, *LINKS]
