@@ -339,6 +339,21 @@ def test_a_file_that_breaks_off_is_given_up_after_a_few_rows(monkeypatch):
     assert images.calls <= MOST_FRUITLESS + 3
 
 
+def test_a_row_that_was_not_looked_at_is_not_called_damaged(digits_run, tmp_path):
+    rows = np.zeros((40, 28, 28))
+    rows[10:20] = np.nan
+    np.save(tmp_path / "gap.npy", rows)
+    out = tmp_path / "out.csv"
+    code, _, _ = predict(digits_run.path, tmp_path / "gap.npy", "--out", out, "--quiet")
+    reasons = [row["reason"] for row in rows_of(tmp_path / "out.csv.errors.csv")]
+    assert code == 3
+    assert set(reasons[:8]) == {"a pixel is not a finite number"}
+    assert set(reasons[8:]) == {
+        "not looked at: none of the 8 rows before could be used, the last of them for: a pixel is "
+        "not a finite number; mend those or leave them out"
+    }
+
+
 def test_a_file_of_images_that_cannot_be_opened_does_not_stop_the_others(
     digits_run, pictures, tmp_path
 ):

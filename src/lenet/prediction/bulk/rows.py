@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet.data.files import ImageFile, open_images
-from lenet.errors import DataError
+from lenet.errors import DataError, FormatError
 from lenet.prediction.network import BATCH, Network
 
 MOST_FRUITLESS = 8
@@ -30,7 +30,8 @@ def read_rows(
 ) -> Iterator[tuple[int, NDArray[np.uint8] | DataError]]:
     """Each row from `start` to `stop` with its image, or with the reason why there is none.
 
-    What comes out for a row does not depend on how rows are read together.
+    What comes out for a row does not depend on how rows are read together, but where
+    `MOST_FRUITLESS` before it have come to nothing.
 
     Raises:
         DataError: if the file cannot be opened at all.
@@ -47,7 +48,17 @@ def read_rows(
             if not one_by_one:
                 careful = min(stop, row + BATCH)
                 continue
-            fruitless += 1
-            last = stop if fruitless == MOST_FRUITLESS else row + 1
-            yield from ((each, error) for each in range(row, last))
-            row = last
+            yield row, error
+            row, fruitless = row + 1, fruitless + 1
+            if fruitless == MOST_FRUITLESS:
+                yield from ((each, _left(path, error)) for each in range(row, stop))
+                return
+
+
+def _left(path: Path, error: DataError) -> FormatError:
+    """Why a row was not looked at."""
+    reason = str(error).removeprefix(f"{path}: ")
+    return FormatError(
+        f"not looked at: none of the {MOST_FRUITLESS} rows before could be used, the last of them "
+        f"for: {reason}; mend those or leave them out"
+    )

@@ -204,11 +204,11 @@ def _rows(order: Order, piece: Piece, clock: Clock, problems: list[Problem]) -> 
                         raise found
                     prepared.append(prepare_image(found, shape, convention, name))
                 except DataError as error:
-                    problems.append(_problem(name, error))
+                    problems.append(_problem(name, error, place))
             clock.preparation += time.perf_counter() - begun
             yield from prepared
     except DataError as error:
-        problems.extend((f"{piece.name}#{row}", str(error)) for row in range(start, stop))
+        problems += [_problem(f"{piece.name}#{row}", error, place) for row in range(start, stop)]
 
 
 def _clocked(rows: Iterator[Row], clock: Clock) -> Iterator[list[Row]]:
@@ -222,5 +222,6 @@ def _clocked(rows: Iterator[Row], clock: Clock) -> Iterator[list[Row]]:
         yield block
 
 
-def _problem(name: str, error: DataError) -> Problem:
-    return name, str(error).removeprefix(f"{name}: ")
+def _problem(name: str, error: DataError, place: Path | None = None) -> Problem:
+    """An input and its reason, which does not begin with the name, or the `place`, once more."""
+    return name, str(error).removeprefix(f"{name}: ").removeprefix(f"{place}: ")
