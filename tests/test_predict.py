@@ -354,6 +354,18 @@ def test_a_row_that_was_not_looked_at_is_not_called_damaged(digits_run, tmp_path
     }
 
 
+def test_a_pixel_that_is_no_number_is_the_fault_of_its_row_alone(digits_run, tmp_path):
+    rows = np.full((40, 28, 28), 200.0)
+    rows[17, 3, 3] = np.nan
+    np.save(tmp_path / "hole.npy", rows)
+    out = tmp_path / "out.csv"
+    code, _, _ = predict(digits_run.path, tmp_path / "hole.npy", "--out", out, "--quiet")
+    (bad,) = rows_of(tmp_path / "out.csv.errors.csv")
+    assert (code, len(rows_of(out))) == (3, 39)
+    assert bad["path"].endswith("hole.npy#17")
+    assert bad["reason"] == "a pixel is not a finite number"
+
+
 def test_a_file_of_images_that_cannot_be_opened_does_not_stop_the_others(
     digits_run, pictures, tmp_path
 ):

@@ -114,8 +114,10 @@ def find_scale(values: NDArray[Any]) -> Scale | None:
     """The scale of a file whose first rows are `values`; None where only their type says it.
 
     Whole numbers of which none is above 1 are bits, and floating numbers that are whole, one of
-    them above 1, are levels.
+    them above 1, are levels.  A pixel that is no number says nothing of the others.
     """
+    if values.dtype.kind == "f":
+        values = values[np.isfinite(values)]
     if values.dtype.kind not in "iuf" or not values.size:
         return None
     low, high = values.min(), values.max()
