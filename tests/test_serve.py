@@ -101,6 +101,7 @@ def test_ctrl_c_ends_it_as_sigterm_does(service, digits_run):
         (["nowhere"], 6, "nowhere: no run of lenet is here"),
         (["RUN", "RUN"], 2, "two networks are called digits; give one another name: NAME="),
         (["a b=RUN"], 2, "'a b' is no name for a network"),
+        (["..=RUN"], 2, "'..' is no name for a network"),
         (["RUN", "--host", EVERYWHERE], 2, "lets other machines ask: set a --token"),
         (["RUN", "--host", "nowhere.invalid"], 2, "there is no such host here"),
         (["RUN", "--token", "short"], 2, "a token has at least 16 letters"),

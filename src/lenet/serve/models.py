@@ -19,7 +19,8 @@ from lenet.prediction.network import Network
 from lenet.runs.checkpoint import Checkpoint
 from lenet.runs.run import BEST, Run, find_run
 
-NAME = re.compile(r"[\w.-]+")
+NAME = re.compile(r"(?!\.+$)[\w.-]+")
+"""A client leaves `.` and `..` out of an address."""
 
 FEW = 4
 """Images that an engine answers one by one, for their latency."""
@@ -105,8 +106,8 @@ class Models:
             name = name or run.path.absolute().name
             if not NAME.fullmatch(name):
                 raise UsageError(
-                    f"{name!r} is no name for a network: letters, digits, '.', '_' and '-' are; "
-                    f"name it: NAME={place}"
+                    f"{name!r} is no name for a network: letters, digits, '.', '_' and '-' are, "
+                    f"and not dots alone; name it: NAME={place}"
                 )
             if name in self._kept:
                 raise UsageError(
