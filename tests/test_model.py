@@ -93,7 +93,7 @@ def test_a_call_gives_probabilities(digits_model, test_split):
         (np.full((28, 28), 300), "pixels from 300 to 300: give whole numbers from 0 to 255"),
         (np.full((28, 28), -1), "pixels from -1 to -1"),
         (np.full((28, 28), 1.5), r"pixels from 1\.5 to 1\.5"),
-        (np.full((28, 28), np.nan), "pixels from nan to nan"),
+        (np.full((28, 28), np.nan), "a pixel is not a finite number: give every pixel a value"),
         (np.full((28, 28), "a"), "pixels are numbers; give uint8 or float"),
     ],
 )

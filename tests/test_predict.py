@@ -445,11 +445,12 @@ def test_other_inputs_another_network_or_format_are_refused_with_the_cure(
 ):
 
     other = train_run(data="digits", out=tmp_path / "run", epochs=1, seed=9)
+    asked = "another format, another --top or another --shard-rows was asked for"
     cases = [
         (digits_run.path, pictures / "b", [], "the inputs have changed since"),
-        (other.path, pictures, [], "another network, or a later checkpoint of it, began here"),
-        (digits_run.path, pictures, ["--top", 2], "another format, another --top or another"),
-        (digits_run.path, pictures, ["--format", "jsonl"], "another format, another --top or"),
+        (other.path, pictures, [], "another network, or a later checkpoint of it, began here (sha"),
+        (digits_run.path, pictures, ["--top", 2], f"{asked} (top 1 then, 2 now)"),
+        (digits_run.path, pictures, ["--format", "jsonl"], f"{asked} (format csv then, jsonl now)"),
     ]
     before = content(whole)
     for run, path, words, reason in cases:

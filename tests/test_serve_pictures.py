@@ -108,6 +108,12 @@ def test_an_explanation_is_of_one_picture(client, pictures):
     assert answer.json() == {"error": "explain=1 is about one picture, and there are 2"}
 
 
+def test_a_query_beside_the_files_is_said_to_stand_in_the_address(client, pictures):
+    answer = client.post(PREDICT, files=[("file", pictures[0]), ("top", (None, b"3"))])
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith("top is no file: top=N, explain=1 and each=1 stand in")
+
+
 def test_every_character_of_a_line_is_answered_with_its_place(client, digits_model, pictures):
     page = Image.new("L", (300, 120), 255)
     for index in (1, 2, 3):

@@ -89,6 +89,10 @@ def _to_pixels(array: NDArray[Any], scale: Scale | None) -> Pixels:
             raise InputError(
                 f"an array of {array.dtype}: pixels are numbers; give uint8 or float"
             ) from error
+        if not np.isfinite(array).all():
+            raise InputError(
+                "a pixel is not a finite number: give every pixel a value (numpy.nan_to_num)"
+            ) from error
         raise InputError(
             f"pixels from {digits(array.min())} to {digits(array.max())}: give whole "
             "numbers from 0 to 255 (uint8), or fractions from 0 to 1"

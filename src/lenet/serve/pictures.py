@@ -32,6 +32,7 @@ DIGITS = 5
 """Significant digits of an activation in an explanation."""
 
 
+QUERIES = {"top", "explain", "each"}
 KNOWN = "top=N, explain=1 and each=1"
 
 
@@ -61,7 +62,7 @@ def read_wanted(query: bytes, classes: int) -> Wanted:
     Raises:
         Refusal: 422 if one is not known, there twice, or out of range.
     """
-    found = read_query(query, {"top", "explain", "each"}, KNOWN)
+    found = read_query(query, QUERIES, KNOWN)
     top = found.get("top", "1")
     if not (top.isascii() and top.isdigit() and len(top) < 6 and 1 <= int(top) <= classes):
         raise Refusal(422, f"top is 1 to {classes}: so many classes has this network")
@@ -129,6 +130,11 @@ def _parts(body: bytes, boundary: str, limits: Limits) -> list[File]:
 
     def end_part() -> None:
         options = parse_options_header(headers.get(b"content-disposition", b""))[1]
+        field = options.get(b"name", b"").decode("utf-8", "replace")
+        if field in QUERIES and b"filename" not in options:
+            raise Refusal(
+                422, f"{field} is no file: {KNOWN} stand in the address, behind a question mark"
+            )
         name = options.get(b"filename") or options.get(b"name") or b"picture"
         text = name.decode("utf-8", "replace")[:LONGEST_NAME]
         files.append(File(text, b"".join(pieces)))

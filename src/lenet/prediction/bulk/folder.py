@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from lenet.errors import UsageError
 from lenet.prediction.bulk import formats
@@ -111,7 +111,7 @@ class PredictionFolder:
         changed = next((name for name in now if before.get(name) != now[name]), "manifest")
         raise UsageError(
             f"{self.path}: cannot go on here: {WORDS.get(changed, 'it has another format')} "
-            f"({before.get(changed)} then, {now.get(changed)} now); choose another --out, or "
+            f"({_then_and_now(before.get(changed), now.get(changed))}); choose another --out, or "
             "remove this folder"
         )
 
@@ -238,3 +238,11 @@ def _is_complete(manifest: Manifest) -> bool:
         and output.get("format") in formats.FORMATS
         and isinstance(output.get("shards"), int)
     )
+
+
+def _then_and_now(before: Any, now: Any) -> str:
+    """What differs; a digest by its first digits."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return f"{before} then, {now} now"
+    pairs = ((name, str(before.get(name)), str(now[name])) for name in now)
+    return "; ".join(f"{name} {a:.12} then, {b:.12} now" for name, a, b in pairs if a != b)
