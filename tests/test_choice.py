@@ -107,7 +107,7 @@ def test_what_is_no_recipe_is_named_before_any_data_is_looked_for(tmp_path):
         find_recipe("fast", {})
     with pytest.raises(RecipeError, match=r"absent\.toml: cannot read this recipe"):
         find_recipe(tmp_path / "absent.toml", {})
-    with pytest.raises(RecipeError, match=r"flags: epochs = 0: it must be at least 1"):
+    with pytest.raises(RecipeError, match=r"arguments: epochs = 0: it must be at least 1"):
         find_recipe(None, {"epochs": 0})
     with pytest.raises(RecipeError, match=r"unknown speed; known are epochs"):
         find(AUTO, {"speed": 3})

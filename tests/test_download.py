@@ -266,7 +266,9 @@ def test_progress_is_told_with_the_size(tmp_path, mirror):
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, mirror):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match=r"file/data: cannot write data here: .*name a --data-dir"):
+    with pytest.raises(
+        DataError, match=r"file/data: cannot write data here: .*name another folder with"
+    ):
         fetch(entry_of(mirror, "good"), tmp_path / "file" / "data", limits=QUICK)
 
 

@@ -175,7 +175,7 @@ def test_a_writer_or_runner_that_fails_leaves_nothing(digits_model, tmp_path, ad
 def test_a_pipe_or_a_device_is_not_written_over(digits_model, tmp_path, add):
     add(file_format())
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(UsageError, match="pipe: already there, and no file; choose another --out"):
+    with pytest.raises(UsageError, match="pipe: already there, and no file; choose another place"):
         digits_model.export("logits", tmp_path / "pipe")
     assert (tmp_path / "pipe").is_fifo()
 
@@ -309,7 +309,7 @@ def test_what_has_no_proof_says_so(digits_model, tmp_path, add):
 def test_unknown_formats_and_options_of_others_are_refused(digits_model, tmp_path):
     with pytest.raises(UsageError, match="no format is called 'pickle'; known are onnx, tflite"):
         digits_model.export("pickle", tmp_path / "x")
-    with pytest.raises(UsageError, match="--probabilities is for onnx, tflite, and not for torch"):
+    with pytest.raises(UsageError, match="probabilities is for onnx, tflite, and not for torch"):
         digits_model.export("torch", tmp_path / "x", probabilities=True)
     with pytest.raises(InputError, match="input = 'int4': it must be uint8 or float"):
         digits_model.export("onnx", tmp_path / "x", input="int4")

@@ -160,7 +160,7 @@ def test_the_current_folder_may_become_a_run(tmp_path):
     code, _, err = run_lenet(*QUICK, "--out", ".", cwd=tmp_path)
     assert (code, err) == (
         6,
-        "lenet: error: .: already there; choose another --out, or --resume it\n",
+        "lenet: error: .: already there; choose another place, or resume it\n",
     )
 
 
@@ -168,7 +168,7 @@ def test_a_report_that_cannot_be_written_says_so(digits_run, tmp_path):
     code, _, err = run_lenet("report", digits_run.path, "--out", tmp_path / "missing" / "x.html")
     assert code == 2
     assert err.endswith("the report cannot be written: No such file or directory; name another "
-                        "place with --out\n")  # fmt: skip
+                        "place\n")  # fmt: skip
 
 
 @pytest.mark.thorough

@@ -431,3 +431,26 @@ def test_swapped_rows_and_columns_are_noted_where_they_can_be_told(digits_model,
         digits_model.evaluate(data=(turned, labels))
     with pytest.warns(UserWarning, match=f"arrays: {note}"):
         data.load((turned, labels))
+
+
+def test_errors_of_python_calls_name_no_flag_alone(digits_model, tmp_path):
+    mine = tmp_path / "mine.html"
+    mine.write_text("mine")
+    model, folder = lenet.load(digits_model.run.path), digits_model.run.path
+    calls = {
+        "not written by lenet report; choose another place": lambda: model.report(mine),
+        "not written by lenet page; choose another place": lambda: model.page(mine),
+        "so it was not exported; choose another place": lambda: model.export("c", mine),
+        "bits is for c, and not for onnx": lambda: model.export("onnx", bits=8),
+        "already there; choose another place": lambda: lenet.train(data="digits", out=folder),
+        "arguments: epochs = 0: it must be": lambda: lenet.train(data="digits", epochs=0),
+        "try a learning rate below 1000000000.0": lambda: lenet.train(
+            data="digits", out=tmp_path / "run", epochs=1, learning_rate=1e9
+        ),
+        "held out no validation images": lambda: model.evaluate("validation", data="mnist"),
+    }
+    for words, call in calls.items():
+        with pytest.raises(lenet.LenetError, match=words) as caught:
+            call()
+        assert "--" not in str(caught.value) or "(Python: " in str(caught.value)
+    assert mine.read_text() == "mine"

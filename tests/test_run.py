@@ -54,7 +54,7 @@ def test_a_new_run_has_its_recipe_receipt_and_first_checkpoint(run, first):
 
 
 def test_a_folder_that_is_taken_is_refused(run, first):
-    with pytest.raises(RunError, match="already there; choose another --out, or --resume it"):
+    with pytest.raises(RunError, match="already there; choose another place, or resume it"):
         create_run(run.path, first, {})
 
 

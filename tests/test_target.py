@@ -223,7 +223,7 @@ def test_explain_draws_over_no_picture_and_no_figure_of_another(digits_run, pict
     before = everything(tmp_path)
     words = ("explain", digits_run.path, picture)
     code, _, err = run_lenet(*words, "--out", picture)
-    assert (code, "it is the picture itself; choose another --out" in err) == (2, True)
+    assert (code, "it is the picture itself; choose another place" in err) == (2, True)
     code, _, err = run_lenet(*words, "--out", other)
     assert (code, "already there, and not drawn by lenet explain" in err) == (2, True)
     for command in (["explain"], ["predict", "--stages"]):

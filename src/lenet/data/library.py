@@ -173,7 +173,7 @@ def load_again(
             return _warned(read_own(place, origin.reading, progress=progress))
     raise DataNotFoundError(
         f"{path}: this data is not there any more; name the folder that holds it now with "
-        "--data-dir"
+        "--data-dir (Python: data_dir=...)"
     )
 
 

@@ -21,15 +21,16 @@ NO_LABELS = np.zeros(0, np.int64)
 NO_AVERAGE = np.zeros(0, np.float32)
 NO_TARGETS = np.zeros((0, 0), np.float32)
 
-EAGER_CURE = "use --engine eager"
+EAGER_CURE = "use --engine eager (Python: engine='eager')"
+
 
 CURES = (
     "install a C++ compiler (on Debian and Ubuntu: apt install g++) and install lenet again, or "
-    "pip install 'lenet[torch]' and use --engine eager"
+    f"pip install 'lenet[torch]' and {EAGER_CURE}"
 )
 COMPILER_CURES = (
     "install lenet again with another compiler (GCC 11 or Clang 14 at least; CXX names it), or "
-    "pip install 'lenet[torch]' and use --engine eager"
+    f"pip install 'lenet[torch]' and {EAGER_CURE}"
 )
 
 FAILURE = Path(__file__).with_name("native_failure.txt")

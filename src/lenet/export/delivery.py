@@ -61,7 +61,7 @@ def export(trained: Trained, to: str, out: Path, options: Options) -> Exported:
         raise ExportError(f"{error}; nothing was written to {target}") from error
     except OSError as error:
         raise UsageError(
-            f"{target}: cannot be written: {error.strerror or error}; name another place with --out"
+            f"{target}: cannot be written: {error.strerror or error}; name another place"
         ) from error
     return Exported(target, proof)
 
@@ -106,7 +106,7 @@ def check(trained: Trained, path: Path) -> Proof:
         raise ExportError(
             f"{path}: it was exported from another checkpoint than this (SHA-256 "
             f"{old.checkpoint_sha256[:16]}... and {new.checkpoint_sha256[:16]}...), though it "
-            "answers like it; name its run, or --checkpoint last or best"
+            "answers like it; name its run, or its checkpoint, last or best"
         )
     return new
 
@@ -154,20 +154,20 @@ def _target(out: Path, row: Format, trained: Trained) -> Path:
     if not row.folder:
         out = out / _named(row, trained.spec) if out.is_dir() else out
         if out.exists() and not out.is_file():
-            raise UsageError(f"{out}: already there, and no file; choose another --out")
+            raise UsageError(f"{out}: already there, and no file; choose another place")
         if out.exists() and not proof_path(out).exists():
             raise UsageError(
                 f"{out}: already there, with no proof beside it ({proof_path(out).name}), so it "
-                "was not exported; choose another --out"
+                "was not exported; choose another place"
             )
         return out
     if out.exists() and not out.is_dir():
-        raise UsageError(f"{out}: a file is there, and no folder; choose another --out")
+        raise UsageError(f"{out}: a file is there, and no folder; choose another place")
     strange = sorted(_strange(out))
     if strange:
         raise UsageError(
             f"{out}: already there, with {strange[0]!r} in it, which was not exported; choose "
-            "another --out"
+            "another place"
         )
     return out
 

@@ -28,5 +28,5 @@ def find_format(name: str, options: Options) -> Format:
     for option in Options.__dataclass_fields__:
         if getattr(options, option) != getattr(usual, option) and option not in row.takes:
             some = [key for key, each in FORMATS.items() if option in each.takes]
-            raise UsageError(f"--{option} is for {', '.join(some)}, and not for {name}")
+            raise UsageError(f"{option} is for {', '.join(some)}, and not for {name}")
     return row

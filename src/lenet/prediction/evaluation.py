@@ -325,6 +325,7 @@ def choose_split(dataset: Dataset, split: str, checkpoint: Checkpoint) -> Split:
     foreign = dataset.validation is None and dataset.name != checkpoint.data.name
     if foreign or not len(validation):
         raise UsageError(
-            "this run held out no validation images of this data set; train with --validation N"
+            "this run held out no validation images of this data set; train with --validation N "
+            "(Python: validation=N)"
         )
     return validation

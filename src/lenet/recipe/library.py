@@ -200,7 +200,7 @@ def find(wanted: Recipe | str | Path, changes: dict[str, Any]) -> Recipe | str:
         RecipeError: if there is no such recipe, or it cannot be read, or a change cannot work.
     """
     if isinstance(wanted, str) and wanted in RECIPES:
-        check_changes(changes, "flags")
+        check_changes(changes, "arguments")
         return wanted
     if isinstance(wanted, Recipe):
         return wanted.with_changes(changes)
@@ -215,7 +215,7 @@ def find(wanted: Recipe | str | Path, changes: dict[str, Any]) -> Recipe | str:
             f"no recipe is called {str(wanted)!r}; known are {', '.join(RECIPES)}; and no such "
             "file is here"
         )
-    return Recipe.read(path).with_changes(changes, "flags")
+    return Recipe.read(path).with_changes(changes, "arguments")
 
 
 def choose(wanted: Recipe | str, subject: Subject, changes: dict[str, Any]) -> Choice:
@@ -228,5 +228,5 @@ def choose(wanted: Recipe | str, subject: Subject, changes: dict[str, Any]) -> C
         return Choice("", OTHERWISE, wanted)
     row = RECIPES[wanted]
     numbers = row.numbers(subject, changes.get("optimizer"))
-    recipe = Recipe().with_changes(numbers).with_changes(changes, "flags")
+    recipe = Recipe().with_changes(numbers).with_changes(changes, "arguments")
     return Choice(wanted, row.models[subject.kind], recipe, subject)

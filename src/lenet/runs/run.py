@@ -264,7 +264,8 @@ class Run:
                 return checkpoints.read(self.best_path)
             except CheckpointError as error:
                 raise CheckpointError(
-                    f"{error}; the newest one can be had with --checkpoint {LAST}"
+                    f"{error}; the newest one can be had with --checkpoint {LAST} "
+                    f"(Python: which={LAST!r})"
                 ) from error
         return next(self.checkpoints(fall_back=fall_back))
 
@@ -298,7 +299,7 @@ class Run:
             RunError: if another process holds it, or it cannot be written.
 
         """
-        held = "another process is training in this folder; wait for it or choose another --out"
+        held = "another process is training in this folder; wait for it or choose another place"
         return hold_folder(self.path, RunError, held)
 
 
@@ -392,7 +393,7 @@ def create_unused(folder: Path, first: Checkpoint, receipt: dict[str, Any]) -> R
 
 
 def _taken(path: Path) -> TakenError:
-    return TakenError(f"{path}: already there; choose another --out, or --resume it")
+    return TakenError(f"{path}: already there; choose another place, or resume it")
 
 
 def _put(aside: Path, path: Path, there: bool) -> None:

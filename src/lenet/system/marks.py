@@ -28,8 +28,8 @@ def check_mark(path: Path, mark: str, made_by: str, source: str | Path | None = 
     """
     with suppress(OSError, ValueError):  # one of the two is not there, or is no file's name
         if source is not None and path.samefile(source):
-            raise UsageError(f"{path}: it is the picture itself; choose another --out")
+            raise UsageError(f"{path}: it is the picture itself; choose another place")
     if path.is_file() and not has_mark(path, mark):
         raise UsageError(
-            f"{path}: already there, and not {made_by}; choose another --out, or move it away"
+            f"{path}: already there, and not {made_by}; choose another place, or move it away"
         )

@@ -257,7 +257,7 @@ def _advice(training: Training, what: str) -> str:
     kept = training.run.checkpoint_paths()[0]
     return (
         f"{what}: the training diverged; the last good checkpoint is {kept}; "
-        f"try a smaller --learning-rate than {training.recipe.learning_rate}"
+        f"try a learning rate below {training.recipe.learning_rate}"
     )
 
 

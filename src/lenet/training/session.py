@@ -130,7 +130,7 @@ def resume(
     if dataset.digests != checkpoint.data.digests:
         raise RunError(
             f"{path}: trained on {checkpoint.data.name} with other files than those found now; "
-            "name the folder that holds the first ones with --data-dir"
+            "name the folder that holds the first ones with --data-dir (Python: data_dir=...)"
         )
     checkpoint = _with_history(run, checkpoint, candidates, dataset)
     facts = run.receipt()

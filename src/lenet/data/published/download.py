@@ -68,7 +68,10 @@ def fetch(
                 for file in missing:
                     _unpack(file, archive, entry.archive, folder)
     except OSError as error:
-        raise DataError(f"{folder}: cannot write data here: {error}; name a --data-dir") from error
+        raise DataError(
+            f"{folder}: cannot write data here: {error}; name another folder with --data-dir "
+            "(Python: data_dir=...)"
+        ) from error
 
 
 def _silent(name: str, done: int, total: int | None) -> None:
@@ -183,9 +186,10 @@ def _explain(entry: Entry, name: str, reasons: list[str]) -> str:
     if proxy and proxy.startswith("https:"):
         lines.append(f"  most proxies are spoken to without TLS: try http{proxy[5:]}")
     lines.append(
-        f"with the files at hand: put them in FOLDER/{entry.name} and name --data-dir FOLDER"
+        f"with the files at hand: put them in FOLDER/{entry.name} and name "
+        "--data-dir FOLDER (Python: data_dir=FOLDER)"
     )
-    lines.append("without any download: --data digits")
+    lines.append("without any download: --data digits (Python: data='digits')")
     return "\n".join(lines)
 
 

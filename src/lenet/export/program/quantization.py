@@ -167,7 +167,7 @@ def check_known(spec: Spec) -> None:
         unknown = f"layer {curved} (silu, whose largest value is not that of the largest sum)"
     if unknown is not None:
         raise SpecError(
-            f"{spec.name}: {unknown} is not known in whole numbers; use floats, without --bits"
+            f"{spec.name}: {unknown} is not known in whole numbers; use floats (32 bits)"
         )
 
 

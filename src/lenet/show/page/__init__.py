@@ -57,6 +57,6 @@ def write_page(
         write_whole(path, page.text)
     except OSError as error:
         raise UsageError(
-            f"{path}: the page cannot be written: {error.strerror}; name another place with --out"
+            f"{path}: the page cannot be written: {error.strerror}; name another place"
         ) from error
     return path

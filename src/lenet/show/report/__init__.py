@@ -65,7 +65,7 @@ def write_report(
         write_whole(path, page)
     except OSError as error:
         raise UsageError(
-            f"{path}: the report cannot be written: {error.strerror}; name another place with --out"
+            f"{path}: the report cannot be written: {error.strerror}; name another place"
         ) from error
     return path
 
