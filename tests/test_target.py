@@ -234,6 +234,23 @@ def test_explain_draws_over_no_picture_and_no_figure_of_another(digits_run, pict
     assert everything(tmp_path) == before
 
 
+def test_a_decision_is_saved_over_no_picture_and_no_file_of_another_kind(
+    digits_model, pictures, tmp_path
+):
+    picture = Path(shutil.copy(pictures / "007.png", tmp_path))
+    before = everything(tmp_path)
+    decision = digits_model.explain(str(picture))
+    with pytest.raises(
+        UsageError, match=r"007\.png: it is the picture itself; choose another place"
+    ):
+        decision.save(picture)
+    with pytest.raises(UsageError, match="already there, and not drawn by lenet explain; choose"):
+        digits_model.explain("test:3").save(picture)
+    assert everything(tmp_path) == before
+    saved = digits_model.explain(np.asarray(Image.open(picture))).save(tmp_path / "new.png")
+    assert decision.save(saved) == saved
+
+
 def test_a_report_and_a_page_are_written_again(digits_run, tmp_path):
     for write in (write_report, write_page):
         path = tmp_path / f"{write.__name__}.html"

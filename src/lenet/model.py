@@ -239,10 +239,13 @@ class Model:
         engine, checkpoint = self._engine, self.checkpoint
         if isinstance(picture, str) and (example := find_example(picture)) is not None:
             source = self._source(data)
-            return Decision(explain_example(engine, checkpoint, *example, data_dir, source))
-        name = Path(picture).name if isinstance(picture, str | Path) else "picture"
+            found = explain_example(engine, checkpoint, *example, data_dir, source)
+            return Decision(found, picture)
+        path = Path(picture) if isinstance(picture, str | Path) else None
+        name = "picture" if path is None else path.name
         read = follow_any(picture, self._shape, self.convention, name)
-        return Decision(explain_picture(engine, checkpoint, read, name))
+        found = explain_picture(engine, checkpoint, read, name)
+        return Decision(found, None if path is None else str(path.absolute()))
 
     def plot(self) -> Chart:
         """The note's figure: the curves of the training, as SVG that a notebook shows.

@@ -27,9 +27,13 @@ class Chart(str):
 @final
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """An explanation, which a notebook shows as a picture."""
+    """An explanation, which a notebook shows as a picture.
+
+    `source` is what was explained: the whole path of a picture, or `SPLIT:INDEX`.
+    """
 
     explanation: Explanation
+    source: str | None = None
 
     @property
     def class_name(self) -> str:
@@ -42,10 +46,16 @@ class Decision:
         return float(self.explanation.probabilities[self.explanation.prediction])
 
     def save(self, path: str | Path) -> Path:
-        """Draw it to `path` (PNG, or what the ending says)."""
-        from lenet.show.figures import draw_decision
+        """Draw it to `path` (PNG, or what the ending says).
 
-        draw_decision(self.explanation, Path(path))
+        Raises:
+            UsageError: if it cannot be drawn there, or something else is there than a figure of
+                `lenet explain`.
+        """
+        from lenet.show.figures import Drawer, check_place, draw_decision
+
+        check_place(Path(path), Drawer.EXPLAIN, self.source)
+        draw_decision(self.explanation, Path(path), self.source)
         return Path(path)
 
     def _repr_png_(self) -> bytes:
