@@ -24,6 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
+import lenet
 from lenet import data as data_sets
 from lenet.errors import DivergenceError, InputError, LenetError, RunError
 from lenet.estimator import LeNetClassifier, classifier
@@ -535,11 +536,24 @@ def test_numbers_of_numpy_within_parameters_are_kept(small, tmp_path):
     assert again.predict_proba(asked).tobytes() == classifier.predict_proba(asked).tobytes()
 
 
-def test_images_are_held_out_by_the_classifiers_own_arguments_alone(small):
+def test_images_are_held_out_by_the_classifiers_own_arguments_alone(small, tmp_path):
     images, labels, _ = small
-    for recipe in (Recipe(validation=50), {"validation": 50}):
+    file = tmp_path / "mine.toml"
+    file.write_text("validation = 50\n")
+    for recipe in (Recipe(validation=50), {"validation": 50}, file, str(file)):
         with pytest.raises(InputError, match=r"recipe: validation = 50: .* early_stopping=True"):
             LeNetClassifier(recipe=recipe).fit(images, labels)
+    with pytest.raises(InputError, match=r"recipe: distortions = 2: .*; leave it out"):
+        LeNetClassifier(recipe={"distortions": 2}).fit(images, labels)
+
+
+def test_a_run_that_held_images_out_is_fitted_anew(small, tmp_path):
+    images, labels, _ = small
+    pictures = (15 * images).astype(np.uint8).reshape(-1, 8, 8).repeat(4, 1).repeat(4, 2)
+    run = lenet.train(data=(pictures, labels), epochs=1, validation=20, out=tmp_path / "run").run
+    again = LeNetClassifier.from_run(run)
+    assert again.partial_fit(pictures, again.classes_[labels]).n_iter_ == 2
+    assert again.fit(pictures, labels).n_iter_ == 1
 
 
 def test_partial_fit_k_times_is_fit_of_k_epochs_at_a_constant_rate(small):

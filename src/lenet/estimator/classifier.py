@@ -320,16 +320,18 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
         return int(self.n_iter_no_change)
 
     def _choose(self, seed: int, subject: Subject, base: Any = None) -> Choice:
-        """The numbers of `base`, by default `recipe`, with those that were given."""
-        if base is None:
-            base = self.recipe
-            _check_validation(base)
+        """The numbers of `base`, by default `recipe`, which is checked, with those given."""
+        own = base is None
+        base = self.recipe if own else base
         given = {name: _plain(getattr(self, name)) for name in PARAMETERS}
         given = {name: value for name, value in given.items() if value is not None}
         try:
             if isinstance(base, dict):
                 base = Recipe.from_dict(base)
-            return choose(find(base, given | {"seed": seed}), subject, given | {"seed": seed})
+            found = find(base, given | {"seed": seed})
+            if own and isinstance(found, Recipe):
+                _check_recipe(found)
+            return choose(found, subject, given | {"seed": seed})
         except UsageError as error:
             raise InputError(str(error)) from error
 
@@ -388,18 +390,21 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _check_validation(recipe: Any) -> None:
-    """Refuse a recipe's own, for which the classifier has arguments.
+def _check_recipe(recipe: Recipe) -> None:
+    """Refuse what a classifier does otherwise, or not at all.
 
     Raises:
-        InputError: naming those.
+        InputError: naming it, and the arguments that it has instead.
     """
-    count = recipe.get("validation") if isinstance(recipe, dict) else None
-    count = recipe.validation if isinstance(recipe, Recipe) else count
-    if count:
+    if recipe.validation:
         raise InputError(
-            f"recipe: validation = {count}: the classifier holds images out with "
+            f"recipe: validation = {recipe.validation}: the classifier holds images out with "
             "early_stopping=True and validation_fraction; leave it out of the recipe"
+        )
+    if recipe.distortions:
+        raise InputError(
+            f"recipe: distortions = {recipe.distortions}: the classifier makes no distorted "
+            "copies; leave it out of the recipe, or change pictures with augmentation"
         )
 
 

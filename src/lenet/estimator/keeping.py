@@ -148,7 +148,9 @@ def _as_classifier(run: Run, checkpoint: Checkpoint, numbers: bool) -> Kept:
     names = list(checkpoint.data.class_names)
     scores = [row["validation_accuracy"] for row in rows if "validation_accuracy" in row]
     given = {name: getattr(recipe, name) for name in PARAMETERS}
-    given |= {"recipe": recipe, "random_state": recipe.seed, "pixel_range": (0.0, 255.0)}
+    # Those of its numbers are left out that a classifier refuses.
+    usable = replace(recipe, validation=0, distortions=0)
+    given |= {"recipe": usable, "random_state": recipe.seed, "pixel_range": (0.0, 255.0)}
     if spec.name in zoo.ZOO:
         given["model"] = spec.name
     classes = np.arange(len(names)) if numbers else np.array(names)
