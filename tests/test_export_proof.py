@@ -313,6 +313,8 @@ def test_unknown_formats_and_options_of_others_are_refused(digits_model, tmp_pat
         digits_model.export("torch", tmp_path / "x", probabilities=True)
     with pytest.raises(InputError, match="input = 'int4': it must be uint8 or float"):
         digits_model.export("onnx", tmp_path / "x", input="int4")
+    with pytest.raises(InputError, match="bits = '8': a weight has 32 or 8 or 4"):
+        digits_model.export("c", tmp_path / "x", bits="8")  # type: ignore[arg-type]
     assert names_in(tmp_path) == []
 
 

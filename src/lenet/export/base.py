@@ -84,7 +84,7 @@ class Options:
         if self.input not in INPUTS:
             raise InputError(f"input = {self.input!r}: it must be {' or '.join(INPUTS)}")
         if self.bits not in BITS:
-            raise InputError(f"bits = {self.bits}: a weight has {' or '.join(map(str, BITS))}")
+            raise InputError(f"bits = {self.bits!r}: a weight has {' or '.join(map(str, BITS))}")
 
 
 @final

@@ -168,7 +168,7 @@ def check_weights(trained: Trained, stored: Weights) -> None:
             place = tuple(wrong[0].tolist())
             raise ExportError(
                 f"the exported file has other weights than the run: {name}{list(place)} is "
-                f"{found[place]!r} in place of {right[place]!r} ({len(wrong):,} of {right.size:,} "
+                f"{found[place]} in place of {right[place]} ({len(wrong):,} of {right.size:,} "
                 "differ)"
             )
 
