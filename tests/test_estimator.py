@@ -305,6 +305,12 @@ def test_asking_before_fitting_names_the_cure(small):
         ({"random_state": -3}, "seed = -3: it must be between 0"),
         ({"early_stopping": True, "validation_fraction": 1}, "validation_fraction = 1: it must be"),
         ({"early_stopping": True, "n_iter_no_change": 0}, "n_iter_no_change = 0: it must be at"),
+        ({"early_stopping": True, "n_iter_no_change": 2.5}, "n_iter_no_change = 2.5: it must be"),
+        (
+            {"early_stopping": True, "validation_fraction": "a"},
+            "validation_fraction = 'a': it must",
+        ),
+        ({"early_stopping": "no"}, "early_stopping = 'no': it must be True or False"),
     ],
 )
 def test_a_parameter_that_cannot_be_is_named_with_its_value(small, changes, message):

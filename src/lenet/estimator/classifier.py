@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Self, final
 
@@ -144,7 +145,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
         rows = collect(form.pictures(features), numbers, weights)
         seed = _draw_seed(self.random_state)
         held_out = None
-        if self.early_stopping:
+        if self._stops_early():
             rows, held_out = self._hold_out(rows, classes, seed)
         recipe = self._choose(seed, subject_of(form, features, len(rows), len(classes))).recipe
         engine = self._open(spec, recipe, initial_weights(spec, recipe))
@@ -166,7 +167,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
             InputError: as `fit`; with `early_stopping`; with missing, other or unknown classes.
             ValueError, DivergenceError: as `fit`.
         """
-        if self.early_stopping:
+        if self._stops_early():
             raise InputError("early_stopping=True: partial_fit is one epoch; call fit instead")
         first = not hasattr(self, "classes_")
         known = self._known_classes(classes, first)
@@ -303,7 +304,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
 
     def _hold_out(self, rows: Rows, classes: NDArray[Any], seed: int) -> tuple[Rows, Rows]:
         fraction = self.validation_fraction
-        if not 0.0 < fraction < 1.0:
+        if not isinstance(fraction, Real) or not 0.0 < fraction < 1.0:
             raise InputError(f"validation_fraction = {fraction!r}: it must be between 0 and 1")
         rest, held_out = hold_out(rows, max(1, round(fraction * len(rows))), seed)
         left = np.bincount(rest.split.labels, minlength=len(classes))
@@ -314,10 +315,19 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
             )
         return rest, held_out
 
+    def _stops_early(self) -> bool:
+        wanted = self.early_stopping
+        if not isinstance(wanted, bool | np.bool_):
+            raise InputError(f"early_stopping = {wanted!r}: it must be True or False")
+        return bool(wanted)
+
     def _patience(self) -> int:
-        if self.n_iter_no_change < 1:
-            raise InputError(f"n_iter_no_change = {self.n_iter_no_change}: it must be at least 1")
-        return int(self.n_iter_no_change)
+        count = self.n_iter_no_change
+        if not isinstance(count, Integral) or count < 1:
+            raise InputError(
+                f"n_iter_no_change = {count!r}: it must be at least 1, and a whole number"
+            )
+        return int(count)
 
     def _choose(self, seed: int, subject: Subject, base: Any = None) -> Choice:
         """The numbers of `base`, by default `recipe`, which is checked, with those given."""
