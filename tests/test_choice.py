@@ -13,6 +13,7 @@ from lenet.data.kind import kind_of
 from lenet.data.pictures.convention import AS_GIVEN, MNIST
 from lenet.errors import RecipeError
 from lenet.recipe import Recipe
+from lenet.recipe.augmentation import Augmentation
 from lenet.recipe.library import (
     AUTO,
     BEST,
@@ -136,6 +137,22 @@ def test_a_rate_by_hand_is_one_for_the_notes_sgd(changes, name):
     digits = data.load("digits")
     own = data.load((digits.train.images, digits.train.labels))
     assert choose_recipe(find_recipe(None, changes), own, changes).name == name
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"erase_side": 0.5}, "erase_side = 0.5: it is for erase above 0, and this is 0"),
+        ({"elastic_smoothness": 2}, "elastic_smoothness = 2: it is for elastic above 0"),
+        ({"border": "edge", "flip": False}, 'border = "edge": it is for images that are moved'),
+        (Augmentation(erase_side=0.5, shift=1), "erase_side = 0.5: it is for erase"),
+    ],
+)
+def test_a_field_of_augmentation_that_changes_nothing_is_refused(fields, message):
+    with pytest.raises(RecipeError, match=f"augmentation: {message}"):
+        choose_recipe("note", data.load("digits"), {"augmentation": fields})
+    others = {"erase": 0.1, "elastic": 5, "border": "edge", "elastic_smoothness": 2}
+    choose_recipe("note", data.load("digits"), {"augmentation": {**others, "erase_side": 0.5}})
 
 
 def test_a_network_of_relu_gets_auto_and_a_rate_by_hand_the_notes_sgd():

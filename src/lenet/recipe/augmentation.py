@@ -6,6 +6,7 @@ The pixels are changed in `lenet.data.augmentation`, and by engines that can do 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any, final, get_type_hints
 
@@ -113,15 +114,31 @@ class Augmentation:
             erase_side=round(self.erase_side * PIXEL),
         )
 
+    def differences(self) -> dict[str, Any]:
+        """The fields that are not as they are by default."""
+        default = Augmentation()
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: value for name, value in values.items() if value != getattr(default, name)}
+
     def __str__(self) -> str:
         """The fields that do something, as in a recipe file."""
-        default = Augmentation()
-        said = [
-            f"{item.name} = {_toml(getattr(self, item.name))}"
-            for item in fields(self)
-            if getattr(self, item.name) != getattr(default, item.name)
-        ]
+        said = [f"{name} = {_toml(value)}" for name, value in self.differences().items()]
         return ", ".join(said) or "none"
+
+
+def check_used(augmentation: Augmentation, named: Iterable[str]) -> None:
+    """Refuse fields that were named by hand and that change no image.
+
+    Raises:
+        RecipeError: naming the field and what it is for.
+    """
+    for name in named:
+        needed, what = _USED_WITH.get(name, ("", ""))
+        if needed and not getattr(augmentation, needed):
+            raise RecipeError(
+                f"augmentation: {name} = {_toml(getattr(augmentation, name))}: it is for {what}; "
+                "leave it out, or name that too"
+            )
 
 
 def read_fields(text: str, place: str) -> dict[str, Any]:
@@ -177,6 +194,13 @@ def _toml(value: Any) -> str:
         return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else f"{value:g}"
 
+
+_USED_WITH = {
+    "elastic_smoothness": ("elastic", "elastic above 0, and this is 0"),
+    "border": ("moves", "images that are moved, and nothing moves these"),
+    "erase_side": ("erase", "erase above 0, and this is 0"),
+}
+"""What must be there for a field to matter, and how that is said."""
 
 _RANGES: dict[str, tuple[Any, str]] = {
     "shift": ((lambda value: 0 <= value <= 1024), "from 0 to 1024"),

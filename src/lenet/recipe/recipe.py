@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, final, get_type_hints
 
 from lenet.errors import RecipeError
 from lenet.recipe.augmentation import Augmentation
+from lenet.recipe.augmentation import check_used as check_augmentation_used
 from lenet.recipe.values import (
     ABOVE_0,
     AT_LEAST_0,
@@ -200,8 +201,10 @@ def check_changes(changes: dict[str, Any], place: str = "recipe") -> None:
         raise RecipeError(f"{place}: {error}") from error
 
 
-def check_used(recipe: Recipe, named: Iterable[str]) -> None:
+def check_used(recipe: Recipe, named: Mapping[str, Any]) -> None:
     """Refuse fields that were named by hand and that this recipe makes no use of.
+
+    `named` has the values too: those of `augmentation` are fields in their turn.
 
     Raises:
         RecipeError: naming the field and what it is for.
@@ -213,6 +216,10 @@ def check_used(recipe: Recipe, named: Iterable[str]) -> None:
                     f"{name} = {getattr(recipe, name)}: it is for {field_name} {value!r}, and this "
                     f"is {getattr(recipe, field_name)!r}; leave it out, or name that too"
                 )
+    augmentation = named.get("augmentation", {})
+    if isinstance(augmentation, Augmentation):
+        augmentation = augmentation.differences()
+    check_augmentation_used(recipe.augmentation, augmentation)
 
 
 def _check_names(changes: dict[str, Any], place: str) -> None:
