@@ -6,7 +6,7 @@ import pytest
 from conftest import run_lenet
 
 from lenet import studies
-from lenet.errors import StudyError
+from lenet.errors import RecipeError, StudyError
 from lenet.studies.study import parse
 
 GOOD = """
@@ -65,6 +65,21 @@ BAD = {
         GOOD.replace("validation = 200", "validation = 0"),
         "arm 'sigmoid' chooses among 2 learning rates",
     ),
+    "a seed of an arm": (GOOD + "[arms.x]\nseed = 5\n", "arm 'x': seed = 5: .*use seeds"),
+    "a seed of all": (GOOD.replace("validation", "seed = 5\nvalidation"), r"\[recipe\]: seed = 5"),
+    "a teacher's share": (GOOD + "[arms.x]\ntemperature = 3.0\n", "a study has no teachers"),
+    "a number that the arm's optimizer has no use for": (
+        GOOD + "[arms.x]\nbeta1 = 0.5\n",
+        "arm 'x': beta1 = 0.5: it is for optimizer 'adamw'",
+    ),
+    "a number that the arm's changes of images have no use for": (
+        GOOD + "[arms.x]\naugmentation = { erase_side = 0.5 }\n",
+        "arm 'x': augmentation: erase_side = 0.5: it is for erase above 0",
+    ),
+    "a loss that the network does not have": (
+        GOOD + "[arms.x]\nloss = 'mse'\n",
+        "arm 'x': loss = 'mse': lenet5 ends in no distances",
+    ),
     "a negative seed offset": (
         GOOD + "[arms.x]\nseed_offset = -1\n",
         r"seed_offset = -1: it must be at least 0",
@@ -93,6 +108,13 @@ def test_the_command_refuses_it_before_any_run(tmp_path):
     assert code == 2
     assert re.fullmatch(r"lenet: error: .*seeds = 0: it must be at least 1\n", err)
     assert not (tmp_path / "out").exists()
+
+
+def test_mirrored_digits_are_refused_before_any_run(tmp_path):
+    study = parse(GOOD + "[arms.x]\naugmentation = { flip = true }\n", "x", "x")
+    with pytest.raises(RecipeError, match="flip = true: mirrored, a picture of digits"):
+        studies.run_study(study, tmp_path / "out")
+    assert not list((tmp_path / "out" / "runs").iterdir())
 
 
 def test_a_name_that_is_neither_built_in_nor_a_file_is_refused():

@@ -18,6 +18,7 @@ from lenet.studies.study import Study, Task
 from lenet.system.kinds import describe_refusal
 from lenet.system.scratch import scratch_folder
 from lenet.system.tasks import run_tasks
+from lenet.training.setup import check_flip
 
 Watch = Callable[[Task, Result], None]
 """Called with each run as it ends."""
@@ -135,6 +136,8 @@ def _check_data(study: Study, folder: StudyFolder, data_dir: str | Path | None) 
         raise StudyError(
             f"validation = {most}: {study.data} has only {len(dataset.train)} train images"
         )
+    for arm in study.arms:
+        check_flip(dataset, arm.recipe)
     if any(result["data"] != dataset.digests for result in folder.results(study).values()):
         raise StudyError(
             f"{study.data} has changed since the first runs in {folder.path}, which would not "

@@ -16,10 +16,19 @@ from lenet import data as data_sets
 from lenet.errors import LenetError, StudyError
 from lenet.network import zoo
 from lenet.recipe import Recipe
+from lenet.recipe.recipe import check_used
 from lenet.system.facts import read_toml
+from lenet.training.setup import check_loss
 
 FORMAT = 1
 """Of a run's result; part of every key, so that results of another format are not mixed in."""
+
+NO_ARMS = {
+    "seed": "every arm is trained with those of the study; use seeds, and seed_offset of an arm",
+    "teacher_share": "a study has no teachers; leave it out",
+    "temperature": "a study has no teachers; leave it out",
+}
+"""Fields of a recipe that cannot make an arm, and why."""
 
 MEASURES = {"accuracy": "test_accuracy", "loss": "test_loss"}
 """What arms are compared by -> its name in a result."""
@@ -185,6 +194,8 @@ def _study(values: dict[str, Any], name: str, text: str) -> Study:
     _check_fields(values)
     own = zoo.recipe_of(values.get("model", zoo.DEFAULT_MODEL))
     base = own if isinstance(own, Recipe) else Recipe()
+    if "seed" in values.get("recipe", {}):
+        raise StudyError(f"[recipe]: seed = {values['recipe']['seed']!r}: {NO_ARMS['seed']}")
     base = base.with_changes(values.get("recipe", {}), "[recipe]")
     grid = _rates(values.get("learning_rates", [base.learning_rate]), base)
     arms = tuple(_arm(key, row, base, grid) for key, row in values["arms"].items())
@@ -237,7 +248,18 @@ def _arm(name: str, row: Any, base: Recipe, grid: tuple[float, ...]) -> Arm:
     others = {*zoo.CHANGES, "seed_offset", "learning_rates"}
     changes = {key: value for key, value in row.items() if key not in others}
     recipe = base.with_changes(changes, f"arm {name!r}")
+    _check_changes(name, changes, recipe)
     return Arm(name, network, recipe, _rates_of_arm(name, row, recipe, grid), offset)
+
+
+def _check_changes(name: str, changes: dict[str, Any], recipe: Recipe) -> None:
+    """Refuse what would make no other training of the arm."""
+    for field in NO_ARMS.keys() & changes:
+        raise StudyError(f"arm {name!r}: {field} = {changes[field]!r}: {NO_ARMS[field]}")
+    try:
+        check_used(recipe, changes)
+    except LenetError as error:
+        raise StudyError(f"arm {name!r}: {error}") from error
 
 
 def _rates_of_arm(
@@ -280,6 +302,8 @@ def _check_arm(study: Study, arm: Arm, classes: int) -> None:
             "needs images held out: set validation in [recipe]"
         )
     try:
-        zoo.build(study.model, classes=classes, changes=dict(arm.network))
+        squares = arm.recipe.squares
+        spec = zoo.build(study.model, classes=classes, changes=dict(arm.network), squares=squares)
+        check_loss(spec, arm.recipe)
     except LenetError as error:
         raise StudyError(f"arm {arm.name!r}: {error}") from error
