@@ -71,3 +71,12 @@ def test_changes_are_of_the_network():
 def test_what_says_nothing_is_refused(words):
     with pytest.raises(RecipeError):
         lenet.find_rate(data="digits", **words)
+
+
+@pytest.mark.parametrize("rates", [("2", "10"), ("1e-9", "1e-6")])
+def test_rates_that_are_all_too_large_or_too_small_are_the_first_thing_to_change(rates, tmp_path):
+    words = ["--lowest", rates[0], "--highest", rates[1], "--steps", "20"]
+    code, _, err = run_lenet("lr-find", "--data", "digits", *words, "--out", tmp_path / "a.png")
+    assert code == 0
+    assert "may be chance: " in err
+    assert "try other rates (--lowest, --highest), or more --steps" in err

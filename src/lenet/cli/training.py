@@ -243,7 +243,8 @@ def lr_find(
     )
     say(_range_test(found))
     if found.doubt:
-        show_warning(f"this suggestion may be chance: {found.doubt}; take more --steps")
+        cure = "try other rates (--lowest, --highest), or more --steps"
+        show_warning(f"this suggestion may be chance: {found.doubt}; {cure}")
     draw_range_test(found, out)
     say(f"picture: {out}")
 
