@@ -52,6 +52,9 @@ def test_an_interval_leans_towards_the_long_tail_and_repeats_itself():
 def test_intervals_without_spread_or_without_enough_values():
     assert mean_interval(np.full(5, 0.1)) == (0.1, 0.1)
     assert np.isnan(mean_interval(np.array([0.1]))).all()
+    rounded = np.full(7, 1 / 9)
+    assert rounded.mean() > 1 / 9
+    assert mean_interval(rounded) == (rounded.mean(), rounded.mean())
     low, high = mean_interval(np.array([0.1, 0.1, 0.1, 0.1, 0.18]))
     assert 0.1 <= low < high <= 0.18
 

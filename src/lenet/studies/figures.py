@@ -89,7 +89,7 @@ def draw_differences(analysis: Analysis, table: Table, title: str, path: Path) -
             axes.errorbar(
                 scale * pair.mean,
                 y,
-                xerr=[[scale * (pair.mean - pair.low)], [scale * (pair.high - pair.mean)]],
+                xerr=scale * np.abs([[pair.mean - pair.low], [pair.high - pair.mean]]),
                 capsize=5,
                 linewidth=2.2,
                 markersize=8,

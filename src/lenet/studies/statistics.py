@@ -70,8 +70,8 @@ def mean_interval(values: NDArray[np.float64], seed: int = 0) -> tuple[float, fl
     """
     if len(values) < 2:
         return (np.nan, np.nan)
-    if np.ptp(values) == 0.0:
-        return (float(values[0]), float(values[0]))
+    if np.ptp(values) == 0.0:  # the mean itself, which may be rounded, lies in its interval
+        return (float(values.mean()), float(values.mean()))
     low, high = _bootstrap(values, "BCa", seed)
     return _bootstrap(values, "percentile", seed) if np.isnan([low, high]).any() else (low, high)
 
