@@ -104,6 +104,8 @@ def test_a_teacher_of_something_else_is_refused(digits_run, tmp_path):
     words = ("train", "--data", "digits", "--out", tmp_path / "run", "--quiet", "--epochs", 1)
     code, _, err = run_lenet(*words, "--teacher", tmp_path / "none")
     assert (code, "no run of lenet is here" in err) == (6, True)
+    code, _, err = run_lenet(*words, "--teacher", digits_run.path, "--label-smoothing", 0.1)
+    assert (code, "what a teacher says is not smoothed" in err) == (2, True)
     code, _, err = run_lenet(*words, "--teacher", digits_run.path, "--temperature", 4)
     assert (code, err) == (0, "")
     assert len(json.loads((tmp_path / "run" / "receipt.json").read_text())["teachers"]) == 1

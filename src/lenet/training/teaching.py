@@ -6,7 +6,7 @@ Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Network", s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -90,16 +90,22 @@ def check_teachers(teachers: Sequence[Teacher], dataset: Dataset) -> None:
             )
 
 
-def check_taught(teachers: Sequence[Teacher], recipe: Recipe, named: Iterable[str]) -> None:
+def check_taught(teachers: Sequence[Teacher], recipe: Recipe, named: Collection[str]) -> None:
     """Refuse a recipe that cannot learn what a teacher says.
 
     Raises:
         RecipeError: if its loss knows labels alone, or it sees images that no teacher has seen, or
-            what a teacher's answers count for was named and there is no teacher.
+            what a teacher's answers count for was named and there is no teacher, or a smoothing of
+            labels and there is one.
     """
     alone = [] if teachers else sorted({"teacher_share", "temperature"}.intersection(named))
     if alone:
         raise RecipeError(f"{alone[0]}: it is for what a teacher says; name one, or leave it out")
+    if teachers and recipe.label_smoothing > 0 and "label_smoothing" in named:
+        raise RecipeError(
+            f"label_smoothing = {recipe.label_smoothing}: it is for labels alone, and what a "
+            "teacher says is not smoothed; leave it out, or raise temperature"
+        )
     if teachers and recipe.loss != "cross_entropy":
         raise RecipeError(
             f"loss = {recipe.loss!r}: it learns labels, and no teacher's answers; use loss "
