@@ -280,6 +280,7 @@ def test_one_seed_is_reported(tmp_path):
     code, _, err = run_lenet(*words)
     assert code == 0, err
     assert "1 seed" in (tmp_path / "one" / "report.html").read_text()
+    assert run_lenet("runs", tmp_path) == (0, f"no run is in {tmp_path}/\n", "")
 
 
 def test_another_study_does_not_take_the_place_of_one(finished, tmp_path):

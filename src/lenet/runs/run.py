@@ -25,6 +25,7 @@ from lenet.runs import checkpoint as checkpoints
 from lenet.runs.checkpoint import Checkpoint
 from lenet.system.facts import LARGEST, read_json, read_object, shown
 from lenet.system.files import name_aside, sync_file, sync_folder, write_whole
+from lenet.system.kinds import read_manifest
 from lenet.system.locks import hold_folder
 
 KEPT_CHECKPOINTS = 2
@@ -337,7 +338,11 @@ def list_runs(folder: Path = RUNS) -> list[Run]:
         RunError: if the folder cannot be looked into.
     """
     try:
-        receipts = [(path.stat().st_mtime_ns, path) for path in folder.glob("*/receipt.json")]
+        receipts = [
+            (path.stat().st_mtime_ns, path)
+            for path in folder.glob(f"*/{RECEIPT}")
+            if read_manifest(path.parent) is None  # a study has a receipt too
+        ]
     except OSError as error:
         raise RunError(f"{folder}: cannot look into this folder: {error.strerror}") from error
     return [Run(path.parent) for _, path in sorted(receipts, reverse=True)]
