@@ -32,6 +32,7 @@ from lenet.estimator.fitting import thread_count
 from lenet.estimator.pictures import Form, square
 from lenet.estimator.rows import collect, epoch_order
 from lenet.recipe import Recipe
+from lenet.recipe.augmentation import Augmentation
 from lenet.recipe.library import AUTO, PHOTO, TABLE, Subject, choose
 
 need_native()
@@ -529,6 +530,10 @@ def test_a_classifier_with_a_recipe_of_its_own_is_kept(small, tmp_path):
     run = classifier.fit(images, labels).save_run(tmp_path / "run")
     again = LeNetClassifier.from_run(run)
     assert again.fit(images, labels).recipe_ == classifier.recipe_
+    whole = quick(epochs=1, recipe="note", augmentation=asdict(Augmentation(shift=1)))
+    assert whole.fit(images, labels).recipe_.augmentation == Augmentation(shift=1)
+    with pytest.raises(InputError, match=r"erase_side = 0\.5: it is for erase above 0"):
+        quick(recipe="note", augmentation={"erase_side": 0.5}).fit(images, labels)
     assert again.predict_proba(asked).tobytes() == classifier.predict_proba(asked).tobytes()
 
 

@@ -40,6 +40,7 @@ from lenet.network import Spec, zoo
 from lenet.network.initialiser import initial_weights
 from lenet.recipe import Recipe
 from lenet.recipe.library import Choice, Subject, choose, find
+from lenet.recipe.recipe import check_used
 from lenet.runs.run import Run, find_run
 from lenet.training.setup import check_loss
 
@@ -341,9 +342,11 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
             found = find(base, given | {"seed": seed})
             if own and isinstance(found, Recipe):
                 _check_recipe(found)
-            return choose(found, subject, given | {"seed": seed})
+            choice = choose(found, subject, given | {"seed": seed})
+            check_used(choice.recipe, given)
         except UsageError as error:
             raise InputError(str(error)) from error
+        return choice
 
     def _spec(self, form: Form, features: NDArray[Any], classes: int) -> Spec:
         """The network, which the engine can do: asked before pictures and weights cost memory."""

@@ -204,7 +204,8 @@ def check_changes(changes: dict[str, Any], place: str = "recipe") -> None:
 def check_used(recipe: Recipe, named: Mapping[str, Any]) -> None:
     """Refuse fields that were named by hand and that this recipe makes no use of.
 
-    `named` has the values too: those of `augmentation` are fields in their turn.
+    `named` has the values too: those of `augmentation` are fields in their turn, of which defaults
+    are not asked about, for a kept `Augmentation` has them all.
 
     Raises:
         RecipeError: naming the field and what it is for.
@@ -216,10 +217,8 @@ def check_used(recipe: Recipe, named: Mapping[str, Any]) -> None:
                     f"{name} = {getattr(recipe, name)}: it is for {field_name} {value!r}, and this "
                     f"is {getattr(recipe, field_name)!r}; leave it out, or name that too"
                 )
-    augmentation = named.get("augmentation", {})
-    if isinstance(augmentation, Augmentation):
-        augmentation = augmentation.differences()
-    check_augmentation_used(recipe.augmentation, augmentation)
+    changes = _changed(Augmentation(), named.get("augmentation", {}))
+    check_augmentation_used(recipe.augmentation, changes.differences())
 
 
 def _check_names(changes: dict[str, Any], place: str) -> None:
