@@ -30,7 +30,7 @@ from lenet.errors import DivergenceError, InputError, LenetError, RunError
 from lenet.estimator import LeNetClassifier, classifier
 from lenet.estimator.fitting import thread_count
 from lenet.estimator.pictures import Form, square
-from lenet.estimator.rows import collect, epoch_order
+from lenet.estimator.rows import collect, epoch_rows
 from lenet.recipe import Recipe
 from lenet.recipe.augmentation import Augmentation
 from lenet.recipe.library import AUTO, PHOTO, TABLE, Subject, choose
@@ -453,7 +453,7 @@ def test_an_epoch_draws_each_row_by_its_share_of_the_weights():
     weights = np.array([1.0, 0.25, 2.5, 0.75, 0.5])
     drawn = np.zeros(5)
     for epoch in range(1, 2001):
-        order = epoch_order(weights, 0, epoch)
+        order = epoch_rows(weights, Recipe(seed=0), epoch)
         counts = np.bincount(order, minlength=5)
         assert (np.floor(weights) <= counts).all()
         assert (counts <= np.ceil(weights)).all()
@@ -464,7 +464,7 @@ def test_an_epoch_draws_each_row_by_its_share_of_the_weights():
 @pytest.mark.parametrize("weight", [1.0, 3.0, 0.1, 1e-9])
 def test_equal_weights_draw_every_row_once(weight):
     for epoch in range(1, 50):
-        assert sorted(epoch_order(np.full(777, weight), 1, epoch)) == list(range(777))
+        assert sorted(epoch_rows(np.full(777, weight), Recipe(seed=1), epoch)) == list(range(777))
 
 
 def test_rows_are_sorted_and_merged_by_picture_and_label():
@@ -604,6 +604,18 @@ def test_partial_fit_refuses_what_it_cannot_know(small):
         quick().partial_fit(images, labels, np.arange(10)).partial_fit(images, labels, [0, 1])
     with pytest.raises(InputError, match="early_stopping=True: partial_fit is one epoch"):
         quick(early_stopping=True).partial_fit(images, labels, np.arange(10))
+    fitted = quick(epochs=1).fit(images, labels).set_params(model="lenet5-sigmoid")
+    with pytest.raises(
+        InputError, match=r"model = 'lenet5-sigmoid': partial_fit goes on with lenet5"
+    ):
+        fitted.partial_fit(images, labels)
+
+
+def test_a_constant_order_is_drawn_once():
+    weights = np.ones(50)
+    first, second = (epoch_rows(weights, Recipe(order="constant"), epoch) for epoch in (1, 2))
+    assert (first == second).all()
+    assert (first != epoch_rows(weights, Recipe(), 2)).any()
 
 
 def test_early_stopping_stops_and_keeps_the_best_epoch(small):
@@ -832,7 +844,8 @@ def test_a_saved_classifier_is_a_run_to_all_that_read_runs(small, tmp_path):
     assert model.class_names == tuple("0123456789")
     code, out, err = run_lenet("runs", tmp_path)
     assert (code, err) == (0, "")
-    assert "scikit-learn" in out
+    row = out.splitlines()[1].split()
+    assert row[:4] == ["run", "scikit-learn", saved.spec_.name, str(saved.n_iter_)]
     code, _, err = run_lenet("evaluate", tmp_path / "run")
     assert code == 5
     assert "trained on data that was at hand and is not kept" in err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -225,16 +225,20 @@ def _run_row(run: Run) -> list[str]:
         run.name,
         facts["data"]["name"],
         facts["model"],
-        _epochs(run, len(epochs)),
+        _epochs(run, facts, len(epochs)),
         *("-" if score is None else f"{score:.3f}" for score in scores),
         started.replace("T", " ").removesuffix("+00:00"),
     ]
 
 
-def _epochs(run: Run, done: int) -> str:
+def _epochs(run: Run, facts: dict[str, Any], done: int) -> str:
     """How many were trained; of how many, where some are missing."""
     from lenet.recipe import Recipe
+    from lenet.runs.receipt import CLASSIFIER
 
+    kept = facts.get(CLASSIFIER)
+    if isinstance(kept, dict):  # whole, without a history
+        return str(kept.get("epochs", "-"))
     try:
         planned = Recipe.read(run.recipe_path).epochs
     except RecipeError:

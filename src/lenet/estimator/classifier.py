@@ -165,12 +165,18 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
         `schedule="constant"`.
 
         Raises:
-            InputError: as `fit`; with `early_stopping`; with missing, other or unknown classes.
+            InputError: as `fit`; with `early_stopping`; with missing, other or unknown classes;
+                with another `model` than before.
             ValueError, DivergenceError: as `fit`.
         """
         if self._stops_early():
             raise InputError("early_stopping=True: partial_fit is one epoch; call fit instead")
         first = not hasattr(self, "classes_")
+        if not first and self.model not in (None, self.spec_.name):
+            raise InputError(
+                f"model = {self.model!r}: partial_fit goes on with {self.spec_.name}; call fit for "
+                "another network"
+            )
         known = self._known_classes(classes, first)
         features, labels, weights, form = self._read(X, y, sample_weight, reset=first)
         spec = self._spec(form, features, len(known)) if first else self.spec_

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lenet.engines.base import Engine, EngineState
 from lenet.errors import DivergenceError
-from lenet.estimator.rows import Rows, epoch_order
+from lenet.estimator.rows import Rows, epoch_rows
 from lenet.prediction import metrics
 from lenet.recipe import Recipe
 from lenet.recipe.schedule import epoch_steps
@@ -92,7 +92,7 @@ def thread_count(n_jobs: int | None) -> int:
 
 def _train_epoch(engine: Engine, placed: Any, recipe: Recipe, rows: Rows, epoch: int) -> float:
     """One pass over the rows; its mean loss."""
-    order = epoch_order(rows.weights, recipe.seed, epoch)
+    order = epoch_rows(rows.weights, recipe, epoch)
     measure_curvature(engine, recipe, placed, len(rows.split), epoch)
     try:
         return Pass(engine, placed, epoch_steps(recipe, order, epoch), epoch).to_end().mean_loss

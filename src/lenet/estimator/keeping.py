@@ -21,11 +21,9 @@ from lenet.network import Spec, zoo
 from lenet.recipe import Recipe
 from lenet.recipe.augmentation import Augmentation
 from lenet.runs.checkpoint import Checkpoint, DataSource, Position
-from lenet.runs.receipt import describe_session, first_receipt
+from lenet.runs.receipt import CLASSIFIER, describe_session, first_receipt
 from lenet.runs.run import RECEIPT, Run, create_run
 from lenet.system.facts import build
-
-ENTRY = "classifier"
 
 DATA = "scikit-learn"
 """What the data of such a run is called: it was at hand, and is not kept."""
@@ -105,7 +103,7 @@ def keep(path: Path, kept: Kept, spec: Spec, recipe: Recipe, engine: Engine) -> 
     recipe = replace(recipe, epochs=max(recipe.epochs, kept.epochs))
     position = Position(epoch=recipe.epochs + 1, updates=state.updates)
     checkpoint = Checkpoint(spec, recipe, DataSource(DATA, {}, names), state, position)
-    receipt = first_receipt(checkpoint) | {ENTRY: asdict(kept)}
+    receipt = first_receipt(checkpoint) | {CLASSIFIER: asdict(kept)}
     receipt["sessions"].append(describe_session(engine, position))
     return create_run(path, checkpoint, receipt)
 
@@ -117,11 +115,11 @@ def read_kept(run: Run, which: str | None, *, numbers: bool) -> tuple[Checkpoint
         RunError: if it cannot be read, or what it says of a classifier does not fit.
     """
     checkpoint, receipt = run.checkpoint(which), run.receipt()
-    if ENTRY not in receipt:
+    if CLASSIFIER not in receipt:
         return checkpoint, _as_classifier(run, checkpoint, numbers)
     place = run.path / RECEIPT
     try:
-        kept = build(Kept, receipt[ENTRY], ENTRY, complete=True)
+        kept = build(Kept, receipt[CLASSIFIER], CLASSIFIER, complete=True)
         _check(kept, checkpoint.spec)
     except (ValueError, TypeError) as error:
         raise RunError(f"{place}: no classifier can be made of it: {error}") from error

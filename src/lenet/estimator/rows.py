@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from lenet.data import Split
 from lenet.data.dataset import stratified_choice
+from lenet.recipe import Recipe
+from lenet.recipe.schedule import epoch_order
 from lenet.system import rng
 
 
@@ -51,15 +53,15 @@ def hold_out(rows: Rows, count: int, seed: int) -> tuple[Rows, Rows]:
     return rows.at(np.flatnonzero(~chosen)), rows.at(np.flatnonzero(chosen))
 
 
-def epoch_order(weights: NDArray[np.float64], seed: int, epoch: int) -> NDArray[np.int64]:
+def epoch_rows(weights: NDArray[np.float64], recipe: Recipe, epoch: int) -> NDArray[np.int64]:
     """The rows of one epoch in their order: as many as there are, drawn in proportion to `weights`.
 
     Systematic resampling (Madow 1949): a row of share s of n draws is drawn floor(s n) or
     ceil(s n) times, so that without weights every row is there once.
     """
     count, ends = len(weights), np.cumsum(weights)
-    offset = 0.5 + float(rng.uniform((1,), 0.5, seed, "offset", epoch)[0])
+    offset = 0.5 + float(rng.uniform((1,), 0.5, recipe.seed, "offset", epoch)[0])
     marks = (np.arange(count) + offset) * ends[-1] / count
     drawn = np.minimum(np.searchsorted(ends, marks, side="right"), count - 1)
-    order: NDArray[np.int64] = drawn[rng.permutation(count, seed, "order", epoch)]
-    return order
+    rows: NDArray[np.int64] = drawn[epoch_order(recipe, count, epoch)]
+    return rows

@@ -19,6 +19,9 @@ from lenet.runs.run import RECEIPT, Run
 from lenet.system import machine
 from lenet.system.files import write_whole
 
+CLASSIFIER = "classifier"
+"""The entry of a run that `LeNetClassifier` kept."""
+
 
 def first_receipt(
     first: Checkpoint, survey: Survey | None = None, choice: Choice | None = None
