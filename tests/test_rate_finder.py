@@ -80,3 +80,13 @@ def test_rates_that_are_all_too_large_or_too_small_are_the_first_thing_to_change
     assert code == 0
     assert "may be chance: " in err
     assert "try other rates (--lowest, --highest), or more --steps" in err
+
+
+def test_batches_of_one_image_find_a_rate_that_no_single_image_decides():
+    found = [
+        lenet.find_rate("lenet5-1998", "digits", lowest=1e-6, highest=1.0, steps=100, seed=seed)
+        for seed in range(4)
+    ]
+    assert min(len(each.losses) for each in found) > 40
+    rates = [each.suggestion for each in found]
+    assert max(rates) < 5 * min(rates)

@@ -218,7 +218,9 @@ def lr_find(
     recipe: RecipeName = None,
     lowest: Annotated[float, typer.Option(help="The first step's learning rate.")] = 1e-3,
     highest: Annotated[float, typer.Option(help="The last step's learning rate.")] = 10.0,
-    steps: Annotated[int, typer.Option(help="Steps to take.")] = 200,
+    steps: Annotated[
+        int, typer.Option(help="Rates to try; each is that of one batch, or of 16 images.")
+    ] = 200,
     seed: Annotated[int | None, _recipe_option("seed", "Fixes weights and order.")] = None,
     out: Annotated[Path, typer.Option(help="Picture to write.")] = Path("lr-find.png"),
     threads: Threads = None,
@@ -312,7 +314,7 @@ def _range_test(test: RangeTest) -> str:
         [
             f"suggested learning rate: {test.suggestion:.2g}",
             f"the smoothed loss is lowest ({test.losses.min():.3f}) at {test.best:.2g}, after "
-            f"{int(test.losses.argmin()) + 1} of {len(test.losses)} steps; the suggestion is "
+            f"{int(test.losses.argmin()) + 1} of {len(test.losses)} rates; the suggestion is "
             f"that rate divided by {MARGIN:g}",
         ]
     )

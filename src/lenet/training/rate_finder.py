@@ -21,8 +21,11 @@ from lenet.training.curvature import measure_curvature
 from lenet.training.epoch import Batch, LossNotFiniteError, Pass
 from lenet.training.setup import hold_out_images, set_up
 
+LEAST_IMAGES = 16
+"""So many at least are seen at a rate, in several steps if need be: one image's loss is luck."""
+
 SMOOTHING = 0.9
-"""Share of the running mean of the loss that a step keeps."""
+"""Share of the running mean of the loss that a rate keeps."""
 
 BLOWN_UP = 4.0
 """The test ends where the loss is this many times the first one."""
@@ -36,7 +39,7 @@ MARGIN = 4.0
 
 @dataclass(frozen=True, slots=True)
 class RangeTest:
-    """`rates` and the `losses` (nats; smoothed without bias) of the steps taken, both (steps,).
+    """The `rates` that were tried and their `losses` (nats; smoothed without bias), both (steps,).
 
     `suggestion` is below the rate at which the loss stops falling by the factor `MARGIN`, as the
     loss is lowest just before the training becomes unstable.
@@ -78,9 +81,10 @@ def find_rate(
     data_dir: str | Path | None = None,
     threads: int | None = None,
 ) -> RangeTest:
-    """Train with a rate that grows from `lowest` to `highest` in equal factors.
+    """Train with a rate that grows from `lowest` to `highest` in `steps` equal factors.
 
-    The recipe is chosen as `lenet.train` chooses it; `seed` is instead of its own.
+    A rate is that of one batch, or of as many as have `LEAST_IMAGES`.  The recipe is chosen as
+    `lenet.train` chooses it; `seed` is instead of its own.
 
     Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3.
 
@@ -101,13 +105,15 @@ def find_rate(
     placed = ready.engine.place(train.images, train.labels)
     measure_curvature(ready.engine, choice.recipe, placed, len(train), 1)
     rates = np.geomspace(lowest, highest, steps)
-    batches = _batches(len(train), choice.recipe, rates)
+    several = math.ceil(LEAST_IMAGES / choice.recipe.batch_size)
+    batches = _batches(len(train), choice.recipe, np.repeat(rates, several))
     test, losses = Pass(ready.engine, placed, batches, epoch=1), []
     try:
-        for _ in test:
-            losses.append(float(test.account().loss[-1]))
-            if losses[-1] > BLOWN_UP * losses[0]:
-                break
+        for step, _ in test:
+            if step % several == 0:
+                losses.append(float(test.account().loss.mean()))
+                if losses[-1] > BLOWN_UP * losses[0]:
+                    break
     except LossNotFiniteError:
         pass  # the rate before was the last one that can be used
     smoothed = _smooth(losses)
