@@ -444,7 +444,7 @@ def test_sums_beyond_32_bits_are_refused():
 def test_bits_that_no_weight_has_are_refused(digits_model, tmp_path):
     with pytest.raises(InputError, match="bits = 5: a weight has 32 or 8 or 4"):
         digits_model.export("c", tmp_path / "x.c", bits=5)
-    with pytest.raises(UsageError, match="--bits is for c, and not for onnx"):
+    with pytest.raises(UsageError, match="bits is for c, and not for onnx"):
         digits_model.export("onnx", tmp_path / "x.onnx", bits=8)
     assert list(tmp_path.iterdir()) == []
 
