@@ -40,11 +40,12 @@ if TYPE_CHECKING:
     from lenet.training.rate_finder import RangeTest
 
 RECIPE = "Recipe (each overrides the recipe's number)"
+OF_THE_NOTE = Recipe()
 
 
 def _recipe_option(name: str, text: str) -> Any:
     """A flag for a field of the recipe; the help says what the note has."""
-    default = getattr(Recipe(), name)
+    default = getattr(OF_THE_NOTE, name)
     shown = {True: "yes", False: "no"}[default] if isinstance(default, bool) else default
     help_text = f"{text} The note's: {shown}."
     return typer.Option(help=help_text, rich_help_panel=RECIPE, show_default=False)
