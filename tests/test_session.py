@@ -1,6 +1,8 @@
 import shutil
 import signal
 import time
+from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from conftest import need_torch, resume_run, run_lenet, start_lenet, train_run
 
 import lenet
 from lenet.errors import DivergenceError, RecipeError, RunError
+from lenet.training import loop
 
 QUICK = {"data": "digits", "epochs": 2, "batch_size": 32, "learning_rate": 0.3}
 FLAGS = ["--data", "digits", "--epochs", "4", "--batch-size", "8", "--learning-rate", "0.3"]
@@ -37,6 +40,19 @@ def lenet_digits():
     from lenet import data
 
     return data.load("digits")
+
+
+@pytest.mark.parametrize(("count", "ends"), [(100, True), (360, False)], ids=["held out", "test"])
+def test_a_network_has_collapsed_by_the_images_held_out(tmp_path, monkeypatch, count, ends):
+    real = loop.evaluate
+
+    def evaluate(engine, split):
+        return replace(real(engine, split), collapsed=len(split) == count)
+
+    monkeypatch.setattr(loop, "evaluate", evaluate)
+    expected = pytest.raises(DivergenceError, match="same answer") if ends else nullcontext()
+    with expected:
+        train_run(out=tmp_path / "run", validation=100, **QUICK)
 
 
 def test_it_learns(digits_run):
