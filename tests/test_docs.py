@@ -145,6 +145,13 @@ def test_the_readme_is_short_and_both_readmes_have_the_same_parts():
     assert shell_commands(PAGES[0]) == shell_commands(PAGES[1])
     assert python_lines(english) == python_lines(chinese)
     assert figures(english) == figures(chinese)
+    assert numbers(english) == numbers(chinese)
+
+
+def numbers(text):
+    """Every number of the part on numbers; the order of words differs between languages."""
+    part = text.split("\n## ")[3].split("\n## ")[0]
+    return sorted(re.findall(r"\d[\d,.]*\d|\d", part))
 
 
 def python_lines(text):
