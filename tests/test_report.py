@@ -66,6 +66,17 @@ def test_several_runs_are_told_apart(page, digits_run, second_run):
     assert f"<h1>{digits_run.name} · {second_run.name}</h1>" in text
 
 
+def test_a_report_without_mistakes_says_so(page, tmp_path):
+    images = np.zeros((80, 28, 28), np.uint8)
+    images[::2, :, :14] = images[1::2, :, 14:] = 100 + np.arange(0, 120, 3)[:, None, None]
+    sides = (images, np.arange(80) % 2)
+    run = train_run(data=sides, out=tmp_path / "run", epochs=9, batch_size=8, learning_rate=0.1)
+    text = write_report([run.path], data=sides).read_text()
+    assert "There are none: every image is read as its label." in text
+    assert "whose own label got the least probability" not in text
+    assert "There are none" not in page.read_text()
+
+
 def test_another_split_is_another_report(digits_run, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(digits_run.path, run)
