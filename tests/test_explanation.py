@@ -5,6 +5,7 @@ import pytest
 from conftest import run_lenet
 from PIL import Image
 
+import lenet
 from lenet.data.pictures.convention import CLOTHES
 from lenet.data.pictures.picture import read_picture
 from lenet.errors import FormatError, UsageError
@@ -47,6 +48,16 @@ def test_a_picture_is_fitted_and_its_ink_made_light(picture):
     assert read.image.shape == (1, 28, 28)
     assert read.image[0, 14, 14] > 200
     assert read.image[0, 0].max() < 20
+
+
+@pytest.mark.parametrize("given", ["17", "tset:17"])
+def test_what_is_neither_a_file_nor_an_image_is_told_how_to_name_one(digits_run, given):
+    cure = f"{given}: there is no such file; name a picture, or an image of the data as test:17"
+    code, out, err = run_lenet("explain", digits_run.path, given)
+    assert (code, out) == (5, "")
+    assert cure in err
+    with pytest.raises(FormatError, match=cure):
+        lenet.load(digits_run.path).explain(given)
 
 
 def test_a_fifo_is_refused_and_not_waited_for(digits_run, tmp_path):

@@ -234,7 +234,12 @@ class Model:
             FormatError, InputError: as `predict`.
             UsageError: if there is no such image.
         """
-        from lenet.prediction.explanation import explain_example, explain_picture, find_example
+        from lenet.prediction.explanation import (
+            check_there,
+            explain_example,
+            explain_picture,
+            find_example,
+        )
 
         engine, checkpoint = self._engine, self.checkpoint
         if isinstance(picture, str) and (example := find_example(picture)) is not None:
@@ -242,6 +247,8 @@ class Model:
             found = explain_example(engine, checkpoint, *example, data_dir, source)
             return Decision(found, picture)
         path = Path(picture) if isinstance(picture, str | Path) else None
+        if path is not None:
+            check_there(path)
         name = "picture" if path is None else path.name
         read = follow_any(picture, self._shape, self.convention, name)
         found = explain_picture(engine, checkpoint, read, name)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lenet.data import Source
 from lenet.data.pictures.picture import Picture, read_picture
 from lenet.engines.base import Engine
-from lenet.errors import UsageError
+from lenet.errors import FormatError, UsageError
 from lenet.network import Spec
 from lenet.prediction.evaluation import choose_split, load_data, open_network
 from lenet.prediction.metrics import log_probabilities
@@ -92,12 +92,14 @@ def explain_run(
 
     Raises:
         UsageError: if there is no such split or image.
+        FormatError: if there is no such file.
         LenetError: as `open_run`, `read_picture` and `open_engine`.
     """
     checkpoint = open_run(path).checkpoint(which)
     network = open_network(checkpoint)
     if (example := find_example(str(picture))) is not None:
         return explain_example(network, checkpoint, *example, data_dir)
+    check_there(picture)
     content = read_regular(Path(picture), str(picture))
     shape, convention = checkpoint.spec.input_shape, checkpoint.data.convention
     read = read_picture(content, shape, convention, str(picture))
@@ -108,6 +110,22 @@ def find_example(text: str) -> tuple[str, str] | None:
     """`SPLIT:INDEX` as both; None where the text is no such thing."""
     split, colon, index = text.partition(":")
     return (split, index) if colon and split in ("train", "validation", "test") else None
+
+
+def check_there(picture: str | Path) -> None:
+    """Refuse the path of nothing, which may be meant as an image of the data; others are read.
+
+    Raises:
+        FormatError: if there is no such file.
+    """
+    try:
+        Path(picture).stat()
+    except FileNotFoundError:
+        raise FormatError(
+            f"{picture}: there is no such file; name a picture, or an image of the data as test:17"
+        ) from None
+    except (OSError, ValueError):  # the reader says what is wrong
+        return
 
 
 def explain_example(
