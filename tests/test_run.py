@@ -70,7 +70,8 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path, first):
 
 
 def test_a_folder_without_a_run_is_named(tmp_path):
-    with pytest.raises(RunError, match=r"no run of lenet is here \(no receipt.json\)"):
+    cure = r"; `lenet runs` lists those of runs/$"
+    with pytest.raises(RunError, match=r"no run of lenet is here \(no receipt.json\)" + cure):
         open_run(tmp_path)
 
 

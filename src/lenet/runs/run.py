@@ -313,7 +313,9 @@ def open_run(path: str | Path) -> Run:
     """
     path = Path(path)
     if not (path / RECEIPT).is_file():
-        raise RunError(f"{path}: no run of lenet is here (no receipt.json); see the folder runs/")
+        raise RunError(
+            f"{path}: no run of lenet is here (no {RECEIPT}); `lenet runs` lists those of {RUNS}/"
+        )
     return Run(path)
 
 
