@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,28 @@ def test_the_words_of_a_contact_sheet_are_there_and_do_not_overlap(tmp_path, dra
     names = ["zero", "one", "two", "three", "four"]
     plots.contact_sheet(images, labels, names, "a title", tmp_path / "sheet.png")
     assert_readable(drawn[0], ["a title", *names])
+
+
+@pytest.mark.parametrize("name", ["a name of many words and " * 3, "one_word_of_many_letters_" * 3])
+def test_long_names_of_a_contact_sheet_are_shortened_and_not_cut(tmp_path, drawn, name):
+    images, labels = np.zeros((12, 1, 28, 28), np.uint8), np.arange(12)
+    names = [f"{label:02} {name} {label:02}" for label in range(12)]
+    plots.contact_sheet(images, labels, names, "a title", tmp_path / "sheet.png")
+    shown = [(word, box) for word, box in words_of(drawn[0]) if "…" in word]
+    assert [word[:2] for word, _ in shown] == [word[-2:] for word, _ in shown]
+    assert len({word for word, _ in shown}) == 12
+    assert all(box.x0 >= 0 for _, box in shown)
+
+
+def test_a_decision_shows_long_names_of_one_word_and_is_never_sure(tmp_path, drawn, digits_model):
+    names = [f"{index}_{'letters' * 5}_{index}" for index in range(10)]
+    found = digits_model.explain("test:3").explanation
+    sure = np.eye(10, dtype=np.float32)[found.prediction]
+    changed = replace(found, class_names=tuple(names), probabilities=sure)
+    plots.draw_decision(changed, tmp_path / "decision.png")
+    words = [word for word, _ in words_of(drawn[0])]
+    assert {f"{name[:15]}…{name[-8:]}" for name in names} <= set(words)
+    assert any("(> 99.9%)" in word for word in words)
 
 
 # Not getrusage: its maximum goes on through exec, so a child would report its parent's.

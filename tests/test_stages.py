@@ -1,9 +1,10 @@
 import re
+from dataclasses import replace
 
 import pytest
 from conftest import run_lenet
 from PIL import Image, ImageDraw
-from test_plots import assert_readable, drawn, ink  # noqa: F401
+from test_plots import assert_readable, drawn, ink, words_of  # noqa: F401
 
 import lenet
 from lenet import data
@@ -48,6 +49,16 @@ def test_the_figure_says_both_answers_and_no_words_overlap(digits_run, drawing, 
         [f"one.png: {names[0]} (", f"only resized it would be {names[1]} (", "7. centred",
          "dark ink on light ground", "what the network gets"],
     )  # fmt: skip
+
+
+def test_a_headline_of_long_names_stays_in_the_figure(digits_run, drawing, drawn, tmp_path):  # noqa: F811
+    found = follow_picture(digits_run.path, drawing)
+    names = tuple(f"{index} of a class with a name of many words" for index in range(10))
+    ends = (found.resized, found.prepared)
+    draw_preparation(replace(found, class_names=names, stages=ends), tmp_path / "stages.png")
+    title = drawn[0].get_suptitle()
+    (box,) = (box for word, box in words_of(drawn[0]) if word == title)
+    assert 0 <= box.x0 < box.x1 <= drawn[0].bbox.x1
 
 
 def test_the_command_draws_into_the_run_or_to_a_file(digits_run, drawing, tmp_path):

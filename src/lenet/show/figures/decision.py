@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from lenet.network import characters
 from lenet.prediction.explanation import Explanation
-from lenet.show.figures.figure import BLUE, ORANGE, Drawer, open_figure, show_image
+from lenet.show.figures.figure import (
+    BLUE,
+    ORANGE,
+    Drawer,
+    open_figure,
+    percent,
+    short_name,
+    show_image,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import SubFigure
@@ -89,7 +97,7 @@ def _draw_targets(row: SubFigure, explanation: Explanation, targets: NDArray[np.
 
 def _headline(explanation: Explanation) -> str:
     names, answer = explanation.class_names, explanation.prediction
-    said = f"{names[answer]} ({explanation.probabilities[answer]:.1%})"
+    said = f"{names[answer]} ({percent(explanation.probabilities[answer])})"
     truth = "" if explanation.label is None else f", the label is {names[explanation.label]}"
     return textwrap.fill(f"{explanation.title}: {said}{truth}", LONGEST_LINE)
 
@@ -117,7 +125,7 @@ def _draw_answer(row: SubFigure, explanation: Explanation) -> None:
     bars = answer.barh(range(len(order)), explanation.probabilities[order], color=colours)
     labels = [f" {explanation.logits[index]:+.1f}" for index in order]
     answer.bar_label(bars, labels, fontsize=8)
-    names = [textwrap.shorten(explanation.class_names[index], LONGEST_NAME) for index in order]
+    names = [short_name(explanation.class_names[index], LONGEST_NAME) for index in order]
     answer.set_yticks(range(len(order)), names)
     answer.tick_params(labelsize=9)
     answer.invert_yaxis()

@@ -209,6 +209,21 @@ def check_other(path: Path, drawer: Drawer, of: str | None) -> None:
         )
 
 
+def short_name(name: str, most: int) -> str:
+    """`name` in `most` letters: the middle goes, since names differ at their ends."""
+    if len(name) <= most:
+        return name
+    end = most // 3
+    return f"{name[: most - end - 1]}…{name[-end:]}"
+
+
+def percent(share: float) -> str:
+    """A probability; no network is ever sure, nor ever rules anything out."""
+    if share > 0.999:
+        return "> 99.9%"
+    return "< 0.1%" if share < 0.001 else f"{share:.1%}"
+
+
 def show_image(axes: Axes, image: NDArray[np.uint8], greys: str = "gray_r") -> None:
     """An image (channels, height, width) with one channel in greys, or three as colours."""
     shown = image[0] if len(image) == 1 else np.moveaxis(image[:3], 0, -1)

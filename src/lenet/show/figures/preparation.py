@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lenet.show.figures.figure import BLUE, GREY, ORANGE, Drawer, open_figure, show_image
+from lenet.show.figures.figure import (
+    BLUE,
+    GREY,
+    ORANGE,
+    Drawer,
+    open_figure,
+    percent,
+    short_name,
+    show_image,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +26,9 @@ if TYPE_CHECKING:
 
 MOST_BARS = 3
 """Classes a stage shows."""
+
+LONGEST_NAME, LETTERS_AN_INCH = 14, 10.0
+"""Letters of a class beside its bar, and of the title."""
 
 
 def draw_preparation(preparation: Preparation, path: Path, source: str | None = None) -> None:
@@ -27,7 +40,7 @@ def draw_preparation(preparation: Preparation, path: Path, source: str | None = 
     columns = len(preparation.stages)
     width = max(6.4, 2.25 * columns)
     with open_figure(path, width, 6.6, Drawer.STAGES, source) as figure:
-        figure.suptitle(_headline(preparation), fontsize=12)
+        figure.suptitle(_headline(preparation, int(width * LETTERS_AN_INCH)), fontsize=12)
         axes = figure.subplots(3, columns, height_ratios=(1.25, 1.0, 0.62), squeeze=False)
         for index, answer in enumerate(preparation.stages):
             _draw_stage(axes[0, index], f"{index + 1}. {answer.stage.name}", answer)
@@ -35,9 +48,9 @@ def draw_preparation(preparation: Preparation, path: Path, source: str | None = 
             _draw_bars(axes[2, index], answer, preparation, _colour(index, columns))
 
 
-def _headline(preparation: Preparation) -> str:
+def _headline(preparation: Preparation, letters: int) -> str:
     def said(answer: StageAnswer) -> str:
-        share = _percent(answer.probabilities[answer.prediction])
+        share = percent(answer.probabilities[answer.prediction])
         return f"{preparation.class_names[answer.prediction]} ({share})"
 
     lines = [
@@ -45,7 +58,7 @@ def _headline(preparation: Preparation) -> str:
         f"only resized it would be {said(preparation.resized)}",
         "; ".join((*preparation.picture.notes, preparation.convention.describe())),
     ]
-    return "\n".join(lines)
+    return "\n".join(textwrap.fill(line, letters) for line in lines)
 
 
 def _caption(index: int, columns: int) -> str:
@@ -89,20 +102,11 @@ def _draw_bars(axes: Axes, answer: StageAnswer, preparation: Preparation, colour
     order = np.argsort(-answer.probabilities, kind="stable")[:MOST_BARS]
     values = answer.probabilities[order]
     bars = axes.barh(range(len(order)), values, color=colour, height=0.7)
-    axes.bar_label(bars, [f" {_percent(value)}" for value in values], fontsize=8)
-    axes.set_yticks(range(len(order)), [_short(preparation.class_names[i]) for i in order])
+    axes.bar_label(bars, [f" {percent(value)}" for value in values], fontsize=8)
+    axes.set_yticks(
+        range(len(order)), [short_name(preparation.class_names[i], LONGEST_NAME) for i in order]
+    )
     axes.tick_params(labelsize=9)
     axes.invert_yaxis()
     axes.set(xlim=(0, 1.6), xticks=[])
     axes.spines[["top", "right", "bottom"]].set_visible(False)
-
-
-def _percent(share: float) -> str:
-    """No network is ever sure, nor ever rules anything out."""
-    if share > 0.999:
-        return "> 99.9%"
-    return "< 0.1%" if share < 0.001 else f"{share:.1%}"
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 14 else f"{name[:13]}…"

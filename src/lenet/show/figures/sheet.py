@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.show.figures.figure import Drawer, open_figure, show_image
+from lenet.show.figures.figure import Drawer, open_figure, short_name, show_image
 
 MOST_ROWS, MOST_BLOCKS = 16, 3
 """Classes below each other in a contact sheet, and how many blocks of them, which then grow."""
@@ -74,7 +73,7 @@ def _draw_rows(
     blocks = min(-(-len(class_names) // MOST_ROWS), MOST_BLOCKS)
     rows = -(-len(class_names) // blocks)
     height = shown[0].shape[2]
-    class_names = [textwrap.shorten(name, LONGEST_NAME, placeholder="...") for name in class_names]
+    class_names = [short_name(name, LONGEST_NAME) for name in class_names]
     beside = max(1.6, 0.4 + LETTER * max(map(len, class_names)))
     width = blocks * (0.62 * columns + beside)
     with open_figure(path, width, 0.62 * rows + 0.6, Drawer.SHOW) as figure:
@@ -87,6 +86,7 @@ def _draw_rows(
             axes.set_yticks(middles, names)
             axes.set(xticks=[], frame_on=False)
             axes.tick_params(length=0)
+            axes.set_anchor("W")  # in the middle of its room it would leave the names too little
 
 
 def _tile(shown: Sequence[NDArray[np.uint8]], rows: int, columns: int) -> NDArray[np.uint8]:
