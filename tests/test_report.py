@@ -59,6 +59,16 @@ def test_class_names_cannot_become_markup(digits_run, tmp_path):
     assert "<script>x" not in report.render([part], "test")
 
 
+def test_a_name_from_right_to_left_leaves_the_numbers_beside_it_alone(digits_run):
+    from lenet.show import report
+    from lenet.show.report.content import gather
+
+    part = gather(digits_run.path)
+    names = part.checkpoint.data.class_names
+    object.__setattr__(part.checkpoint.data, "class_names", ("صورة", *names[1:]))
+    assert '<th class="row">0 <bdi>صورة</bdi></th>' in report.render([part], "test")
+
+
 def test_several_runs_are_told_apart(page, digits_run, second_run):
     text = page.read_text()
     for run in (digits_run, second_run):
