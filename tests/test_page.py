@@ -319,6 +319,18 @@ def test_an_answer_that_is_less_likely_than_two_thirds_is_not_sure(browser, page
         assert tab.tab.locator(".doubt").count() == 1
 
 
+def test_bars_beside_long_names_stay_and_begin_in_one_line(browser, first_run, tmp_path):
+    checkpoint = open_run(first_run.path).checkpoint()
+    names = checkpoint.data.class_names
+    object.__setattr__(checkpoint.data, "class_names", ("many words " * 9, *names[1:]))
+    path = tmp_path / "page.html"
+    path.write_text(assembly.assemble(gather([Shown("a", checkpoint)], fetch=False)).text)
+    with Tab(browser, path, "#example=0") as tab:
+        boxes = [bar.bounding_box() for bar in tab.tab.locator(".bars .bar").all()]
+    assert min(box["width"] for box in boxes) > 20
+    assert len({round(box["x"]) for box in boxes}) == 1
+
+
 def test_every_layer_and_the_occlusion_are_the_engines(browser, page, facts, first_run):
     index = facts["examples"]["indices"][5]
     image = data.load("digits").test.images[index]
