@@ -74,7 +74,7 @@ def _draw_rows(
     rows = -(-len(class_names) // blocks)
     height = shown[0].shape[2]
     class_names = [short_name(name, LONGEST_NAME) for name in class_names]
-    beside = max(1.6, 0.4 + LETTER * max(map(len, class_names)))
+    beside = 0.5 + LETTER * max(map(len, class_names))
     width = blocks * (0.62 * columns + beside)
     with open_figure(path, width, 0.62 * rows + 0.6, Drawer.SHOW) as figure:
         figure.suptitle(title)
