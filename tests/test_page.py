@@ -319,6 +319,14 @@ def test_an_answer_that_is_less_likely_than_two_thirds_is_not_sure(browser, page
         assert tab.tab.locator(".doubt").count() == 1
 
 
+@pytest.mark.parametrize("width", [360, 1100, 1400, 1600])
+def test_the_numbers_of_a_unit_are_not_cut(browser, page, width):
+    viewport = {"width": width, "height": 900}
+    with Tab(browser, page, "#example=0", viewport=viewport) as tab:
+        fits = "all => all.length && all.every(each => each.scrollWidth <= each.clientWidth)"
+        assert tab.tab.eval_on_selector_all(".grids", fits)
+
+
 def test_bars_beside_long_names_stay_and_begin_in_one_line(browser, first_run, tmp_path):
     checkpoint = open_run(first_run.path).checkpoint()
     names = checkpoint.data.class_names
