@@ -437,6 +437,7 @@ def test_errors_of_python_calls_name_no_flag_alone(digits_model, tmp_path):
     mine = tmp_path / "mine.html"
     mine.write_text("mine")
     model, folder = lenet.load(digits_model.run.path), digits_model.run.path
+    whole = lenet.train(data="digits", out=tmp_path / "whole", epochs=1)
     calls = {
         "not written by lenet report; choose another place": lambda: model.report(mine),
         "not written by lenet page; choose another place": lambda: model.page(mine),
@@ -447,7 +448,7 @@ def test_errors_of_python_calls_name_no_flag_alone(digits_model, tmp_path):
         "try a learning rate below 1000000000.0": lambda: lenet.train(
             data="digits", out=tmp_path / "run", epochs=1, learning_rate=1e9
         ),
-        "held out no validation images": lambda: model.evaluate("validation", data="mnist"),
+        "held out no validation images": lambda: whole.evaluate("validation"),
     }
     for words, call in calls.items():
         with pytest.raises(lenet.LenetError, match=words) as caught:
