@@ -23,7 +23,6 @@ NO_TARGETS = np.zeros((0, 0), np.float32)
 
 EAGER_CURE = "use --engine eager (Python: engine='eager')"
 
-
 CURES = (
     "install a C++ compiler (on Debian and Ubuntu: apt install g++) and install lenet again, or "
     f"pip install 'lenet[torch]' and {EAGER_CURE}"

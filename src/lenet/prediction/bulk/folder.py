@@ -245,4 +245,6 @@ def _then_and_now(before: Any, now: Any) -> str:
     if not (isinstance(before, dict) and isinstance(now, dict)):
         return f"{before} then, {now} now"
     pairs = ((name, str(before.get(name)), str(now[name])) for name in now)
-    return "; ".join(f"{name} {a:.12} then, {b:.12} now" for name, a, b in pairs if a != b)
+    return "; ".join(
+        f"{name} {old:.12} then, {new:.12} now" for name, old, new in pairs if old != new
+    )

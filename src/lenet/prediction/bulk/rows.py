@@ -30,7 +30,7 @@ def read_rows(
 ) -> Iterator[tuple[int, NDArray[np.uint8] | DataError]]:
     """Each row from `start` to `stop` with its image, or with the reason why there is none.
 
-    What comes out for a row does not depend on how rows are read together, but where
+    What comes out for a row does not depend on how rows are read together, unless
     `MOST_FRUITLESS` before it have come to nothing.
 
     Raises:
@@ -51,7 +51,8 @@ def read_rows(
             yield row, error
             row, fruitless = row + 1, fruitless + 1
             if fruitless == MOST_FRUITLESS:
-                yield from ((each, _left(path, error)) for each in range(row, stop))
+                left = _left(path, error)
+                yield from ((each, left) for each in range(row, stop))
                 return
 
 
