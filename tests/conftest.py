@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import run_forked
 
 from lenet.engines import has_torch, native
 from lenet.network import zoo
@@ -189,9 +190,14 @@ def start_lenet(*words, **options):
     return process
 
 
-def run_lenet(*words, **options):
-    """Run the command line to its end; (exit code, stdout, stderr)."""
-    process = start_lenet(*words, **options)
+def run_lenet(*words, cwd=None, **options):
+    """Run the command line to its end; (exit code, stdout, stderr).
+
+    With an environment or streams of its own it is started from nothing, as `start_lenet` does.
+    """
+    if not options:
+        return run_forked(words, cwd)
+    process = start_lenet(*words, cwd=cwd, **options)
     out, err = process.communicate(timeout=240)
     return process.returncode, out, err
 

@@ -1,12 +1,11 @@
 import importlib.util
-import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from conftest import run_lenet
 from pages import shell_commands, shortened
 
 ROOT = Path(__file__).parent.parent
@@ -16,7 +15,6 @@ USER_PAGES = [
     DOCS / f"{name}.md"
     for name in ("learner", "engineer", "researcher", "commands", "export", "export-c", "page")
 ]
-PROGRAMS = {"lenet": [sys.executable, "-m", "lenet"], "cmp": ["cmp"], "cc": ["cc"]}
 
 
 def test_both_readmes_have_the_same_commands_and_the_same_python():
@@ -58,11 +56,13 @@ def test_the_page_on_python_runs_from_top_to_bottom(tmp_path, monkeypatch):
 def run_commands(commands):
     for command in commands:
         program, *words = shlex.split(command)
-        done = subprocess.run(
-            [*PROGRAMS[program], *shortened(words)], capture_output=True, text=True, check=False,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-        )  # fmt: skip
-        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        if program == "lenet":
+            code, _, err = run_lenet(*shortened(words))
+        else:
+            assert program in ("cmp", "cc")
+            done = subprocess.run([program, *words], capture_output=True, text=True, check=False)
+            code, err = done.returncode, done.stderr
+        assert code == 0, f"{command}\n{err}"
 
 
 def run_python(page):

@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from typing import Any, final, get_type_hints
+from typing import Any, final
 
 from lenet.errors import RecipeError
 from lenet.recipe.values import FRACTION, check, one_of, typed
-from lenet.system.facts import read_toml
+from lenet.system.facts import field_types, read_toml
 
 BORDERS = ("zero", "edge")
 
@@ -66,7 +66,7 @@ class Augmentation:
     erase_side: float = 0.4
 
     def __post_init__(self) -> None:
-        for name, kind in get_type_hints(type(self)).items():
+        for name, kind in field_types(type(self)).items():
             object.__setattr__(self, name, typed(name, getattr(self, name), kind))
         check(self, _RANGES)
 

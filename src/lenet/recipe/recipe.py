@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, final, get_type_hints
+from typing import Any, final
 
 from lenet.errors import RecipeError
 from lenet.recipe.augmentation import Augmentation
@@ -22,7 +22,7 @@ from lenet.recipe.values import (
     one_of,
     typed,
 )
-from lenet.system.facts import read_toml, shown
+from lenet.system.facts import field_types, read_toml, shown
 
 OPTIMIZERS = ("sgd", "adamw", "sdlm")
 SCHEDULES = ("constant", "step", "cosine", "one_cycle", "lecun_1998")
@@ -98,7 +98,7 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
-        for name, kind in get_type_hints(type(self)).items():
+        for name, kind in field_types(type(self)).items():
             value = getattr(self, name)
             if kind is Augmentation:
                 object.__setattr__(self, name, _changed(Augmentation(), value))
@@ -190,7 +190,7 @@ def check_changes(changes: dict[str, Any], place: str = "recipe") -> None:
         RecipeError: naming the field.
     """
     _check_names(changes, place)
-    hints = get_type_hints(Recipe)
+    hints = field_types(Recipe)
     try:
         for name, value in changes.items():
             if name == "augmentation":

@@ -114,8 +114,8 @@ class Study:
             for arm in self.arms:
                 for rate in arm.learning_rates:
                     task = self.task(arm, rate, seed)
-                    if task.key not in seen:
-                        seen.add(task.key)
+                    if task not in seen:
+                        seen.add(task)
                         yield task
 
 

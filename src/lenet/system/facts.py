@@ -67,7 +67,7 @@ def build(kind: type[Kind], values: Any, place: str, *, complete: bool = False) 
     unknown = sorted(set(values) - set(fields))
     if unknown:
         raise ValueError(f"{place} has {shown(unknown)}, which nobody knows")
-    hints = get_type_hints(kind)
+    hints = field_types(kind)
     given = {name: as_type(hints[name], value, f"{place}.{name}") for name, value in values.items()}
     missing = [
         name
@@ -84,6 +84,16 @@ def build(kind: type[Kind], values: Any, place: str, *, complete: bool = False) 
     if missing:
         raise ValueError(f"{place} lacks {', '.join(missing)}")
     return kind(**given)
+
+
+_field_types: dict[type[Any], dict[str, Any]] = {}
+
+
+def field_types(kind: type[Any]) -> dict[str, Any]:
+    """The types of a data class's fields by name, looked up once: a study makes many recipes."""
+    if kind not in _field_types:
+        _field_types[kind] = get_type_hints(kind)
+    return _field_types[kind]
 
 
 def as_type(hint: Any, value: Any, place: str) -> Any:

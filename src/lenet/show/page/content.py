@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from lenet.recipe import Recipe
 from lenet.recipe.augmentation import Augmentation
 from lenet.runs import checkpoint as checkpoints
 from lenet.runs.checkpoint import Checkpoint, DataSource
+from lenet.system.facts import field_types
 
 MOST_EXAMPLES, MOST_BYTES = 200, 28_000
 """Test images in a page, and what they may take of it, compressed."""
@@ -205,7 +206,7 @@ def _training(checkpoint: Checkpoint, digits: Dataset) -> dict[str, Any]:
 
 def _floats(kind: type[Any]) -> list[str]:
     """The fields of a data class that are floats, which JSON does not tell from whole numbers."""
-    return [name for name, each in get_type_hints(kind).items() if each is float]
+    return [name for name, each in field_types(kind).items() if each is float]
 
 
 def _is_told(name: str) -> bool:
