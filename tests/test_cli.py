@@ -192,6 +192,11 @@ def test_a_loss_that_is_not_finite_names_its_step(tmp_path):
     assert code == 4
     assert re.search(r"the loss is (nan|inf) at step \d+ of epoch 1: the training diverged", err)
     assert (tmp_path / "run" / "checkpoints" / "step-00000000.safetensors").exists()
+    assert "0 of 10, diverged" in run_lenet("runs", tmp_path)[1]
+    code, _, err = run_lenet("report", tmp_path / "run")
+    assert code == 0, err
+    report = (tmp_path / "run" / "report.html").read_text()
+    assert re.search(r"<b>the training diverged at step \d+ of epoch 1</b>", report)
 
 
 def test_evaluate_prints_scores_and_draws_the_confusion(digits_run):

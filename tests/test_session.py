@@ -156,8 +156,11 @@ def test_divergence_names_the_step_and_keeps_the_last_good_checkpoint(tmp_path):
         train_run(
             model="lenet5-relu", data="digits", learning_rate=1e6, out=tmp_path / "run", epochs=1
         )
-    kept = lenet.open_run(tmp_path / "run").checkpoint()
-    assert all(np.isfinite(array).all() for array in kept.state.weights.values())
+    run = lenet.open_run(tmp_path / "run")
+    assert all(np.isfinite(array).all() for array in run.checkpoint().state.weights.values())
+    (session,) = run.receipt()["sessions"]
+    assert session["diverged"]["epoch"] == 1
+    assert 1 <= session["diverged"]["step"] <= 23
 
 
 def test_the_whole_train_split_cannot_be_held_out(tmp_path):

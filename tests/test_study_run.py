@@ -411,3 +411,19 @@ def test_a_cluster_that_is_not_there_is_said(study_file, tmp_path):
     assert code == 7
     assert err.startswith("lenet: error: no Ray cluster answers at 127.0.0.1:1")
     assert "Traceback" not in err
+
+
+def test_data_that_an_arm_cannot_take_are_said_before_any_run(study_file, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (400, 8, 8), np.uint8)
+    np.savez(tmp_path / "small.npz", images=images, labels=np.arange(400) % 10)
+    small = tmp_path / "small.toml"
+    small.write_text(QUICK.replace('"digits"', f'"{tmp_path}/small.npz"'))
+    code, _, err = run_lenet("study", "run", small, "--out", tmp_path / "out")
+    assert code == 2
+    assert re.search(r"arm 'sigmoid': .* the images of small are 8x8", err), err
+    few = tmp_path / "few.toml"
+    few.write_text(QUICK.replace("validation = 300", "validation = 1437"))
+    code, _, err = run_lenet("study", "run", few, "--out", tmp_path / "out")
+    assert code == 2
+    assert "arm 'sigmoid': validation = 1437: digits has only 1437 train images" in err
+    assert not list((tmp_path / "out").rglob("*.json"))

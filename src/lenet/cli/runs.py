@@ -234,7 +234,7 @@ def _run_row(run: Run) -> list[str]:
 def _epochs(run: Run, facts: dict[str, Any], done: int) -> str:
     """How many were trained; of how many, where some are missing."""
     from lenet.recipe import Recipe
-    from lenet.runs.receipt import CLASSIFIER
+    from lenet.runs.receipt import CLASSIFIER, divergence
 
     kept = facts.get(CLASSIFIER)
     if isinstance(kept, dict):  # whole, without a history
@@ -243,7 +243,8 @@ def _epochs(run: Run, facts: dict[str, Any], done: int) -> str:
         planned = Recipe.read(run.recipe_path).epochs
     except RecipeError:
         planned = done
-    return str(done) if done == planned else f"{done} of {planned}"
+    words = str(done) if done == planned else f"{done} of {planned}"
+    return f"{words}, diverged" if divergence(facts) else words
 
 
 def _evaluation(result: Result) -> str:

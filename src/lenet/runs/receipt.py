@@ -130,6 +130,22 @@ def write_times(run: Run, seconds: float, images: int) -> None:
     run.write_receipt(receipt)
 
 
+def note_divergence(run: Run, epoch: int, step: int) -> None:
+    """Note that the newest session ended there, since its training diverged."""
+    receipt = run.receipt()
+    receipt["sessions"][-1]["diverged"] = {"epoch": epoch, "step": step}
+    run.write_receipt(receipt)
+
+
+def divergence(receipt: dict[str, Any]) -> str:
+    """Where the training diverged, in words; nothing if its newest session did not."""
+    sessions = receipt["sessions"]
+    where = sessions[-1].get("diverged") if sessions else None
+    if not isinstance(where, dict):
+        return ""
+    return f"diverged at step {where.get('step')} of epoch {where.get('epoch')}"
+
+
 def examples_per_second(receipt: dict[str, Any]) -> float:
     """Training images over wall time of training, over all sessions; 0 if there was none."""
     seconds = sum(session["training_seconds"] for session in receipt["sessions"])

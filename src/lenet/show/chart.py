@@ -13,6 +13,9 @@ WIDTH, HEIGHT = 560, 330
 LEFT, RIGHT, TOP, BOTTOM = 56, 504, 34, 262
 """The plot's edges in pixels."""
 
+TOPS = (0.6, 1, 1.6, 2.4, 3, 4, 6, 8, 12, 16, 20, 32, 40, 60, 80, 100)
+"""Where the axis of losses may end: a quarter of each is a number of few digits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Series:
@@ -51,8 +54,8 @@ def line_chart(
     history: Sequence[Row], series: Sequence[Series], epochs: int, title: str, line: str = ""
 ) -> str:
     """Loss on the left axis and accuracy on the right one, over epochs, as an `<svg>` element."""
-    losses = [row["train_loss"] for row in history if 0 <= row.get("train_loss", -1) < 100]
-    top = max(0.5, round(max(losses, default=2.3) * 2 + 0.5) / 2)
+    losses = [row["train_loss"] for row in history if 0 <= row.get("train_loss", -1) < TOPS[-1]]
+    top = next(top for top in TOPS if top >= max(losses, default=2.3))
     shown = [one for one in series if any(one.key in row for row in history)]
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '

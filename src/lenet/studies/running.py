@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from lenet import data as data_sets
-from lenet.errors import PartialError, StudyError
+from lenet.errors import LenetError, PartialError, StudyError
 from lenet.runs import receipt
 from lenet.studies.folder import StudyFolder
 from lenet.studies.measurement import Order, Result, measure
@@ -18,7 +18,7 @@ from lenet.studies.study import Study, Task
 from lenet.system.kinds import describe_refusal
 from lenet.system.scratch import scratch_folder
 from lenet.system.tasks import run_tasks
-from lenet.training.setup import check_flip
+from lenet.training.setup import network_for
 
 Watch = Callable[[Task, Result], None]
 """Called with each run as it ends."""
@@ -129,15 +129,17 @@ def _say_mixed(study: Study, folder: StudyFolder) -> None:
 
 
 def _check_data(study: Study, folder: StudyFolder, data_dir: str | Path | None) -> None:
-    """Find or fetch the data once, before many processes want it; it must be that of all runs."""
+    """Find or fetch the data once, before many processes want it.
+
+    Raises:
+        StudyError: if an arm does not go with it, or it is not that of all runs.
+    """
     dataset = data_sets.load(study.data, data_dir)
-    most = max(arm.recipe.validation for arm in study.arms)
-    if most >= len(dataset.train):
-        raise StudyError(
-            f"validation = {most}: {study.data} has only {len(dataset.train)} train images"
-        )
     for arm in study.arms:
-        check_flip(dataset, arm.recipe)
+        try:
+            network_for(study.model, dataset, arm.recipe, dict(arm.network))
+        except LenetError as error:
+            raise StudyError(f"arm {arm.name!r}: {error}") from error
     if any(result["data"] != dataset.digests for result in folder.results(study).values()):
         raise StudyError(
             f"{study.data} has changed since the first runs in {folder.path}, which would not "

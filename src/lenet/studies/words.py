@@ -63,7 +63,8 @@ def _is_near_guessing(analysis: Analysis, table: Table) -> bool:
 def _sentence(study: Study, name: str, pair: Comparison) -> str:
     """`name` against the control, with what is known and how well."""
     interval = f"95 % interval {format_interval(study, pair)}"
-    evidence = f"{interval}, p = {pair.p_holm:.3f} after Holm's correction, {pair.count} pairs"
+    pairs = "1 pair" if pair.count == 1 else f"{pair.count} pairs"
+    evidence = f"{interval}, p = {pair.p_holm:.3f} after Holm's correction, {pairs}"
     if not pair.is_shown:
         return (
             f"No difference is shown between {name} and {study.control}: "

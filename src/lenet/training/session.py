@@ -16,7 +16,13 @@ from lenet.data import Dataset, Reading
 from lenet.data.progress import Progress
 from lenet.engines import open_engine
 from lenet.engines.base import Engine
-from lenet.errors import InterruptedRunError, LenetError, PartialError, RunError
+from lenet.errors import (
+    DivergenceError,
+    InterruptedRunError,
+    LenetError,
+    PartialError,
+    RunError,
+)
 from lenet.network import Spec
 from lenet.runs import receipt
 from lenet.runs.checkpoint import Checkpoint
@@ -245,11 +251,13 @@ def _execute(
         watcher.start(training.plan())
         try:
             run_epochs(training, interruption)
-        except BaseException:
+        except BaseException as error:
             watcher.stop()
             with suppress(LenetError):  # the first error is the one to hear of
                 if is_session:
                     receipt.write_times(run, training.seconds, training.images)
+                if isinstance(error, DivergenceError):
+                    receipt.note_divergence(run, error.epoch, error.step)
             raise
         watcher.stop()
         if is_session:

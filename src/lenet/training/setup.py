@@ -51,14 +51,26 @@ def set_up(
             set where that makes another class.
         EngineError: as `open_engine`.
     """
-    hold_out_images(dataset, recipe)
-    check_flip(dataset, recipe)
-    spec = _fitting(model, dataset, changes, recipe)
-    check_loss(spec, recipe)
+    spec = network_for(model, dataset, recipe, changes)
     check_engine(spec, engine=engine, device=device)
     weights = initial_weights(spec, recipe)
     opened = open_engine(spec, recipe, weights, engine=engine, device=device, threads=threads)
     return Setup(dataset, spec, recipe, opened)
+
+
+def network_for(
+    model: str | Spec, dataset: Dataset, recipe: Recipe, changes: Mapping[str, str] | None = None
+) -> Spec:
+    """The network that `set_up` would train, where recipe, data and network go together.
+
+    Raises:
+        UsageError, RecipeError: as `set_up`.
+    """
+    hold_out_images(dataset, recipe)
+    check_flip(dataset, recipe)
+    spec = _fitting(model, dataset, changes, recipe)
+    check_loss(spec, recipe)
+    return spec
 
 
 def hold_out_images(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split]:

@@ -34,18 +34,24 @@ DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One series of a history: its key, what it is called, its colour, and whether it is a loss."""
+    """One series of a history: its key, its name, its colour, and whether it is a loss.
+
+    `dash` is the dots of a piece of the line, over and over, with spaces where there is none, and
+    `sign` what stands for it in words: a terminal may have no colours, and a reader may see none.
+    """
 
     key: str
     label: str
     colour: str
+    dash: str
+    sign: str
     is_loss: bool = False
 
 
 CURVES = (
-    Curve("train_loss", "train loss", "bright_blue", is_loss=True),
-    Curve("train_accuracy", "train acc", "yellow"),
-    Curve("test_accuracy", "test acc", "bright_green"),
+    Curve("train_loss", "train loss", "bright_blue", "#", "━", is_loss=True),
+    Curve("train_accuracy", "train acc", "yellow", "######    ", "╍"),
+    Curve("test_accuracy", "test acc", "bright_green", "##  ", "┉"),
 )
 
 
@@ -57,14 +63,18 @@ class Canvas:
         self._bits = [[0] * columns for _ in range(rows)]
         self._colours = [[""] * columns for _ in range(rows)]
 
-    def polyline(self, points: Sequence[tuple[float, float]], colour: str) -> None:
+    def polyline(self, points: Sequence[tuple[float, float]], curve: Curve) -> None:
         """Join `points`, each (x, y) in [0, 1] from the lower left; a single one is a dot."""
         wide, high = 2 * self.columns - 1, 4 * self.rows - 1
         dots = [(round(x * wide), round((1 - y) * high)) for x, y in points]
+        before = 0
         for (x0, y0), (x1, y1) in zip(dots, dots[1:] or dots, strict=False):
             steps = max(abs(x1 - x0), abs(y1 - y0), 1)
             for k in range(steps + 1):
-                self._set(x0 + (x1 - x0) * k // steps, y0 + (y1 - y0) * k // steps, colour)
+                if curve.dash[(before + k) % len(curve.dash)] == "#":
+                    at = x0 + (x1 - x0) * k // steps, y0 + (y1 - y0) * k // steps
+                    self._set(*at, curve.colour)
+            before += steps
 
     def _set(self, x: int, y: int, colour: str) -> None:
         column, row = x // 2, y // 4
@@ -120,7 +130,7 @@ class View:
                 (row["progress"] / self.plan.epochs, min(row[curve.key] / scale, 1.0))
                 for row in rows
             ]
-            canvas.polyline(points, curve.colour)
+            canvas.polyline(points, curve)
         lines = [Text("loss".rjust(MARGIN) + " " * (inner + 2) + "acc")]
         for number in range(height):
             share = 1 - number / (height - 1)
@@ -158,7 +168,7 @@ class View:
         for curve in CURVES:
             rows = [row for row in self.history if curve.key in row]
             value = f"{rows[-1][curve.key]:.3f}" if rows else "  -  "
-            text.append("━ ", curve.colour)
+            text.append(f"{curve.sign} ", curve.colour)
             text.append(f"{curve.label} {value}" + ("" if curve is CURVES[-1] else "  "))
         return text
 

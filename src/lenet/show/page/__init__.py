@@ -12,10 +12,9 @@ from pathlib import Path
 
 from lenet.errors import UsageError
 from lenet.runs.run import find_run
+from lenet.show import html
 from lenet.show.page.assembly import assemble
 from lenet.show.page.content import Shown, gather
-from lenet.system.files import write_whole
-from lenet.system.marks import check_mark
 
 NAME = "page.html"
 
@@ -48,15 +47,10 @@ def write_page(
             f"{len(runs)} runs: a page shows one, or two side by side; name one or two folders"
         )
     if out is not None:
-        check_mark(Path(out), MARK, "written by lenet page")
+        html.check_place(Path(out), MARK, "page")
     found = [find_run(run) for run in runs]
     shown = [Shown(run.path.absolute().name, run.checkpoint(which)) for run in found]
     path = Path(out) if out else found[0].path / NAME
     page = assemble(gather(shown, data_dir, fetch=True))
-    try:
-        write_whole(path, page.text)
-    except OSError as error:
-        raise UsageError(
-            f"{path}: the page cannot be written: {error.strerror}; name another place"
-        ) from error
+    html.write(path, page.text, "page")
     return path

@@ -14,9 +14,8 @@ from typing import Any
 from lenet.data import Source
 from lenet.errors import UsageError
 from lenet.prediction.metrics import PairedDifference, paired_difference
+from lenet.show import html
 from lenet.show.report.content import Part, gather
-from lenet.system.files import write_whole
-from lenet.system.marks import check_mark
 from lenet.system.version import VERSION
 
 NAME = "report.html"
@@ -50,7 +49,7 @@ def write_report(
     if not runs:
         raise UsageError("a report needs at least one run; name its folder")
     if out is not None:
-        check_mark(Path(out), MARK, "written by lenet report")
+        html.check_place(Path(out), MARK, "report")
     parts = [gather(run, data_dir, split, data, which) for run in runs]
     if len({_test_images(part) for part in parts}) > 1:
         names = sorted({part.checkpoint.data.name for part in parts})
@@ -60,13 +59,7 @@ def write_report(
             "can be compared image by image; write a report for each"
         )
     path = Path(out) if out else parts[0].run.path / _name(split)
-    page = render(parts, split)
-    try:
-        write_whole(path, page)
-    except OSError as error:
-        raise UsageError(
-            f"{path}: the report cannot be written: {error.strerror}; name another place"
-        ) from error
+    html.write(path, render(parts, split), "report")
     return path
 
 

@@ -84,6 +84,7 @@ class Part:
     recipe: dict[str, Any]
     receipt: dict[str, Any]
     examples_per_second: float
+    divergence: str
 
 
 def gather(
@@ -124,6 +125,7 @@ def gather(
         recipe=asdict(checkpoint.recipe),
         receipt=facts,
         examples_per_second=receipt.examples_per_second(facts),
+        divergence=receipt.divergence(facts),
     )
 
 

@@ -1,17 +1,24 @@
 // The answer of each network on show: its class, whether it is sure, and the probabilities as bars.
 
 import { byId, element } from "./element.js";
-import { percent, say } from "./words.js";
+import { chance, say } from "./words.js";
 
 function headOf(subject) {
   const { answer, probabilities } = subject.seen;
   const sure = subject.isSure();
   return element(
     "p", { className: sure ? "said" : "said unsure" },
-    element("span", { className: "class" }, subject.className(answer)),
-    element("span", { className: "probability" }, percent(probabilities[answer])),
+    nameOfClass(subject.className(answer)),
+    element("span", { className: "probability" }, chance(probabilities[answer])),
     sure ? null : element("span", { className: "doubt" }, say("not-sure")),
   );
+}
+
+// As large as its longest word leaves room for.
+function nameOfClass(name) {
+  const made = element("span", { className: "class" }, name);
+  made.style.setProperty("--letters", Math.max(...name.split(/\s+/).map((word) => [...word].length)));
+  return made;
 }
 
 function barsOf(subject) {
@@ -25,7 +32,7 @@ function barsOf(subject) {
       "li", { className: label === answer ? "best" : "" },
       element("span", { className: "name" }, subject.className(label)),
       element("span", { className: "bar", aria: { hidden: "true" } }, fill),
-      element("span", { className: "share" }, percent(probabilities[label])),
+      element("span", { className: "share" }, chance(probabilities[label])),
     );
   });
   return element("ul", { className: "bars", aria: { label: say("probabilities") } }, ...rows);
@@ -49,6 +56,6 @@ export function drawAnswers(subjects, nameOf) {
 export function speakAnswer(subject) {
   const { blank, answer, probabilities } = subject.seen;
   if (blank) return;
-  const values = { class: subject.className(answer), probability: percent(probabilities[answer]) };
+  const values = { class: subject.className(answer), probability: chance(probabilities[answer]) };
   byId("spoken").textContent = say(subject.isSure() ? "spoken" : "spoken-not-sure", values);
 }

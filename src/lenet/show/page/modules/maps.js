@@ -128,7 +128,7 @@ export class MapsView {
     context.fillStyle = unit === this.subject.seen.answer ? scale.ink : scale.soft;
     context.font = `${unit === this.subject.seen.answer ? "bold " : ""}11px system-ui, sans-serif`;
     context.textAlign = "center";
-    const text = this.subject.className(unit);
+    const text = fitted(context, this.subject.className(unit), 1.3 * box.width);
     context.fillText(text, box.x + box.width / 2, box.y + box.height + 11, box.width - 2);
     context.textAlign = "start";
   }
@@ -268,4 +268,15 @@ export class FiltersView {
         context.strokeRect(x - 0.5, y - 0.5, long + 1, long + 1);
       }
   }
+}
+
+// The text, its middle left out until it is no wider than `most`: names differ at their ends.
+function fitted(context, text, most) {
+  const letters = [...text];
+  let shown = text;
+  for (let left = letters.length - 1; left > 1 && context.measureText(shown).width > most; left -= 1) {
+    const end = Math.floor(left / 3);
+    shown = `${letters.slice(0, left - end).join("")}…${letters.slice(letters.length - end).join("")}`;
+  }
+  return shown;
 }

@@ -2,7 +2,7 @@
 
 import { pixelsOf } from "./colours.js";
 import { byId, element, sized } from "./element.js";
-import { percent, say } from "./words.js";
+import { chance, say } from "./words.js";
 
 const THUMBNAIL = 76;
 
@@ -32,7 +32,7 @@ export function drawStages(subject) {
   if (plain.hidden) return;
   const same = resized.answer === answer;
   plain.className = same ? "plain" : "plain other";
-  const values = { class: subject.className(resized.answer), probability: percent(resized.probability) };
+  const values = { class: subject.className(resized.answer), probability: chance(resized.probability) };
   plain.textContent = say(same ? "plain-nothing" : "plain", values);
 }
 

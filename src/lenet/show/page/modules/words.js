@@ -28,6 +28,12 @@ export function percent(value) {
   return `${text === "100.0" ? "100" : text}\u00a0%`;
 }
 
+// A probability: no network is ever sure, nor ever rules anything out.
+export function chance(value) {
+  if (value > 0.999) return "> 99.9\u00a0%";
+  return value < 0.001 ? "< 0.1\u00a0%" : percent(value);
+}
+
 // A number of a unit: three digits that matter, with a real minus.
 export function number(value) {
   if (!Number.isFinite(value)) return String(value);
