@@ -41,10 +41,11 @@ def run_study(
         LenetError: if the data is not to be had, or as `run_tasks`.
     """
     check_scipy()
+    digests = _find_data(study, data_dir)
     folder = StudyFolder(Path(path))
     with folder.lock(), writing(folder.path):
         folder.begin(study)
-        _check_data(study, folder, data_dir)
+        _check_same(study, folder, digests)
         _say_damaged(study, folder)
         tasks = folder.missing(study)
         with scratch_folder("study") as scratch:
@@ -128,11 +129,11 @@ def _say_mixed(study: Study, folder: StudyFolder) -> None:
         )
 
 
-def _check_data(study: Study, folder: StudyFolder, data_dir: str | Path | None) -> None:
-    """Find or fetch the data once, before many processes want it.
+def _find_data(study: Study, data_dir: str | Path | None) -> dict[str, str]:
+    """Find or fetch the data once, before many processes want it; its digests.
 
     Raises:
-        StudyError: if an arm does not go with it, or it is not that of all runs.
+        StudyError: if an arm does not go with it.
     """
     dataset = data_sets.load(study.data, data_dir)
     for arm in study.arms:
@@ -140,7 +141,12 @@ def _check_data(study: Study, folder: StudyFolder, data_dir: str | Path | None) 
             network_for(study.model, dataset, arm.recipe, dict(arm.network))
         except LenetError as error:
             raise StudyError(f"arm {arm.name!r}: {error}") from error
-    if any(result["data"] != dataset.digests for result in folder.results(study).values()):
+    return dataset.digests
+
+
+def _check_same(study: Study, folder: StudyFolder, digests: dict[str, str]) -> None:
+    """The data must be that of all runs."""
+    if any(result["data"] != digests for result in folder.results(study).values()):
         raise StudyError(
             f"{study.data} has changed since the first runs in {folder.path}, which would not "
             "compare with later ones; choose another --out"
