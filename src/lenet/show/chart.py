@@ -50,12 +50,17 @@ def marks_every(points: int) -> int:
     return -(-points // MARKS) if points else 1
 
 
+def loss_top(history: Sequence[Row]) -> float:
+    """Where the axis of losses ends: no loss below the last of `TOPS` is beyond it."""
+    losses = [row["train_loss"] for row in history if 0 <= row.get("train_loss", -1) < TOPS[-1]]
+    return next(top for top in TOPS if top >= max(losses, default=2.3))
+
+
 def line_chart(
     history: Sequence[Row], series: Sequence[Series], epochs: int, title: str, line: str = ""
 ) -> str:
     """Loss on the left axis and accuracy on the right one, over epochs, as an `<svg>` element."""
-    losses = [row["train_loss"] for row in history if 0 <= row.get("train_loss", -1) < TOPS[-1]]
-    top = next(top for top in TOPS if top >= max(losses, default=2.3))
+    top = loss_top(history)
     shown = [one for one in series if any(one.key in row for row in history)]
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '

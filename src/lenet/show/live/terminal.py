@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, final
 
 from lenet.runs.run import Row
+from lenet.show.chart import loss_top
 from lenet.show.live.base import Display, DownloadBars
 from lenet.system.streams import printable
 from lenet.training.watcher import Plan
@@ -122,7 +123,7 @@ class View:
         from rich.text import Text
 
         inner = width - 2 * MARGIN - 2
-        canvas, top = Canvas(inner, height), self._largest_loss()
+        canvas, top = Canvas(inner, height), loss_top(self.history)
         for curve in CURVES:
             rows = [row for row in self.history if curve.key in row]
             scale = top if curve.is_loss else 1.0
@@ -142,12 +143,6 @@ class View:
             line.append(("├ " if label else "│ ") + right)
             lines.append(line)
         return [*lines, self._epoch_axis(inner)]
-
-    def _largest_loss(self) -> float:
-        """The top of the loss's axis: a round number that no finite loss exceeds."""
-        losses = [row["train_loss"] for row in self.history if "train_loss" in row]
-        largest = max((loss for loss in losses if loss < 100.0), default=1.0)
-        return max(0.5, round(largest * 2 + 0.5) / 2)
 
     def _epoch_axis(self, inner: int) -> Text:
         from rich.text import Text
