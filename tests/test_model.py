@@ -301,6 +301,7 @@ def test_arrays_are_trained_on_scored_on_and_gone_on_with(tmp_path, test_split):
         ((np.zeros((4, 28, 28), np.uint8), [0, 1]), FormatError, r"labels of shape \(2,\) for 4"),
         (([[1, 2], [3]], [0, 1]), FormatError, "these images or labels are no array"),
         ((np.zeros((4, 5, 6, 7), np.uint8), [0, 1, 0, 1]), FormatError, "none of an image"),
+        ((np.zeros((28, 28), np.uint8), [0] * 28), FormatError, r"alone is \(1, height, width\)"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(given, error, message):

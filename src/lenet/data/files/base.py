@@ -207,10 +207,11 @@ def image_shape(stored: Shape, place: str) -> Shape:
     else:
         shape, fits = stored, False
     if not fits or min(shape) < 1 or math.prod(shape) > MOST_VALUES:
+        alone = "; one image alone is (1, height, width)" if len(stored) == 1 else ""
         raise FormatError(
             f"{place}: its rows have the shape {stored}, which is none of an image; lenet reads "
             "(n, height, width), (n, channels, height, width) with 1 or 3 channels, and "
-            "(n, height * width) for square images"
+            f"(n, height * width) for square images{alone}"
         )
     return shape
 
