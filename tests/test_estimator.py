@@ -867,6 +867,15 @@ def test_a_run_is_a_fitted_classifier_with_the_same_answers(digits_run):
     assert len(classifier.loss_curve_) == len(classifier.validation_scores_) == 3
 
 
+def test_a_run_with_distorted_copies_is_trained_on_without_them(tmp_path):
+    import lenet
+
+    run = lenet.train(data="digits", out=tmp_path / "run", epochs=1, distortions=2).run
+    found, train = LeNetClassifier.from_run(run, labels="numbers"), lenet.data.load("digits").train
+    found.partial_fit(train.images[:300], train.labels[:300])
+    assert len(found.loss_curve_) == 2
+
+
 def test_a_run_of_small_images_is_read_as_they_are(tmp_path):
     import lenet
     from lenet import Dense, Spec

@@ -162,7 +162,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
         The first call needs `classes`, all labels that will ever come, unless `fit` came before; it
         also learns the range of the grey levels (or takes `pixel_range`), which later calls keep.
         k calls with the same data are the same bytes as `fit` with `epochs=k` and
-        `schedule="constant"`.
+        `schedule="constant"`.  The distortions of a run that it goes on with are left out.
 
         Raises:
             InputError: as `fit`; with `early_stopping`; with missing, other or unknown classes;
@@ -185,7 +185,7 @@ class LeNetClassifier(ClassifierMixin, BaseEstimator):
         subject = subject_of(form, features, len(rows), len(known))
         base = self.recipe if first else self.recipe_
         recipe = self._choose(seed, subject, base).recipe
-        recipe = replace(recipe, epochs=1, schedule="constant")
+        recipe = replace(recipe, epochs=1, schedule="constant", distortions=0)
         if first:
             epoch = 1
             engine = self._open(spec, recipe, initial_weights(spec, recipe))
