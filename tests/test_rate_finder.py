@@ -82,6 +82,11 @@ def test_rates_that_are_all_too_large_or_too_small_are_the_first_thing_to_change
     assert "try other rates (--lowest, --highest), or more --steps" in err
 
 
+def test_a_lowest_rate_at_which_a_training_diverges_is_refused():
+    with pytest.raises(RecipeError, match=r"lowest = 1e\+20: the loss is not finite at this rate"):
+        lenet.find_rate("lenet5-1998", "digits", lowest=1e20, highest=1e21)
+
+
 def test_batches_of_one_image_find_a_rate_that_no_single_image_decides():
     found = [
         lenet.find_rate("lenet5-1998", "digits", lowest=1e-6, highest=1.0, steps=100, seed=seed)

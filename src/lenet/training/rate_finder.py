@@ -89,7 +89,8 @@ def find_rate(
     Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3.
 
     Raises:
-        RecipeError: if the rates are not in order, or there are fewer than 10 steps.
+        RecipeError: if the rates are not in order, there are fewer than 10 steps, or the loss is not
+            finite at the lowest rate already.
         LenetError: as `data.load` and `open_engine`.
     """
     if not 0.0 < lowest < highest < math.inf:
@@ -114,8 +115,11 @@ def find_rate(
                 losses.append(float(test.account().loss.mean()))
                 if losses[-1] > BLOWN_UP * losses[0]:
                     break
-    except LossNotFiniteError:
-        pass  # the rate before was the last one that can be used
+    except LossNotFiniteError as error:  # the rate before was the last one that can be used
+        if not losses:
+            raise RecipeError(
+                f"lowest = {lowest}: the loss is not finite at this rate already; try a lower one"
+            ) from error
     smoothed = _smooth(losses)
     best = float(rates[int(smoothed.argmin())])
     return RangeTest(ready.spec.name, dataset.name, rates[: len(smoothed)], smoothed, best / MARGIN)
