@@ -331,6 +331,15 @@ def test_a_training_that_diverges_says_so_and_leaves_the_last_fit(small):
     assert classifier.predict_proba(asked).tobytes() == before.tobytes()
 
 
+def test_a_last_step_that_diverges_is_counted_within_its_epoch(small):
+    images, labels, _ = small
+    classifier = quick(batch_size=300, optimizer="sgd", learning_rate=0.1)
+    classifier.partial_fit(images, labels, np.unique(labels)).set_params(learning_rate=1e40)
+    with pytest.raises(DivergenceError, match="some weights are not finite in epoch 2") as caught:
+        classifier.partial_fit(images, labels)
+    assert (caught.value.epoch, caught.value.step) == (2, 1)
+
+
 # ---- labels
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from lenet.estimator.rows import Rows, epoch_rows
 from lenet.prediction import metrics
 from lenet.recipe import Recipe
 from lenet.recipe.schedule import epoch_steps
+from lenet.runs.checkpoint import is_finite
 from lenet.training.curvature import measure_curvature
 from lenet.training.epoch import LossNotFiniteError, Pass
 
@@ -39,7 +41,7 @@ def fit_epochs(engine: Engine, recipe: Recipe, rows: Rows, last: int, first: int
     """
     placed = engine.place(rows.split.images, rows.split.labels)
     losses = [_train_epoch(engine, placed, recipe, rows, n) for n in range(first, last + 1)]
-    return Fit(_finite_state(engine, recipe, last), losses)
+    return Fit(_finite_state(engine, recipe, rows, last), losses)
 
 
 def fit_until_no_better(
@@ -60,7 +62,7 @@ def fit_until_no_better(
         fit.validation_scores.append(score[0])
         since += 1
         if score > best:
-            best, fit.state, since = score, _finite_state(engine, recipe, epoch), 0
+            best, fit.state, since = score, _finite_state(engine, recipe, rows, epoch), 0
         if since == patience:
             break
     return fit
@@ -100,11 +102,12 @@ def _train_epoch(engine: Engine, placed: Any, recipe: Recipe, rows: Rows, epoch:
         raise _diverged(f"the loss is {error.loss}", recipe, epoch, error.step) from error
 
 
-def _finite_state(engine: Engine, recipe: Recipe, epoch: int) -> EngineState:
+def _finite_state(engine: Engine, recipe: Recipe, rows: Rows, epoch: int) -> EngineState:
     """The state; its last update had no loss after it that would have shown a divergence."""
     state = engine.state()
-    if not all(np.isfinite(array).all() for array in state.weights.values()):
-        raise _diverged("some weights are not finite", recipe, epoch, state.updates)
+    if not is_finite(state):
+        last = math.ceil(len(rows) / recipe.batch_size)
+        raise _diverged("some weights are not finite", recipe, epoch, last)
     return state
 
 
