@@ -13,6 +13,7 @@ from glyphs import draw_folder
 
 import lenet
 from lenet import data
+from lenet.data.own import places
 from lenet.data.own.list_columns import may_be_list
 from lenet.data.own.listing import find_lists
 from lenet.errors import DataError
@@ -349,3 +350,11 @@ def test_what_a_list_names_is_answered(digits_run, flat):
     assert answered == [str(folder / "images" / name) for name in names]
     paths = [str(folder / "images" / name) for name in names]
     assert out == run_lenet("predict", digits_run.path, *paths, "--format", "csv")[1]
+
+
+def test_a_folder_without_pictures_is_looked_through_once(tmp_path, monkeypatch):
+    looks = []
+    monkeypatch.setattr(places, "visible", lambda folder: looks.append(folder) or [])
+    found = places.Places(tmp_path)
+    assert [list(found.of(name, tmp_path)) for name in ("a.png", "b.png")] == [[], []]
+    assert looks == [tmp_path]

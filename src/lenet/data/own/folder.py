@@ -6,10 +6,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lenet.data.own.collection import Collection, Shape, class_name
-from lenet.data.own.layout import Group, Layout, files_below, find_layout, printable, visible
+from lenet.data.own.layout import (
+    Group,
+    Layout,
+    files_below,
+    find_layout,
+    is_picture,
+    printable,
+    visible,
+)
 from lenet.data.own.pictures import Found, collect
 from lenet.data.pictures.convention import Convention
-from lenet.data.pictures.picture import SUFFIXES
 from lenet.data.progress import Progress
 from lenet.data.survey import LeftOut
 from lenet.errors import DataError
@@ -39,7 +46,7 @@ def read_folder(
 def _find(group: Group, root: Path, left_out: list[LeftOut], remarks: list[str]) -> Iterator[Found]:
     """The files of every class of a group."""
     for entry in visible(group.parent):
-        if not entry.is_dir() and entry.suffix.lower() in SUFFIXES:
+        if not entry.is_dir() and is_picture(entry):
             left_out.append(LeftOut(printable(entry, root), "not in a folder of a class"))
     seen: dict[str, Path] = {}
     for folder in group.classes:
@@ -65,7 +72,7 @@ def _files(folder: Path, root: Path, left_out: list[LeftOut]) -> Iterator[Path]:
 def _check_found(root: Path, files: Sequence[Found], layout: Layout) -> None:
     if files:
         return
-    pictures = sum(entry.suffix.lower() in SUFFIXES for entry in visible(root))
+    pictures = sum(map(is_picture, visible(root)))
     if pictures:
         raise DataError(
             f"{root}: {pictures} pictures, and no folder with a picture in it; put those of each "

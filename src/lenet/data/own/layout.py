@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lenet.data.files import is_array_file
 from lenet.data.own.collection import split_called
 from lenet.data.pictures.picture import SUFFIXES
 from lenet.errors import DataError
@@ -130,7 +129,7 @@ def is_output(folder: Path) -> bool:
     if _is_one_output(folder):
         return True
     entries = visible(folder)
-    pictures = any(entry.suffix.lower() in SUFFIXES for entry in entries)
+    pictures = any(map(is_picture, entries))
     return not pictures and any(entry.is_dir() and _is_one_output(entry) for entry in entries)
 
 
@@ -140,12 +139,7 @@ def _is_one_output(folder: Path) -> bool:
 
 def holds_pictures(root: Path) -> bool:
     """Whether a picture lies in a folder below `root` that lenet has not written."""
-    folders = class_folders(root, root, [])
-    return any(
-        path.suffix.lower() in SUFFIXES and not is_array_file(path)
-        for folder in folders
-        for path in files_below(folder)
-    )
+    return any(map(_holds_picture, class_folders(root, root, [])))
 
 
 def holds_classes(root: Path) -> bool:
@@ -164,14 +158,15 @@ def holds_classes(root: Path) -> bool:
 
 def count_pictures(folder: Path) -> int:
     """Files at any depth whose names are those of pictures."""
-    return sum(map(_is_picture, files_below(folder)))
+    return sum(map(is_picture, files_below(folder)))
 
 
 def _holds_picture(folder: Path) -> bool:
-    return any(map(_is_picture, files_below(folder)))
+    return any(map(is_picture, files_below(folder)))
 
 
-def _is_picture(path: Path) -> bool:
+def is_picture(path: Path) -> bool:
+    """Whether a file's name is that of a picture."""
     return path.suffix.lower() in SUFFIXES
 
 

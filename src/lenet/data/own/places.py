@@ -10,8 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from lenet.data.files.columns import whole
 from lenet.data.own.collection import split_called
-from lenet.data.own.layout import files_below, printable, subfolders, visible
-from lenet.data.pictures.picture import SUFFIXES
+from lenet.data.own.layout import files_below, is_picture, printable, subfolders, visible
 
 
 class Places:
@@ -20,7 +19,7 @@ class Places:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._folders = {_key(folder.name) for folder in subfolders(root)}
-        self._by_name: dict[str, list[Path]] = {}
+        self._by_name: dict[str, list[Path]] | None = None
 
     def of(self, name: str, base: Path, split: str | None = None) -> Sequence[Path]:
         """The files that `name`, in a list in the folder `base`, may mean.
@@ -38,7 +37,6 @@ class Places:
                 return (base / name,)
         except OSError:  # longer than any file's name
             return ()
-        self._by_name = self._by_name or self._index()
         parts = PurePosixPath(re.sub(r"^([A-Za-z]:)?/+", "", name)).parts
         if not parts:
             return ()
@@ -60,11 +58,11 @@ class Places:
         return f"{len(candidates)} files are called so: {several}; write the path"
 
     def _called(self, last: str) -> list[Path]:
+        if self._by_name is None:
+            self._by_name = self._index()
         number = whole(last)
-        for key in (_key(last), number, _number(number)):
-            if key in self._by_name:
-                return self._by_name[key]
-        return []
+        keys = (_key(last), number, _number(number))
+        return next((self._by_name[key] for key in keys if key in self._by_name), [])
 
     def _in_folders(self, found: Iterable[Path], folders: list[str], least: int) -> list[Path]:
         """Those of which most folders fit, `least` of them at least, counted from the last one."""
@@ -89,7 +87,7 @@ class Places:
         # A folder beside the list may be a link to where the pictures are.
         for top in visible(self.root):
             for path in files_below(top) if top.is_dir() else (top,):
-                if path.suffix.lower() in SUFFIXES and path.is_file():
+                if is_picture(path) and path.is_file():
                     for key in dict.fromkeys(
                         (_key(path.name), _key(path.stem), _number(path.stem))
                     ):
