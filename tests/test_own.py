@@ -262,6 +262,15 @@ def test_splits_with_different_classes_are_refused(few):
         data.load(few)
 
 
+def test_of_many_missing_classes_the_first_are_named_and_the_rest_is_said(tmp_path):
+    for name in map(str, range(20)):
+        for split in ("train", "test") if name == "0" else ("train",):
+            (tmp_path / split / name).mkdir(parents=True)
+            Image.new("L", (28, 28), int(name)).save(tmp_path / split / name / "a.png")
+    with pytest.raises(DataError, match=r"no picture of 1, 2, .*, 12, \.\.\.; every split"):
+        data.load(tmp_path)
+
+
 def test_a_class_may_be_called_train(few):
     for name in ("car", "train"):
         shutil.copytree(few / "А", few / name)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from lenet.data.files.base import listed
 from lenet.errors import FormatError
 
 LABEL_NAMES = (
@@ -32,6 +33,12 @@ FEW_ROWS = 20
 
 MOST_SHARE = 0.9
 """A column of which more is one value is hardly a label, if nothing else says that it is."""
+
+
+SQUARE = (
+    "a line holds the pixels of a square image (784 for 28x28), with its label before them or in a "
+    "column that is called label"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +90,7 @@ def without_names(count: int, place: str) -> Columns:
     """
     label = None if is_square(count) else 0
     if not is_square(count - (label is not None)):
-        raise FormatError(
-            f"{place}: {count} columns; a line holds the pixels of a square image (784 for "
-            "28x28), with its label before them or in a column that is called label"
-        )
+        raise FormatError(f"{place}: {count} columns; {SQUARE}")
     return Columns(label, guess=label is not None)
 
 
@@ -205,9 +209,5 @@ def _no_square(names: Sequence[str], words: list[str], label: int | None, place:
         for index, (name, word) in enumerate(zip(names, words, strict=True))
         if index != label and not re.fullmatch(r"[a-z]*[ _-]?\d+([x_,. -]\d+)?", word)
     ]
-    listed = ", ".join(strange[:8]) + (", ..." if len(strange) > 8 else "")
-    hint = f"; not called like pixels: {listed}; leave them out" if strange else ""
-    return (
-        f"{place}: {len(names)} columns; a line holds the pixels of a square image (784 for "
-        f"28x28), with its label before them or in a column that is called label{hint}"
-    )
+    hint = f"; not called like pixels: {listed(strange)}; leave them out" if strange else ""
+    return f"{place}: {len(names)} columns; {SQUARE}{hint}"

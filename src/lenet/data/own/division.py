@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet.data.dataset import Split
+from lenet.data.files import listed
 from lenet.data.own.collection import Collection, digest_pixels
 from lenet.data.survey import Survey
 from lenet.errors import DataError
@@ -123,8 +124,7 @@ def absent_classes(
         counts = np.bincount(labels[splits[name]], minlength=len(collection.class_names))
         absent = [collection.class_names[index] for index in np.flatnonzero(counts == 0)]
         if absent:
-            listed = ", ".join(absent[:10]) + (", ..." if len(absent) > 10 else "")
-            remarks.append(f"classes without an image in the {name} split: {listed}")
+            remarks.append(f"classes without an image in the {name} split: {listed(absent)}")
     return tuple(remarks)
 
 

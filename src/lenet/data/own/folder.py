@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from lenet.data.files import listed
 from lenet.data.own.collection import Collection, Shape, class_name
 from lenet.data.own.layout import (
     Group,
@@ -91,6 +92,6 @@ def _check_same_classes(root: Path, collection: Collection) -> None:
         missing = [name for name in collection.class_names if name not in here]
         if here and missing:
             raise DataError(
-                f"{root}: {split} has no picture of {', '.join(missing[:10])}; every split needs "
-                "the same classes"
+                f"{root}: {split} has no picture of {listed(missing)}; every split needs the same "
+                "classes"
             )
