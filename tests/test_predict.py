@@ -218,6 +218,12 @@ def test_a_list_of_paths_may_begin_with_a_byte_order_mark():
     assert [piece.name for piece in found] == ["a.png", "b.png"]
 
 
+def test_a_last_line_without_an_end_is_read_as_the_others():
+    found = inputs.find(["-"], io.BytesIO(b"a.png\r\nb.png\r"))
+    assert [piece.name for piece in found] == ["a.png", "b.png"]
+    assert [piece.name for piece in inputs.find(["-"], io.BytesIO(b"a.png\n  "))] == ["a.png"]
+
+
 # The list of inputs and its shards
 
 
