@@ -149,12 +149,7 @@ def prepare_any(given: Any, shape: Shape, convention: Convention, name: str) -> 
     if is_pillow(given):
         picture = read_picture(given, shape, convention, name)
         return Prepared(name, picture.image, picture.notes)
-    if not _is_array(given):
-        raise InputError(
-            f"{name} is a {type(given).__name__}: give a path, bytes, an array or a picture of "
-            "Pillow's"
-        )
-    array = np.asarray(given)
+    array = _to_array(given, name)
     scale = find_scale(array)
     notes = (BITS,) if scale is Scale.BITS else ()
     if array.ndim < 4 and (placed := _in_place(array, shape)) is not None and len(placed) == 1:
@@ -202,12 +197,7 @@ def prepare_each(
         return read_every(content, shape, convention, str(given))
     if isinstance(given, bytes) or is_pillow(given):
         return read_every(given, shape, convention, name)
-    if not _is_array(given):
-        raise InputError(
-            f"{name} is a {type(given).__name__}: give a path, bytes, an array or a picture of "
-            "Pillow's"
-        )
-    array = np.asarray(given)
+    array = _to_array(given, name)
     _refuse_rows(array, shape, name)
     image = _one_image(array, name, find_scale(array))
     return read_every(_to_pillow(image), shape, convention, name)
@@ -251,6 +241,16 @@ def _to_pillow(image: Pixels) -> Any:
 def is_pillow(given: Any) -> bool:
     """Whether this is a picture of Pillow's; does not import it."""
     return any(kind.__module__ == "PIL.Image" for kind in type(given).__mro__)
+
+
+def _to_array(given: Any, name: str) -> NDArray[Any]:
+    """Raises `InputError` if it is none."""
+    if not _is_array(given):
+        raise InputError(
+            f"{name} is a {type(given).__name__}: give a path, bytes, an array or a picture of "
+            "Pillow's"
+        )
+    return np.asarray(given)
 
 
 def _is_array(given: Any) -> bool:

@@ -66,13 +66,7 @@ class Outcome:
                 f"one, {self.failures[0]}; run the same command again to try them again"
             )
         if self.first is not None:
-            total = self.answers + self.problems
-            name, reason = self.first
-            place = "" if self.errors is None else f"; see {self.errors}"
-            raise PartialError(
-                f"{self.problems:,} of {total:,} inputs could not be used, the others are done; "
-                f"the first one: {name}: {reason}{place}"
-            )
+            raise _unused(self.problems, self.answers, self.first, self.errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +144,19 @@ class Few:
             PartialError: if something is.
         """
         if self.problems:
-            total, (name, reason) = len(self.answers) + len(self.problems), self.problems[0]
-            raise PartialError(
-                f"{len(self.problems):,} of {total:,} inputs could not be used, the others are "
-                f"done; the first one: {name}: {reason}"
-            )
+            raise _unused(len(self.problems), len(self.answers), self.problems[0])
+
+
+def _unused(
+    problems: int, answers: int, first: Problem, errors: Path | None = None
+) -> PartialError:
+    """Some inputs have no answer; `errors` is where all of them are, if anywhere."""
+    name, reason = first
+    place = "" if errors is None else f"; see {errors}"
+    return PartialError(
+        f"{problems:,} of {problems + answers:,} inputs could not be used, the others are done; "
+        f"the first one: {name}: {reason}{place}"
+    )
 
 
 def answer_few(

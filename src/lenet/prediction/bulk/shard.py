@@ -36,7 +36,7 @@ class Order:
     """What a worker needs for shard `number`; `folder` is what the inputs' names are relative to.
 
     `driver` is the process that gave the order; `attempts` and the number are the name of the file
-    in which tries are noted, or None where nobody would read it.
+    in which tries are noted.
     """
 
     number: int
@@ -46,7 +46,7 @@ class Order:
     top: int
     folder: str
     driver: int
-    attempts: str | None
+    attempts: str
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ def answer_few_pieces(order: Order) -> tuple[list[Answer], list[Problem]]:
 
 def answer_pieces(order: Order, clock: Clock) -> tuple[list[Answer], list[Problem]]:
     """The answers to the inputs of a shard in their order, and the inputs that have none."""
-    attempt = None if order.attempts is None else Attempt(Path(f"{order.attempts}{order.number}"))
+    attempt = Attempt(Path(f"{order.attempts}{order.number}"))
     answers, problems = list[Answer](), list[Problem]()
     batch: list[Prepared] = []
     with no_warnings, TimeLimit(is_ours=os.getpid() != order.driver) as limit:
@@ -96,8 +96,7 @@ def answer_pieces(order: Order, clock: Clock) -> tuple[list[Answer], list[Proble
                 answers += _answer(order, batch, clock)
                 batch = []
     answers += _answer(order, batch, clock)
-    if attempt is not None:
-        attempt.end()
+    attempt.end()
     return answers, problems
 
 
@@ -110,7 +109,7 @@ def _answer(order: Order, batch: list[Prepared], clock: Clock) -> list[Answer]:
 
 def _prepare(
     order: Order,
-    attempt: Attempt | None,
+    attempt: Attempt,
     limit: TimeLimit,
     clock: Clock,
     problems: list[Problem],
@@ -121,10 +120,8 @@ def _prepare(
             limit.stop()
             yield from _rows(order, piece, clock, problems)
         else:
-            is_suspect = False
-            if attempt is not None:
-                attempt.at(row)
-                is_suspect = attempt.suspects_row(row)
+            attempt.at(row)
+            is_suspect = attempt.suspects_row(row)
             if is_suspect:
                 limit.stop()
             else:
