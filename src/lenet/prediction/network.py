@@ -108,6 +108,21 @@ class Network:
             spec, recipe, weights, data.class_names, data.convention, name, digest.hexdigest(), seen
         )
 
+    def open(self, threads: int | None = 1) -> Engine:
+        """An engine that answers on a CPU; by None on all cores.
+
+        Raises:
+            EngineError: as `open_engine`.
+        """
+        return open_engine(
+            self.spec,
+            self.recipe,
+            self.weights,
+            engine=self.engine,
+            device="cpu",
+            threads=threads,
+        )
+
     def __hash__(self) -> int:
         return hash(self.digest)
 
@@ -118,14 +133,7 @@ class Network:
 @lru_cache(maxsize=1)
 def _open(network: Network) -> Engine:
     """An engine that a process keeps for all its shards."""
-    return open_engine(
-        network.spec,
-        network.recipe,
-        network.weights,
-        engine=network.engine,
-        device="cpu",
-        threads=1,
-    )
+    return network.open()
 
 
 def probabilities(network: Network, images: NDArray[np.uint8]) -> NDArray[np.float64]:

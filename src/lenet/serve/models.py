@@ -12,7 +12,6 @@ from typing import final
 
 import numpy as np
 
-from lenet.engines import open_engine
 from lenet.engines.base import Engine
 from lenet.errors import LenetError, MachineError, UsageError
 from lenet.prediction.network import Network
@@ -233,11 +232,11 @@ def load(name: str, checkpoint: Checkpoint, choice: Choice) -> Served:
     answers depend on.
 
     Raises:
-        LenetError: as `Network.of` and `open_engine`.
+        LenetError: as `Network.of` and `Network.open`.
     """
     network = Network.of(checkpoint, choice.engine)
     version = f"{checkpoint.position.updates}-{network.digest[:8]}"
-    engine = _open(network, choice.threads)
+    engine = network.open(choice.threads)
     few = np.zeros((FEW, *network.spec.input_shape), np.uint8)
     engine.logits(engine.place(few))
     return Served(name, version, checkpoint, network, engine, _open_quick(network, engine, few))
@@ -247,19 +246,8 @@ def _open_quick(network: Network, engine: Engine, few: np.ndarray) -> Engine | N
     """A second engine, of one thread, if it is quick; PyTorch has one number for the process."""
     if engine.name != "native":
         return None
-    quick = _open(network, 1)
+    quick = network.open()
     return quick if _quickest(quick, few) <= FEW * HAND_OVER_SECONDS else None
-
-
-def _open(network: Network, threads: int | None) -> Engine:
-    return open_engine(
-        network.spec,
-        network.recipe,
-        network.weights,
-        engine=network.engine,
-        device="cpu",
-        threads=threads,
-    )
 
 
 def _quickest(engine: Engine, few: np.ndarray) -> float:
