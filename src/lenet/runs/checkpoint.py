@@ -128,6 +128,11 @@ class Checkpoint:
         return self.state.answering
 
     @property
+    def title(self) -> str:
+        """What was trained on what, in words."""
+        return f"{self.spec.name} on {self.data.name}, seed {self.recipe.seed}"
+
+    @property
     def age(self) -> str:
         """How far its training was, in words."""
         position, epochs = self.position, self.recipe.epochs

@@ -74,9 +74,8 @@ class Training:
     def plan(self) -> Plan:
         """What is about to be done, for a watcher."""
         checkpoint, engine = self.checkpoint, self.engine
-        title = f"{checkpoint.spec.name} on {checkpoint.data.name}, seed {self.recipe.seed}"
         return Plan(
-            f"{title} ({engine.name} on {engine.device}, {engine.threads} threads)",
+            f"{checkpoint.title} ({engine.name} on {engine.device}, {engine.threads} threads)",
             self.recipe.epochs,
             self.steps_per_epoch,
             self.position.epoch,
@@ -109,9 +108,8 @@ def run_epochs(training: Training, interruption: Interruption) -> None:
         done = Pass(training.engine, placed, batches, epoch, _sums(training.position))
         for step, rate in done:
             training.watcher.step(epoch, step)
-            signal = (
-                interruption.number
-            )  # asked once: one that comes later is that of the next step
+            # Asked once: one that comes later is that of the next step.
+            signal = interruption.number
             save = signal is not None or _is_due(training, step)
             if step in points or save:
                 started = _account(training, done, epoch, step, started)

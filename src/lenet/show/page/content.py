@@ -98,7 +98,7 @@ def gather(
     }
     for number, each in enumerate(shown):
         packs[f"network-{number}"] = _compress(_pack_weights(each.checkpoint))
-    return Content(_title(first), facts, packs, tuple(links))
+    return Content(first.title, facts, packs, tuple(links))
 
 
 def _check(checkpoint: Checkpoint, first: Checkpoint) -> None:
@@ -152,16 +152,12 @@ def _choose(test: Split | None, classes: int) -> tuple[list[int], list[int], byt
         each = max(1, each * 3 // 4)
 
 
-def _title(checkpoint: Checkpoint) -> str:
-    return f"{checkpoint.spec.name} on {checkpoint.data.name}, seed {checkpoint.recipe.seed}"
-
-
 def _network(shown: Shown, test: Split | None) -> dict[str, Any]:
     checkpoint = shown.checkpoint
     scores = None if test is None else evaluate(open_network(checkpoint, device="cpu"), test)
     return {
         "name": shown.name,
-        "title": _title(checkpoint),
+        "title": checkpoint.title,
         "spec": checkpoint.spec.to_dict(),
         "class_names": checkpoint.data.class_names,
         "convention": asdict(checkpoint.data.convention),

@@ -113,7 +113,7 @@ def gather(
     return Part(
         run=run,
         checkpoint=checkpoint,
-        title=f"{checkpoint.spec.name} on {checkpoint.data.name}, seed {checkpoint.recipe.seed}",
+        title=checkpoint.title,
         evaluation=metrics.score(logits, chosen.labels),
         calibration=metrics.calibrate(logits, chosen.labels),
         right=logits.argmax(axis=1) == chosen.labels,
