@@ -6,7 +6,7 @@ import pytest
 from conftest import run_lenet
 
 from lenet import studies
-from lenet.errors import RecipeError, StudyError
+from lenet.errors import StudyError
 from lenet.studies.study import parse
 
 GOOD = """
@@ -112,7 +112,8 @@ def test_the_command_refuses_it_before_any_run(tmp_path):
 
 def test_mirrored_digits_are_refused_before_any_run(tmp_path):
     study = parse(GOOD + "[arms.x]\naugmentation = { flip = true }\n", "x", "x")
-    with pytest.raises(RecipeError, match="flip = true: mirrored, a picture of digits"):
+    message = "arm 'x': augmentation: flip = true: mirrored, a picture of digits"
+    with pytest.raises(StudyError, match=message):
         studies.run_study(study, tmp_path / "out")
     assert not list((tmp_path / "out" / "runs").iterdir())
 
