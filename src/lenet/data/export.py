@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet.data.dataset import Dataset, Split
+from lenet.data.pictures.picture import to_pillow
 from lenet.errors import UsageError
 from lenet.system.files import PARTIAL, write_whole
 
@@ -90,10 +91,8 @@ def _clear(folder: Path, names: list[str]) -> None:
 
 def _png(image: NDArray[np.uint8]) -> bytes:
     """An image (channels, height, width), 1 or 3 channels, as PNG."""
-    from PIL import Image
-
     stream = io.BytesIO()
-    Image.fromarray(image[0] if len(image) == 1 else np.moveaxis(image, 0, -1)).save(stream, "png")
+    to_pillow(image).save(stream, "png")
     return stream.getvalue()
 
 

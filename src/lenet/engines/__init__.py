@@ -84,8 +84,7 @@ def open_engine(
         raise EngineError(f"no engine is called {engine!r}; known are auto, {', '.join(ENGINES)}")
     if threads is not None and (not isinstance(threads, Integral) or threads < 1):
         raise EngineError(f"{threads!r} threads: there must be a whole number, at least 1")
-    if device == "auto":
-        device = "cpu" if engine == "native" else pick_device()
+    device = _device_for(engine, device)
     if engine == "auto":
         engine = _pick_engine(device)
     if engine == "native":
@@ -105,12 +104,17 @@ def check_engine(spec: Spec, *, engine: str = "auto", device: str = "auto") -> N
     Raises:
         EngineError: as `open_engine` would.
     """
-    if device == "auto":
-        device = "cpu" if engine == "native" else pick_device()
+    device = _device_for(engine, device)
     if engine == "native" or (
         engine == "auto" and device == "cpu" and native.missing_reason() is None
     ):
         native.build_network(spec)
+
+
+def _device_for(engine: str, device: str) -> str:
+    if device != "auto":
+        return device
+    return "cpu" if engine == "native" else pick_device()
 
 
 def _pick_engine(device: str) -> str:

@@ -16,7 +16,7 @@ from lenet.data.files import Scale, digits, find_scale, to_pixels
 from lenet.data.pictures.arrays import BITS, FAINT, FEWEST_TOLD, TRANSPOSED, look_transposed
 from lenet.data.pictures.convention import Convention
 from lenet.data.pictures.picture import Picture as PreparedPicture
-from lenet.data.pictures.picture import read_every, read_picture
+from lenet.data.pictures.picture import read_every, read_picture, to_pillow
 from lenet.errors import FormatError, InputError
 from lenet.prediction.network import Prepared
 from lenet.prediction.reading import prepare_image, prepare_picture, read_regular
@@ -158,7 +158,7 @@ def prepare_any(given: Any, shape: Shape, convention: Convention, name: str) -> 
         _refuse_rows(array, shape, name)
         image = _one_image(array, name, scale)
     if len(image) in (2, 4):  # with transparency, which is Pillow's to lay over a ground
-        prepared = prepare_any(_to_pillow(image), shape, convention, name)
+        prepared = prepare_any(to_pillow(image), shape, convention, name)
     else:
         prepared = prepare_image(image, shape, convention, name)
     return replace(prepared, notes=notes + prepared.notes) if notes else prepared
@@ -200,7 +200,7 @@ def prepare_each(
     array = _to_array(given, name)
     _refuse_rows(array, shape, name)
     image = _one_image(array, name, find_scale(array))
-    return read_every(_to_pillow(image), shape, convention, name)
+    return read_every(to_pillow(image), shape, convention, name)
 
 
 def _refuse_rows(array: NDArray[Any], shape: Shape, name: str) -> None:
@@ -229,13 +229,6 @@ def _one_image(array: NDArray[Any], name: str, scale: Scale | None) -> Pixels:
         f"{name} is an array of shape {found}: a picture is (height, width), (channels, height, "
         "width) or (height, width, channels), with 1, 3 or 4 channels"
     )
-
-
-def _to_pillow(image: Pixels) -> Any:
-    from PIL import Image
-
-    pixels = np.ascontiguousarray(np.moveaxis(image, 0, -1))
-    return Image.fromarray(pixels[..., 0] if len(image) == 1 else pixels)
 
 
 def is_pillow(given: Any) -> bool:

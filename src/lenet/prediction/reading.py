@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 
 from lenet.data.pictures.arrays import settle_one
 from lenet.data.pictures.convention import Convention
-from lenet.data.pictures.picture import FORMATS, is_heif, no_warnings, prepare, read_picture
+from lenet.data.pictures.picture import (
+    is_heif,
+    known_formats,
+    no_warnings,
+    prepare,
+    read_picture,
+)
 from lenet.errors import FormatError
 from lenet.prediction.network import Prepared
 
@@ -61,10 +67,9 @@ def is_picture(head: bytes) -> bool:
 
     if is_heif(head):
         return True
-    Image.init()
     try:
         with no_warnings:
-            Image.open(io.BytesIO(head), formats=[name for name in FORMATS if name in Image.OPEN])
+            Image.open(io.BytesIO(head), formats=known_formats())
     except Image.DecompressionBombError:  # one that is too large
         return True
     except Exception:  # Pillow's openers let many kinds through

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lenet.data.pictures.arrays import LIGHT_GROUND
 from lenet.data.pictures.cells import find_cells
 from lenet.data.pictures.convention import Convention
 from lenet.data.pictures.ink import find_ink
@@ -145,7 +146,7 @@ def prepare(image: Pixels, shape: tuple[int, ...], convention: Convention, place
         FormatError: if the convention asks for ink and there is none.
     """
     if len(image) != shape[0]:
-        image = to_array(_to_picture(image).convert("L" if shape[0] == 1 else "RGB"))
+        image = to_array(to_pillow(image).convert("L" if shape[0] == 1 else "RGB"))
     return _make(image, [], shape, convention, place)
 
 
@@ -260,7 +261,7 @@ def _open(
             if isinstance(source, Image.Image):
                 return _upright(source, place, mode, most_pixels)
             stream = source if isinstance(source, Path) else io.BytesIO(source)
-            with Image.open(stream, formats=_known_formats()) as opened:
+            with Image.open(stream, formats=known_formats()) as opened:
                 return _upright(opened, place, mode, most_pixels)
     except UnidentifiedImageError as error:
         if not isinstance(source, Image.Image) and is_heif(source):
@@ -311,7 +312,7 @@ def _is_turned(opened: Image.Image) -> bool:
 
 
 @cache
-def _known_formats() -> list[str]:
+def known_formats() -> list[str]:
     """Those of `FORMATS` that this Pillow has, with what it was taught since."""
     from PIL import Image
 
@@ -337,7 +338,7 @@ def _register_heif() -> bool:
     except ImportError:
         return False
     module.register_heif_opener()
-    _known_formats.cache_clear()
+    known_formats.cache_clear()
     return True
 
 
@@ -404,7 +405,7 @@ def _fit(
     stages = [Stage("as given", given), Stage("resized", image)]
     if inverted:
         stages.insert(1, Stage("turned around", turned))
-        notes = [*notes, "a light ground, turned around"]
+        notes = [*notes, LIGHT_GROUND]
     return Picture(given, image, tuple(stages), inverted, tuple(notes))
 
 
@@ -414,7 +415,7 @@ def _sized(image: Pixels, height: int, width: int, convention: Convention) -> Pi
 
     if image.shape[1:] == (height, width):
         return image
-    picture = _to_picture(image)
+    picture = to_pillow(image)
     if convention.kind == "stretch":
         return _resize(picture, height, width)
     size, ground = (width, height), _ground(picture)
@@ -441,11 +442,11 @@ def _resize(picture: Image.Image, height: int, width: int) -> Pixels:
 
 def resized(image: Pixels, height: int, width: int) -> Pixels:
     """An image uint8 (1 or 3 channels, height, width) in another size, anti-aliased."""
-    return _resize(_to_picture(image), height, width)
+    return _resize(to_pillow(image), height, width)
 
 
-def _to_picture(image: Pixels) -> Image.Image:
-    """uint8 (1 or 3 channels, height, width) as a picture of mode L or RGB."""
+def to_pillow(image: Pixels) -> Image.Image:
+    """uint8 (1 to 4 channels, height, width) as a picture of mode L, LA, RGB or RGBA."""
     from PIL import Image
 
     return Image.fromarray(image[0] if len(image) == 1 else np.moveaxis(image, 0, -1))
