@@ -19,7 +19,6 @@ from lenet.data.progress import Progress
 from lenet.data.published.catalog import CATALOG, Entry, find
 from lenet.data.published.digest import cache_folder
 from lenet.data.published.digits import load_digits
-from lenet.data.published.limits import Limits
 from lenet.data.published.location import Location, check_digests, locate
 from lenet.data.reading import Origin, Reading
 from lenet.errors import DataNotFoundError, DigestError, FormatError, InputError, UsageError
@@ -31,7 +30,6 @@ def get(
     *,
     progress: Progress | None = None,
     force: bool = False,
-    limits: Limits | None = None,
 ) -> Location:
     """Where the data set is; fetched to the cache (or `data_dir`) if it is nowhere, or if `force`.
 
@@ -48,7 +46,7 @@ def get(
     from lenet.data.published.download import fetch
 
     folder = (data_dir or cache_folder()) / name
-    fetch(entry, folder, progress, limits, force=force)
+    fetch(entry, folder, progress, force=force)
     return Location(folder, tuple(folder / file.name for file in entry.files))
 
 

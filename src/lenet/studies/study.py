@@ -30,8 +30,8 @@ NO_ARMS = {
 }
 """Fields of a recipe that cannot make an arm, and why."""
 
-MEASURES = {"accuracy": "test_accuracy", "loss": "test_loss"}
-"""What arms are compared by -> its name in a result."""
+MEASURES = ("accuracy", "loss")
+"""What arms are compared by."""
 
 
 @dataclass(frozen=True, slots=True)

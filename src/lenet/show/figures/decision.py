@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lenet.network import characters
+from lenet.network.layers import SCALED_TANH
 from lenet.prediction.explanation import Explanation
 from lenet.show.figures.figure import (
     BLUE,
@@ -83,10 +84,11 @@ def _draw_targets(row: SubFigure, explanation: Explanation, targets: NDArray[np.
         fontsize=10, x=0.01, ha="left",
     )  # fmt: skip
     places = row.subplots(1, MOST_TARGETS + 1)
-    places[0].imshow(said.reshape(targets.shape[1:]), cmap="gray_r", vmin=-1.7159, vmax=1.7159)
+    greys = {"cmap": "gray_r", "vmin": -SCALED_TANH[0], "vmax": SCALED_TANH[0]}
+    places[0].imshow(said.reshape(targets.shape[1:]), **greys)
     places[0].set_xlabel(explanation.spec.layers[-2].name, fontsize=8)
     for axes, index in zip(places[1:], order, strict=False):
-        axes.imshow(targets[index], cmap="gray_r", vmin=-1.7159, vmax=1.7159)
+        axes.imshow(targets[index], **greys)
         name = explanation.class_names[index]
         axes.set_xlabel(f"{name[:9]}: {-explanation.logits[index]:.1f}", fontsize=8)
     for axes in places:
