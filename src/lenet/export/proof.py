@@ -3,7 +3,8 @@
 Its weights are the run's to the bit, where the format keeps them, so that none slips through that
 no image makes use of.  It is asked for the whole test split, and for made-up extremes that no data
 set has.  Each answer must be within the bound of the format's reference, and each image of the test
-split must get the run's own class: there is no share of images that may differ.
+split must get the run's own class: no share of images may differ.  Only a quantised format, which
+is another network than the run, may be right for a small share of the images fewer.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ class Proof:
 
     `sha256` is of the exported file, or of each in an exported folder; `checkpoint_sha256` and
     `receipt_sha256` of the run's; `data_sha256` of the data that was asked.  `judge` ran the file,
-    and `engine` answered for the run.  `command` repeats it, and
-    is empty where there was no run's folder.
+    and `engine` answered for the run.  `command` repeats it, and is empty where there was no run's
+    folder.
     """
 
     format: str

@@ -147,7 +147,6 @@ def _write_buffer(builder: Any, content: bytes) -> int:
 
 
 def _write_tensor(builder: Any, tensor: _Tensor, buffer: int) -> int:
-
     fields = {
         "Name": builder.CreateString(tensor.name),
         "Shape": _numbers(builder, [abs(size) for size in tensor.shape]),

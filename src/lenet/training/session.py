@@ -66,10 +66,10 @@ def train(
     `Dataset`, or images and labels as arrays.  `recipe` is one, the name of one (`lenet recipes`)
     or a file; by default that of the network, if it has one of its own (those of 1998 do), else
     "note" for data of the catalog and "auto" for any other.  `changes` are fields of the recipe
-    (`epochs=3`, `learning_rate=0.5`).
-    `checkpoint_every` adds a checkpoint each so many steps of an epoch to the one at its end.
-    `watcher` sees the training, and `progress` how far a download is.  `teacher` names runs whose
-    mean answer on the train images the network learns from, beside the labels.
+    (`epochs=3`, `learning_rate=0.5`).  `checkpoint_every` adds a checkpoint each so many steps of
+    an epoch to the one at its end.  `watcher` sees the training, and `progress` how far a download
+    is.  `teacher` names runs whose mean answer on the train images the network learns from, beside
+    the labels.
 
     Raises:
         LenetError: any branch of the tree in `lenet.errors`; before the first step if it can.

@@ -124,10 +124,7 @@ class GuardedDisplay(Display):
     def _call(self, call: Callable[[], None]) -> None:
         try:
             call()
-        except (
-            OSError,
-            ValueError,
-        ):  # a closed pipe, a closed stream, an encoding without a letter
+        except (OSError, ValueError):  # a closed pipe or stream, an encoding without a letter
             self._inner = Display()
 
     def download(self, name: str, done: int, total: int | None) -> None:
