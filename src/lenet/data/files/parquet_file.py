@@ -140,15 +140,7 @@ def open_parquet(path: Path, shape: Shape | None, convention: Convention) -> Par
         found = Columns(None if label is None else names.index(label))
         if not image:
             found = _by_columns(file, names, path)
-        columns = (
-            (image,)
-            if image
-            else tuple(
-                name
-                for index, name in enumerate(names)
-                if index != found.label and index not in found.others
-            )
-        )
+        columns = (image,) if image else _pixel_columns(found, names)
         label = None if found.label is None else names[found.label]
         if image and _is_encoded(schema.field(image).type):
             shape = shape or _first_shape(file, image, path)
@@ -179,6 +171,11 @@ def _by_columns(file: Any, names: list[str], path: Path) -> Columns:
         for value in table.column(name).to_pylist():
             candidate.see(str(value))
     return choose(found, len(names), first, last, str(path))
+
+
+def _pixel_columns(found: Columns, names: list[str]) -> tuple[str, ...]:
+    left_out = {found.label, *found.others}
+    return tuple(name for index, name in enumerate(names) if index not in left_out)
 
 
 def open_arrow() -> tuple[ModuleType, ModuleType]:

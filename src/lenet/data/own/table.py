@@ -127,12 +127,7 @@ def read_images(
         DataError: as `read_files`.
     """
     _, picture_convention, _ = target((1, SIDE, SIDE))
-    for file in files:
-        if file.doubt:
-            raise FormatError(
-                f"{file.path}: which column is the label is not sure: {file.doubt}; name it in a "
-                "header, as label"
-            )
+    _check_labels(files)
     splits = _splits(files, place)
     stored = _stored_shape(files, place)
     shape, convention, anew = target(stored)
@@ -159,15 +154,7 @@ def read_images(
     how = convention.describe() if made else "as stored"
     origin = f" from {describe_shape(stored)}" if made and not files[0].encoded else ""
     found = [*remarks, *(remark for file in files for remark in file.remarks)]
-    if turned:
-        found.append(f"{place}: images with {LIGHT_GROUND}: {turned:,}")
-    if look_transposed(images):
-        found.append(f"{place}: {TRANSPOSED}")
-    if images.max() <= FAINT:
-        found.append(
-            f"{place}: the lightest pixel of all is {images.max()} of 255; if that is as light as "
-            "they get, scale the pixels to 0 to 255 first"
-        )
+    found += _remarks_on(images, turned, place)
     return Collection(
         images,
         texts,
@@ -178,6 +165,28 @@ def read_images(
         "; ".join(filter(None, [how, describe_shape(shape) + origin, files[0].described])),
         remarks=tuple(found),
     )
+
+
+def _check_labels(files: Sequence[ImageFile]) -> None:
+    for file in files:
+        if file.doubt:
+            raise FormatError(
+                f"{file.path}: which column is the label is not sure: {file.doubt}; name it in a "
+                "header, as label"
+            )
+
+
+def _remarks_on(images: NDArray[np.uint8], turned: int, place: Path) -> Iterator[str]:
+    """What a look at the pixels tells, of which `turned` images had a light ground."""
+    if turned:
+        yield f"{place}: images with {LIGHT_GROUND}: {turned:,}"
+    if look_transposed(images):
+        yield f"{place}: {TRANSPOSED}"
+    if images.max() <= FAINT:
+        yield (
+            f"{place}: the lightest pixel of all is {images.max()} of 255; if that is as light as "
+            "they get, scale the pixels to 0 to 255 first"
+        )
 
 
 def _splits(files: Sequence[ImageFile], place: Path) -> NDArray[np.str_] | None:
