@@ -43,7 +43,7 @@ void curve_pattern(const Network& network, const float* packed, const float* squ
     const float* logits = forward_patterns(network, packed, pixels, rooms);
     int last = network.count - 1;
     if (network.layers[last].kind == Kind::radial_basis) {
-        // That of a squared distance, whatever the loss: see `reference::curvature_of_inputs`.
+        // That of a squared distance, whatever the loss: see `reference::curvature_of_outputs`.
         --last;
         for (int j = 0; j < network.layers[last].output.channels; ++j)
             rooms.flow[last][j] = 2.0f * network.last().scale;
