@@ -159,8 +159,14 @@ def most_accurate(subject: Subject, optimizer: str | None) -> dict[str, Any]:
         "optimizer": optimizer,
         "schedule": "one_cycle",
         "label_smoothing": 0.05,
-        "augmentation": MANY_HANDS if is_ink else {**MANY_SCENES, "flip": subject.flips},
+        "augmentation": _changes_of_many(subject),
     }
+
+
+def _changes_of_many(subject: Subject) -> dict[str, Any]:
+    if subject.kind == TABLE:  # as in `_table`
+        return {}
+    return MANY_HANDS if subject.kind == INK else {**MANY_SCENES, "flip": subject.flips}
 
 
 RECIPES: dict[str, Row] = {
