@@ -23,6 +23,7 @@ from lenet.prediction import bulk
 from lenet.prediction.bulk import formats
 from lenet.prediction.bulk.attempt import Attempt
 from lenet.prediction.network import Answer
+from lenet.runs import receipt
 from lenet.show.figures import Drawer, check_other, check_place, open_figure
 from lenet.show.page import write_page
 from lenet.show.report import write_report
@@ -307,6 +308,16 @@ def test_a_damaged_file_beside_the_shards_is_made_again_or_refused(
         bulk.predict(digits_run.path, [str(pictures)], out, shard_rows=5)
     assert everything(out) == everything(whole)
     assert json.loads((out / "receipt.json").read_text())["sessions"]
+
+
+@pytest.mark.parametrize("change", [{"images": None}, {"seconds": "long"}, {"machine": 1}])
+def test_a_session_that_lacks_a_fact_is_no_session(whole, tmp_path, change):
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    (first, *_) = receipt.read_sessions(out, "images")
+    receipt.write_sessions(out, [first | change])
+    with pytest.warns(UserWarning, match=r"receipt\.json is damaged \(a session has"):
+        assert receipt.read_sessions(out, "images") == []
 
 
 def test_stray_files_and_files_in_the_place_of_folders_do_no_harm(

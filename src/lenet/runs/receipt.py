@@ -15,9 +15,16 @@ from lenet.data import Survey
 from lenet.engines.base import Engine
 from lenet.recipe.library import Choice
 from lenet.runs.checkpoint import Checkpoint, Position
-from lenet.runs.run import RECEIPT, Run
+from lenet.runs.run import RECEIPT, Run, check_part
 from lenet.system import machine
+from lenet.system.facts import read_object
 from lenet.system.files import write_whole
+
+_OF_MANY = {
+    "command": str, "started": str, "versions": dict, "machine": dict, "where": str,
+    "seconds": float,
+}  # fmt: skip
+"""What a session of work on many processes holds at least, beside what it counts."""
 
 CLASSIFIER = "classifier"
 """The entry of a run that `LeNetClassifier` kept."""
@@ -93,19 +100,20 @@ def parallel_facts(cluster: str | None, processes: int | None) -> dict[str, Any]
     return {**session_facts(), "where": where, "seconds": 0.0}
 
 
-def read_sessions(folder: Path) -> list[dict[str, Any]]:
+def read_sessions(folder: Path, counted: str) -> list[dict[str, Any]]:
     """Each time that somebody worked in this folder of a study or of predictions, oldest first.
 
-    A receipt that is damaged is said, and begun anew: nothing else depends on it.
+    `counted` is what such a session counts: "runs" or "images".  A receipt that is damaged is said,
+    and begun anew: nothing else depends on it.
     """
     path = folder / RECEIPT
     try:
-        sessions = json.loads(path.read_text(encoding="utf-8"))["sessions"]
-        if not all({"command", "started", "where", "seconds"} <= each.keys() for each in sessions):
-            raise ValueError("a session without its facts")
+        sessions = read_object(path)["sessions"]
+        for each in sessions:
+            check_part(each, {**_OF_MANY, counted: int}, "a session")
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         warnings.warn(f"{path} is damaged ({error}); it is begun anew", stacklevel=2)
         return []
     return list(sessions)

@@ -446,24 +446,25 @@ def _check_row(row: Any) -> None:
 
 def _check_receipt(receipt: dict[str, Any]) -> None:
     """Raises `ValueError` if it is no receipt of a run."""
-    _check_part(receipt, _RECEIPT, "it")
-    _check_part(receipt["data"], _DATA, "its data")
+    check_part(receipt, _RECEIPT, "it")
+    check_part(receipt["data"], _DATA, "its data")
     for session in receipt["sessions"]:
-        _check_part(session, _SESSION, "a session")
+        check_part(session, _SESSION, "a session")
     teachers = receipt.get("teachers", [])
     if not isinstance(teachers, list):
         raise ValueError(f"its teachers are {shown(teachers)}, and no list")
     for teacher in teachers:
-        _check_part(teacher, _TEACHER, "a teacher")
+        check_part(teacher, _TEACHER, "a teacher")
     if "survey" in receipt["data"]:
         survey = receipt["data"]["survey"]
-        _check_part(survey, _SURVEY, "its survey")
+        check_part(survey, _SURVEY, "its survey")
         for counts in survey["counts"].values():
             if not isinstance(counts, list) or not all(type(count) is int for count in counts):
                 raise ValueError("its survey has counts that are none")
 
 
-def _check_part(part: Any, types: Mapping[str, type], place: str) -> None:
+def check_part(part: Any, types: Mapping[str, type], place: str) -> None:
+    """Raises `ValueError` if it is no object that holds at least these `types` by name."""
     if not isinstance(part, dict):
         raise ValueError(f"{place} is {shown(part)}, and no object")
     for name, kind in types.items():

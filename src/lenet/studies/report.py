@@ -129,7 +129,7 @@ def _render(analysis: Analysis, pictures: dict[str, Path], folder: StudyFolder) 
     environment.filters["score"] = lambda value: format_score(study, value)
     environment.filters["difference"] = lambda value: format_difference(study, value)
     environment.filters["interval"] = lambda pair: format_interval(study, pair)
-    sessions = receipt.read_sessions(folder.path)
+    sessions = receipt.read_sessions(folder.path, "runs")
     return environment.from_string(page).render(
         study=study,
         analysis=analysis,

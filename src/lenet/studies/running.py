@@ -91,7 +91,7 @@ def _run(
 ) -> list[tuple[Task, str]]:
     """Do the tasks; those that failed come back with the reason."""
     failures, started = [], time.perf_counter()
-    sessions = receipt.read_sessions(folder.path)
+    sessions = receipt.read_sessions(folder.path, "runs")
     session = {**receipt.parallel_facts(cluster, processes), "runs": 0}
     with closing(run_tasks(measure, orders, processes=processes, cluster=cluster)) as outcomes:
         for outcome in outcomes:

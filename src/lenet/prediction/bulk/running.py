@@ -336,7 +336,7 @@ class _Receipt:
     """What this session took, beside the sessions before it."""
 
     def __init__(self, folder: PredictionFolder, cluster: str | None, processes: int) -> None:
-        self._folder, self._before = folder, receipt.read_sessions(folder.path)
+        self._folder, self._before = folder, receipt.read_sessions(folder.path, "images")
         self._started = self._written = time.perf_counter()
         self._facts: dict[str, Any] = {
             **receipt.parallel_facts(cluster, processes),
