@@ -45,6 +45,11 @@ def test_the_folders_name_says_what_it_holds():
     assert path == Path("runs/20260102-030405-lenet5-digits-s7")
 
 
+def test_the_name_of_a_network_makes_no_folders():
+    path = default_folder("mine/first", "digits", 7, datetime(2026, 1, 2, 3, 4, 5))
+    assert path == Path("runs/20260102-030405-mine-first-digits-s7")
+
+
 def test_a_new_run_has_its_recipe_receipt_and_first_checkpoint(run, first):
     names = {path.name for path in run.path.iterdir()}
     assert names == {"recipe.toml", "receipt.json", "history.jsonl", "checkpoints"}

@@ -21,7 +21,7 @@ from lenet.network import Spec
 from lenet.runs import checkpoint as checkpoints
 from lenet.system import machine
 from lenet.system.facts import build, read_object
-from lenet.system.files import name_aside, sync_file, sync_folder, write_whole
+from lenet.system.files import name_aside, one_name, sync_file, sync_folder, write_whole
 
 PROOF = "proof.json"
 """The proof: in an exported folder, or beside an exported file with its name before it."""
@@ -86,7 +86,7 @@ def usual_name(to: str, spec: Spec) -> str:
 
 
 def _named(row: Format, spec: Spec) -> str:
-    return row.file_name.format(model=spec.name.replace("/", "-").replace("\0", "-"))
+    return row.file_name.format(model=one_name(spec.name))
 
 
 def check(trained: Trained, path: Path) -> Proof:

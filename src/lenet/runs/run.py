@@ -24,7 +24,7 @@ from lenet.errors import CheckpointError, RunError, TakenError, UsageError
 from lenet.runs import checkpoint as checkpoints
 from lenet.runs.checkpoint import Checkpoint
 from lenet.system.facts import LARGEST, read_json, read_object, shown
-from lenet.system.files import name_aside, sync_file, sync_folder, write_whole
+from lenet.system.files import name_aside, one_name, sync_file, sync_folder, write_whole
 from lenet.system.kinds import read_manifest
 from lenet.system.locks import hold_folder
 
@@ -352,7 +352,7 @@ def list_runs(folder: Path = RUNS) -> list[Run]:
 
 def default_folder(model: str, data: str, seed: int, now: datetime) -> Path:
     """`runs/<time>-<model>-<data>-s<seed>`, below the current folder."""
-    return RUNS / f"{now:%Y%m%d-%H%M%S}-{model}-{data}-s{seed}"
+    return RUNS / one_name(f"{now:%Y%m%d-%H%M%S}-{model}-{data}-s{seed}")
 
 
 def create_run(path: Path, first: Checkpoint, receipt: dict[str, Any]) -> Run:

@@ -35,6 +35,11 @@ def write_whole(path: Path, content: bytes | str) -> None:
         file.write(content)
 
 
+def one_name(text: str) -> str:
+    """A text as the name of one file: none that leads into a folder."""
+    return text.replace("/", "-").replace("\0", "-")
+
+
 def name_aside(path: Path) -> Path:
     """Where `path` is made before it is whole: beside it, and nobody else's."""
     end = f".{os.getpid()}-{next(_numbers)}{PARTIAL}"
