@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from lenet.errors import SpecError
@@ -66,6 +67,38 @@ def test_a_spec_survives_json():
 def test_layers_that_do_not_fit_are_refused_by_name(layers, message):
     with pytest.raises(SpecError, match=message):
         make(*layers)
+
+
+def test_numbers_of_numpy_and_a_list_of_layers_make_the_same_network():
+    import json
+
+    layers = [Convolution("C1", np.int64(3), np.int32(5)), Dense("output", np.int16(10))]
+    spec = Spec("test", np.int64(1), 28, np.uint8(28), layers, np.float32(0.5))
+    assert spec == Spec("test", 1, 28, 28, (Convolution("C1", 3, 5), Dense("output", 10)), 0.5)
+    assert hash(spec)
+    assert Spec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda: Convolution("C1", 4, (3, 5)), r"layer C1: kernel = \(3, 5\): it must be a whole"),
+        (lambda: Pooling("S2", "max", "2"), "layer S2: size = '2': it must be a whole number"),
+        (lambda: Dense("output", 2, None), "layer output: activation = None: it must be a text"),
+        (
+            lambda: Spec("a", 1, 28.0, 28, (Dense("o", 2),)),
+            "'a': height = 28.0: it must be a whole",
+        ),
+        (
+            lambda: Spec("a", 1, 28, 28, Dense("o", 2)),
+            "a: layers = Dense.*must be a tuple of layers",
+        ),
+        (lambda: Spec("a", 1, 28, 28, ("C1", Dense("o", 2))), "a: layers = .*a tuple of layers"),
+    ],
+)
+def test_what_is_no_number_and_no_layer_is_refused_by_name(change, message):
+    with pytest.raises(SpecError, match=message):
+        change()
 
 
 @pytest.mark.parametrize(

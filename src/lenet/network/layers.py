@@ -10,10 +10,11 @@ from typing import Any, ClassVar, Protocol, final
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.errors import SpecError
+from lenet.errors import RecipeError, SpecError
 from lenet.network import characters
 from lenet.recipe.recipe import SQUARES
-from lenet.system.facts import build
+from lenet.recipe.values import typed
+from lenet.system.facts import build, field_types
 
 ACTIVATIONS = ("identity", "relu", "leaky_relu", "sigmoid", "tanh", "scaled_tanh", "silu")
 POOLINGS = ("average", "max")
@@ -125,6 +126,9 @@ class Convolution:
     activation: str = "identity"
     connections: tuple[tuple[int, ...], ...] | None = None
 
+    def __post_init__(self) -> None:
+        settle(self, f"layer {self.name}")
+
     @property
     def window(self) -> int:
         return self.kernel
@@ -193,6 +197,9 @@ class Pooling:
     kind: str
     size: int = 2
 
+    def __post_init__(self) -> None:
+        settle(self, f"layer {self.name}")
+
     @property
     def operation(self) -> str:
         return self.kind
@@ -251,6 +258,9 @@ class Subsampling:
     size: int = 2
     activation: str = "scaled_tanh"
     copies: int = 1
+
+    def __post_init__(self) -> None:
+        settle(self, f"layer {self.name}")
 
     @property
     def window(self) -> int:
@@ -319,6 +329,9 @@ class RadialBasis:
     outputs: int
     code: str = "characters"
     squares: str = "half"
+
+    def __post_init__(self) -> None:
+        settle(self, f"layer {self.name}")
 
     @property
     def scale(self) -> float:
@@ -394,6 +407,9 @@ class Dense:
     activation: str = "identity"
     reads: int = 0
 
+    def __post_init__(self) -> None:
+        settle(self, f"layer {self.name}")
+
     def check(self, shape: Shape) -> None:
         """See `Layer.check`."""
         _check_units(self)
@@ -434,6 +450,11 @@ _TYPES: dict[str, Any] = {
 }
 
 
+def is_layer(given: Any) -> bool:
+    """Whether it is one of the layers that a network is made of."""
+    return type(given) in _TYPES.values()
+
+
 def to_dict(layer: Layer) -> dict[str, Any]:
     """A layer as plain JSON values; `from_dict` reads it back."""
     return {"type": layer.type, **asdict(layer)}  # type: ignore[call-overload]
@@ -452,6 +473,21 @@ def from_dict(values: Mapping[str, Any]) -> Layer:
         raise SpecError(f"layer type {name!r} is not one of {', '.join(_TYPES)}")
     made: Layer = build(_TYPES[name], fields, f"layer {fields.get('name')!r:.60}")
     return made
+
+
+def settle(data: Any, place: str) -> None:
+    """Make plain numbers and texts of NumPy's in the fields of `data`, as a file can keep them.
+
+    Raises:
+        SpecError: naming the field of `place` that is neither.
+    """
+    for name, kind in field_types(type(data)).items():
+        if kind not in (int, float, str):
+            continue
+        try:
+            object.__setattr__(data, name, typed(name, getattr(data, name), kind))
+        except RecipeError as error:
+            raise SpecError(f"{place}: {error}") from error
 
 
 def _check_activation(layer: Layer) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lenet.errors import SpecError
 from lenet.network import layers, preparation
 from lenet.network.layers import Layer, LayerCounts, RadialBasis, Shape
-from lenet.system.facts import as_type
+from lenet.system.facts import as_type, shown
 
 
 @final
@@ -39,6 +39,8 @@ class Spec:
     preparation: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        layers.settle(self, f"network {self.name!r}")
+        self._settle_layers()
         names = [layer.name for layer in self.layers]
         if len(set(names)) != len(names):
             raise SpecError(f"{self.name}: layer names repeat in {names}; give each layer its own")
@@ -60,6 +62,15 @@ class Spec:
                     f"layer {layer.name}: nothing is left of its input {shape}; "
                     "use a larger picture"
                 )
+
+    def _settle_layers(self) -> None:
+        given: Any = self.layers
+        if not isinstance(given, list | tuple) or not all(map(layers.is_layer, given)):
+            raise SpecError(
+                f"{self.name}: layers = {shown(given)}: it must be a tuple of layers, as "
+                "(Dense('output', 10),)"
+            )
+        object.__setattr__(self, "layers", tuple(given))
 
     @property
     def input_shape(self) -> Shape:
