@@ -92,8 +92,9 @@ def test_ctrl_c_in_the_middle_of_an_epoch_and_resume_end_with_the_same_bytes(tmp
     whole = train_run(out=tmp_path / "whole", **recipe)
     with pytest.raises(
         lenet.InterruptedRunError, match="stopped after step 7 of epoch 2; go on with"
-    ):
+    ) as stopped:
         train_run(out=tmp_path / "cut", display=Press(signal.SIGINT, 2, 7), **recipe)
+    assert str(stopped.value).endswith(f"(Python: lenet.resume('{tmp_path / 'cut'}'))")
     cut = resume_run(tmp_path / "cut")
     assert content(cut) == content(whole)
     assert [session["from"]["step"] for session in cut.receipt()["sessions"]] == [0, 7]

@@ -260,9 +260,12 @@ def _advice(training: Training, what: str) -> str:
 
 
 def _interrupted(training: Training, number: int) -> InterruptedRunError:
-    position = training.position
+    position, path = training.position, str(training.run.path)
+    done = f"epoch {position.epoch - 1}"
+    if position.step:
+        done = f"step {position.step} of epoch {position.epoch}"
     return InterruptedRunError(
-        f"stopped after step {position.step} of epoch {position.epoch}; go on with: "
-        f"lenet train --resume {shlex.quote(str(training.run.path))}",
+        f"stopped after {done}; go on with: lenet train --resume {shlex.quote(path)} "
+        f"(Python: lenet.resume({path!r}))",
         number,
     )
