@@ -218,6 +218,8 @@ def test_labels_at_hand_may_be_texts_as_pandas_has_them(digits):
     assert found.tolist() == names.tolist()
     with pytest.raises(FormatError, match="its labels are object, not whole numbers or texts"):
         arrays_at_hand(images, np.array([None, *names[1:]], dtype=object))
+    with pytest.raises(FormatError, match="the first that is neither is label 2, nan"):
+        arrays_at_hand(images, [*labels[:2], np.nan, *labels[3:]])
 
 
 @pytest.mark.parametrize(

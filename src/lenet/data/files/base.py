@@ -246,8 +246,19 @@ def to_labels(values: NDArray[Any], count: int, place: str) -> NDArray[Any]:
     if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
         values = values.astype(np.int64)
     if values.dtype.kind not in "iubU":
-        raise FormatError(f"{place}: its labels are {values.dtype}, not whole numbers or texts")
+        raise FormatError(
+            f"{place}: its labels are {values.dtype}, not whole numbers or texts"
+            f"{_first_odd(values)}"
+        )
     return values
+
+
+def _first_odd(values: NDArray[Any]) -> str:
+    """Which label is neither, as one that is missing among others."""
+    for index, value in enumerate(values.tolist()):
+        if not isinstance(value, str | int) and not (isinstance(value, float) and value % 1 == 0):
+            return f": the first that is neither is label {index}, {value!r}"
+    return ""
 
 
 def label_indices(
