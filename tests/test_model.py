@@ -1,6 +1,8 @@
 """A trained network at hand."""
 
+import copy
 import io
+import pickle
 import shutil
 from pathlib import Path
 
@@ -54,6 +56,14 @@ def test_it_is_opened_once_and_outlives_its_folder(digits_run, tmp_path, test_sp
     shutil.rmtree(tmp_path / "run")
     np.testing.assert_array_equal(model(test_split.images[:5]), before)
     assert model.predict(test_split.images[0, 0]).class_name in model.class_names
+
+
+def test_a_copy_and_a_pickle_answer_the_same(digits_model, test_split):
+    images = test_split.images[:5]
+    pickled = pickle.loads(pickle.dumps(digits_model))  # noqa: S301 - our own
+    for again in (copy.deepcopy(digits_model), pickled):
+        np.testing.assert_array_equal(again(images), digits_model(images))
+        assert again.run == digits_model.run
 
 
 def test_every_form_of_the_same_images_gives_the_same_logits(digits_model, test_split):

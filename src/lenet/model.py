@@ -372,6 +372,12 @@ class Model:
     def __repr__(self) -> str:
         data = self.checkpoint.data.name
         where = "" if self.run is None else f", {self.run.path}"
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For a copy or another process, which opens an engine of its own."""
+        engine = self._engine
+        opening = {"engine": engine.name, "device": engine.device, "threads": engine.threads}
+        return _reopen, (self.checkpoint, self.run, self._data, self.which, opening)
+
         return f"<lenet.Model {self.spec.name} on {data}, {len(self.class_names)} classes{where}>"
 
     def _repr_html_(self) -> str:
@@ -389,6 +395,16 @@ class Model:
 def load(
     path: str | Path,
     which: str | None = None,
+def _reopen(
+    checkpoint: Checkpoint,
+    run: Run | None,
+    data: Dataset | None,
+    which: str | None,
+    opening: Mapping[str, Any],
+) -> Model:
+    return Model(checkpoint, open_network(checkpoint, **opening), run, data, which)
+
+
     *,
     engine: str = "auto",
     device: str = "auto",
