@@ -219,6 +219,17 @@ def test_data_that_is_gone_leaves_a_page_without_test_images(tmp_path):
     assert facts["networks"][0]["accuracy"] is None
 
 
+def test_data_at_hand_are_the_test_images_of_the_page(tmp_path):
+    digits = data.load("digits")
+    given = digits.train.images[:200, 0], digits.train.labels[:200]
+    model = lenet.train(data=given, recipe="note", epochs=1, out=tmp_path / "run")
+    pages = [model.page(), lenet.load(model.run.path).page(tmp_path / "b.html", data=given)]
+    texts = [page.read_text() for page in pages]
+    assert texts[0] == texts[1]
+    facts = json.loads(re.search(r'id="facts">(.*?)</script>', texts[0])[1])
+    assert len(facts["examples"]["labels"]) == model.evaluate().count
+
+
 def test_names_of_classes_cannot_become_markup(digits_run):
     checkpoint = open_run(digits_run.path).checkpoint()
     names = checkpoint.data.class_names

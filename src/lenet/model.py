@@ -290,11 +290,13 @@ class Model:
         out: str | Path | None = None,
         *,
         beside: str | Path | None = None,
+        data: Source | None = None,
         data_dir: str | Path | None = None,
     ) -> Path:
         """Write the page in which it can be watched, by default into its run's folder.
 
-        `beside` is a second run, whose checkpoint of the same kind is shown side by side.
+        `beside` is a second run, whose checkpoint of the same kind is shown side by side.  `data`
+        is what it was trained on, where that was at hand only.
 
         Raises:
             RunError: if the network has no run.
@@ -303,7 +305,8 @@ class Model:
         from lenet.show.page import write_page
 
         runs = [self._need_run("a page").path, *([] if beside is None else [beside])]
-        return write_page(runs, out, data_dir=data_dir, which=self.which)
+        source = self._source(data)
+        return write_page(runs, out, data=source, data_dir=data_dir, which=self.which)
 
     def export(
         self,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from lenet.data import Source
 from lenet.errors import UsageError
 from lenet.runs.run import find_run
 from lenet.show import html
@@ -29,13 +30,14 @@ def write_page(
     runs: Sequence[str | Path],
     out: str | Path | None = None,
     *,
+    data: Source | None = None,
     data_dir: str | Path | None = None,
     which: str | None = None,
 ) -> Path:
     """Write the page of `runs`, by default to `page.html` in the first one's folder.
 
-    Where the data of the first run cannot be had, the page carries no test images, and a warning
-    says so.
+    `data` is what the first one was trained on, where that was at hand only.  Where its data cannot
+    be had, the page carries no test images, and a warning says so.
 
     Raises:
         UsageError: if there are no runs or too many, they take other pictures or have other
@@ -51,6 +53,6 @@ def write_page(
     found = [find_run(run) for run in runs]
     shown = [Shown(run.path.absolute().name, run.checkpoint(which)) for run in found]
     path = Path(out) if out else found[0].path / NAME
-    page = assemble(gather(shown, data_dir, fetch=True))
+    page = assemble(gather(shown, data_dir, data, fetch=True))
     html.write(path, page.text, "page")
     return path

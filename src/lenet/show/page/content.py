@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from lenet import data as data_sets
-from lenet.data import CATALOG, Dataset, Split, locate
+from lenet.data import CATALOG, Dataset, Source, Split, locate
 from lenet.data.published.digits import read_bundle
 from lenet.errors import DataError, UsageError
-from lenet.prediction.evaluation import evaluate, open_network
+from lenet.prediction.evaluation import check_fit, evaluate, load_data, open_network
 from lenet.prediction.metrics import SURE
 from lenet.recipe import Recipe
 from lenet.recipe.augmentation import Augmentation
@@ -65,6 +65,7 @@ class Content:
 def gather(
     shown: Sequence[Shown],
     data_dir: str | Path | None = None,
+    data: Source | None = None,
     *,
     fetch: bool,
     links: Sequence[tuple[str, str]] = (),
@@ -76,12 +77,13 @@ def gather(
 
     Raises:
         UsageError: if the networks do not take the same pictures, have other classes, or have
-            layers that the page does not know.
+            layers that the page does not know, or `data` does not fit.
+        DataError: if `data` cannot be read.
     """
     first = shown[0].checkpoint
     for each in shown:
         _check(each.checkpoint, first)
-    dataset = _find_data(first, data_dir, fetch=fetch)
+    dataset = _find_data(first, data_dir, data, fetch=fetch)
     test = None if dataset is None else dataset.test
     chosen, labels, images = _choose(test, first.spec.classes)
     digits = data_sets.load("digits")
@@ -116,10 +118,14 @@ def _check(checkpoint: Checkpoint, first: Checkpoint) -> None:
 
 
 def _find_data(
-    checkpoint: Checkpoint, data_dir: str | Path | None, *, fetch: bool
+    checkpoint: Checkpoint, data_dir: str | Path | None, data: Source | None, *, fetch: bool
 ) -> Dataset | None:
     """The network's own data, or None where it cannot be had (with a warning where it should)."""
     source = checkpoint.data
+    if data is not None:
+        dataset = load_data(checkpoint, data, data_dir)
+        check_fit(checkpoint, dataset)
+        return dataset
     if not fetch and source.origin is None and not _is_here(source.name, data_dir):
         return None
     try:
