@@ -160,6 +160,12 @@ def test_a_torch_tensor_is_an_array(digits_model, test_split):
         digits_model.logits(torch.tensor(images)), digits_model.logits(images)
     )
     assert len(digits_model.predict(torch.tensor(images[:, 0]))) == 2
+    for odd in (torch.tensor(images / 255.0).requires_grad_(), torch.zeros(2, 28, 28).bfloat16()):
+        for ask in (digits_model, digits_model.predict):
+            with pytest.raises(InputError, match=r"NumPy makes no array of this Tensor: .*; give"):
+                ask(odd)
+        with pytest.raises(FormatError, match="these images or labels are no array"):
+            data.load((odd, [0, 1]))
 
 
 def test_answers_at_hand_and_in_bulk_are_the_same(digits_model, digits_run, test_split, tmp_path):
@@ -348,6 +354,13 @@ def test_numpy_numbers_are_numbers(tmp_path):
         batch_size=np.int32(64),
         learning_rate=np.logspace(-2, 0, 3)[1],
         seed=np.arange(3)[1],
+def test_a_remark_on_arrays_names_them_once():
+    digits = data.load("digits").test
+    bits = (digits.images > 127).astype(np.uint8)
+    with pytest.warns(UserWarning, match="^arrays: its pixels are 0 and 1"):
+        data.load((bits, digits.labels))
+
+
         nesterov=np.bool_(False),
     )
     assert (model.recipe.seed, model.recipe.learning_rate) == (1, 0.1)

@@ -212,6 +212,7 @@ def load_like(
 def _warned(dataset: Dataset) -> Dataset:
     assert dataset.survey is not None
     for text in dataset.survey.warnings():
+        text = text.removeprefix(f"{dataset.name}: ")  # a remark on arrays names them
         warnings.warn(f"{dataset.name}: {text}", stacklevel=3)
     return dataset
 

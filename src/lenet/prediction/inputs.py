@@ -42,7 +42,7 @@ def to_images(images: Any, shape: Shape) -> Pixels:
     Raises:
         InputError: on any other shape, range or type.
     """
-    array = np.asarray(images)
+    array = _as_array(images)
     placed = _in_place(array, shape)
     if placed is None:
         channels, height, width = shape
@@ -123,7 +123,7 @@ def each_picture(given: Any) -> Iterable[Any]:
         InputError: if it is none of them.
     """
     if _is_array(given):
-        return list(np.asarray(given))
+        return list(_as_array(given))
     if not isinstance(given, Iterable):
         raise InputError(
             f"a {type(given).__name__} is no picture: give a path, bytes, an array, a picture of "
@@ -243,7 +243,18 @@ def _to_array(given: Any, name: str) -> NDArray[Any]:
             f"{name} is a {type(given).__name__}: give a path, bytes, an array or a picture of "
             "Pillow's"
         )
-    return np.asarray(given)
+    return _as_array(given)
+
+
+def _as_array(given: Any) -> NDArray[Any]:
+    """Raises `InputError` where NumPy makes none of it."""
+    try:
+        return np.asarray(given)
+    except (ValueError, TypeError, RuntimeError) as error:  # the last two are PyTorch's
+        raise InputError(
+            f"NumPy makes no array of this {type(given).__name__}: {error}; give an array of uint8 "
+            "or float"
+        ) from error
 
 
 def _is_array(given: Any) -> bool:

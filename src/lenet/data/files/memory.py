@@ -92,6 +92,6 @@ def arrays_at_hand(images: Any, labels: Any) -> MemoryImages:
     """
     try:
         pictures, names = np.asarray(images), np.asarray(labels)
-    except ValueError as error:
+    except (ValueError, TypeError, RuntimeError) as error:  # the last two are PyTorch's
         raise FormatError(f"these images or labels are no array: {error}") from error
     return MemoryImages(Path("arrays"), pictures, names)
