@@ -211,6 +211,23 @@ def test_a_decision_from_any_picture(digits_model, test_split, tmp_path):
         digits_model.explain("test:9999")
 
 
+def test_what_a_prompt_shows_is_one_line_without_arrays(digits_model):
+    digits = data.load("digits")
+    shown = [
+        (digits, "<lenet.Dataset digits, 10 classes, 1437 train, 360 test, 1x28x28>"),
+        (digits.test, "<lenet.data.Split 360 images 1x28x28>"),
+        (digits_model.checkpoint, "<Checkpoint lenet5 on digits, epoch 3 of 3>"),
+        (digits_model.evaluate(), "<Evaluation accuracy 0."),
+        (digits_model.explain("test:3"), "<Decision "),
+        (digits_model.plot(), "<Chart "),
+        (lenet.find_rate(data="digits", steps=10), "<RangeTest lenet5 on digits, suggestion "),
+    ]
+    for given, start in shown:
+        assert repr(given).startswith(start)
+        assert len(repr(given)) < 100
+        assert "\n" not in repr(given)
+
+
 def test_a_summary_is_a_table_of_the_layers(digits_model):
     text = str(digits_model.summary())
     lines = text.splitlines()

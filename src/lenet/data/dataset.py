@@ -24,6 +24,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.images.shape[1:]))
+        return f"<lenet.data.Split {len(self)} images {shape}>"
+
     def at(self, indices: NDArray[np.int64]) -> Split:
         """The images and labels at `indices`, copied."""
         return Split(self.images[indices], self.labels[indices])
@@ -49,6 +53,12 @@ class Dataset:
     origin: Origin | None = None
     survey: Survey | None = None
     flips: bool | None = None
+
+    def __repr__(self) -> str:
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        counts = ", ".join(f"{len(each)} {name}" for name, each in splits.items() if each)
+        shape = "x".join(map(str, self.train.images.shape[1:]))
+        return f"<lenet.Dataset {self.name}, {len(self.class_names)} classes, {counts}, {shape}>"
 
 
 def training_splits(dataset: Dataset, count: int, seed: int) -> tuple[Split, Split]:

@@ -79,6 +79,13 @@ class Evaluation:
     confusion: NDArray[np.int64]
     collapsed: bool = False
 
+    def __repr__(self) -> str:
+        low, high = self.accuracy_interval
+        return (
+            f"<Evaluation accuracy {self.accuracy:.4f} ({low:.4f} to {high:.4f}), {self.misses} "
+            f"misses of {self.count}, loss {self.loss:.4f}>"
+        )
+
     @property
     def error_rate(self) -> float:
         return self.misses / self.count

@@ -122,6 +122,9 @@ class Checkpoint:
     position: Position
     best: Best | None = None
 
+    def __repr__(self) -> str:
+        return f"<Checkpoint {self.spec.name} on {self.data.name}, {self.age}>"
+
     @property
     def weights(self) -> Weights:
         """Those of the network that answers."""

@@ -20,6 +20,9 @@ class Chart(str):
 
     __slots__ = ()
 
+    def __repr__(self) -> str:
+        return f"<Chart {len(self):,} characters of SVG>"
+
     def _repr_html_(self) -> str:
         return str(self)
 
@@ -44,6 +47,10 @@ class Decision:
     def probability(self) -> float:
         """Of the answer."""
         return float(self.explanation.probabilities[self.explanation.prediction])
+
+    def __repr__(self) -> str:
+        of = "" if self.source is None else f" for {self.source}"
+        return f"<Decision {self.class_name}, {self.probability:.4f}{of}>"
 
     def save(self, path: str | Path) -> Path:
         """Draw it to `path` (PNG, or what the ending says).

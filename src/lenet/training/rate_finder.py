@@ -51,6 +51,12 @@ class RangeTest:
     losses: NDArray[np.float64]
     suggestion: float
 
+    def __repr__(self) -> str:
+        return (
+            f"<RangeTest {self.model} on {self.data}, suggestion {self.suggestion:.3g}, "
+            f"{len(self.rates)} rates from {self.rates[0]:.3g} to {self.rates[-1]:.3g}>"
+        )
+
     @property
     def doubt(self) -> str:
         """Why the suggestion may be chance, in words, or nothing."""
