@@ -278,6 +278,18 @@ def test_arguments_of_another_type_are_errors_of_lenet(
         lenet.train(data=(images, labels), threads="2", out=tmp_path / "run")
     with pytest.raises(UsageError, match="top = '2': this network has 10 classes"):
         digits_model.predict(images[0], top="2")
+    with pytest.raises(InputError, match=r"model is of type int; it is a name \(lenet models\)"):
+        lenet.train(5, data=(images, labels), out=tmp_path / "run")
+    for every in (-1, "7"):
+        with pytest.raises(InputError, match=f"checkpoint_every = {every!r}: it must be a whole"):
+            lenet.train(data="digits", checkpoint_every=every, out=tmp_path / "run")
+    with pytest.raises(InputError, match="a Model is no path of a run: name its folder, as model"):
+        lenet.train(data="digits", teacher=digits_model, out=tmp_path / "run")
+    for call in (lenet.load, lenet.open_run, lenet.resume, lenet.write_report):
+        with pytest.raises(
+            InputError, match="a Run is no path of a run: name its folder, as model"
+        ):
+            call(digits_run)
     assert not (tmp_path / "run").exists()
     assert lenet.write_report(digits_run.path, tmp_path / "report.html").exists()
 
@@ -342,6 +354,13 @@ def test_arrays_that_do_not_fit_are_refused(given, error, message):
         lenet.train(data=given)
 
 
+def test_a_remark_on_arrays_names_them_once():
+    digits = data.load("digits").test
+    bits = (digits.images > 127).astype(np.uint8)
+    with pytest.warns(UserWarning, match="^arrays: its pixels are 0 and 1"):
+        data.load((bits, digits.labels))
+
+
 def test_a_data_set_at_hand_is_the_data(tmp_path):
     digits = data.load("digits")
     model = lenet.train(data=digits, out=tmp_path / "run", **QUICK)
@@ -371,13 +390,6 @@ def test_numpy_numbers_are_numbers(tmp_path):
         batch_size=np.int32(64),
         learning_rate=np.logspace(-2, 0, 3)[1],
         seed=np.arange(3)[1],
-def test_a_remark_on_arrays_names_them_once():
-    digits = data.load("digits").test
-    bits = (digits.images > 127).astype(np.uint8)
-    with pytest.warns(UserWarning, match="^arrays: its pixels are 0 and 1"):
-        data.load((bits, digits.labels))
-
-
         nesterov=np.bool_(False),
     )
     assert (model.recipe.seed, model.recipe.learning_rate) == (1, 0.1)

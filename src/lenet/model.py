@@ -42,7 +42,7 @@ from lenet.prediction.views import Views, mean_logits
 from lenet.recipe import Recipe
 from lenet.runs import checkpoint as checkpoints
 from lenet.runs.checkpoint import Checkpoint
-from lenet.runs.run import Run, find_run
+from lenet.runs.run import Run, find_run, path_of
 from lenet.show.at_hand import Chart, Decision, Summary
 from lenet.show.live import Display, in_notebook, open_display
 from lenet.show.watching import watch_with
@@ -372,15 +372,15 @@ class Model:
         """A table of the layers: shapes, parameters, multiply-adds; a notebook shows it as one."""
         return Summary(self.spec)
 
-    def __repr__(self) -> str:
-        data = self.checkpoint.data.name
-        where = "" if self.run is None else f", {self.run.path}"
     def __reduce__(self) -> tuple[Any, ...]:
         """For a copy or another process, which opens an engine of its own."""
         engine = self._engine
         opening = {"engine": engine.name, "device": engine.device, "threads": engine.threads}
         return _reopen, (self.checkpoint, self.run, self._data, self.which, opening)
 
+    def __repr__(self) -> str:
+        data = self.checkpoint.data.name
+        where = "" if self.run is None else f", {self.run.path}"
         return f"<lenet.Model {self.spec.name} on {data}, {len(self.class_names)} classes{where}>"
 
     def _repr_html_(self) -> str:
@@ -395,9 +395,6 @@ class Model:
         return self.run
 
 
-def load(
-    path: str | Path,
-    which: str | None = None,
 def _reopen(
     checkpoint: Checkpoint,
     run: Run | None,
@@ -408,6 +405,9 @@ def _reopen(
     return Model(checkpoint, open_network(checkpoint, **opening), run, data, which)
 
 
+def load(
+    path: str | Path,
+    which: str | None = None,
     *,
     engine: str = "auto",
     device: str = "auto",
@@ -419,11 +419,11 @@ def _reopen(
     best where there is one.
 
     Raises:
-        UsageError: if `which` is another word, or beside a file.
+        UsageError: if `which` is another word, or beside a file, or `path` is no path.
         RunError: if nothing is there, or it cannot be read.
         EngineError: if the engine or device is not available.
     """
-    place = Path(path)
+    place = path_of(path)
     if place.is_file():
         if which is not None:
             raise UsageError(f"which = {which!r}: {place} is one checkpoint; name its run's folder")

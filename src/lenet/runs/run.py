@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, final
 
 from lenet.data.survey import LeftOut
-from lenet.errors import CheckpointError, RunError, TakenError, UsageError
+from lenet.errors import CheckpointError, InputError, RunError, TakenError, UsageError
 from lenet.runs import checkpoint as checkpoints
 from lenet.runs.checkpoint import Checkpoint
 from lenet.system.facts import LARGEST, read_json, read_object, shown
@@ -304,14 +304,29 @@ class Run:
         return hold_folder(self.path, RunError, held)
 
 
+def path_of(given: Any) -> Path:
+    """The path that was given for a run.
+
+    Raises:
+        InputError: if it is none, as the run itself.
+    """
+    try:
+        return Path(given)
+    except TypeError as error:
+        raise InputError(
+            f"a {type(given).__name__} is no path of a run: name its folder, as model.run.path"
+        ) from error
+
+
 def open_run(path: str | Path) -> Run:
     """The run in folder `path`.
 
     Raises:
+        InputError: if it is no path.
         RunError: if there is none.
 
     """
-    path = Path(path)
+    path = path_of(path)
     if not (path / RECEIPT).is_file():
         raise RunError(
             f"{path}: no run of lenet is here (no {RECEIPT}); `lenet runs` lists those of {RUNS}/"

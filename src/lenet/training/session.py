@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from lenet.engines import open_engine
 from lenet.engines.base import Engine
 from lenet.errors import (
     DivergenceError,
+    InputError,
     InterruptedRunError,
     LenetError,
     PartialError,
@@ -76,6 +78,7 @@ def train(
         InterruptedRunError: after Ctrl-C, SIGTERM or SIGHUP, when the checkpoint is written.
 
     """
+    _check_every(checkpoint_every)
     found, teachers = find_recipe(recipe, changes, model), find_teachers(teacher)
     dataset = data_sets.load(data, data_dir, progress=progress, reading=reading)
     check_teachers(teachers, dataset)
@@ -126,6 +129,7 @@ def resume(
         InterruptedRunError: as `train`.
 
     """
+    _check_every(checkpoint_every)
     run = open_run(path)
     candidates = run.checkpoints()
     checkpoint = next(candidates)
@@ -156,6 +160,14 @@ def resume(
         _compare_engines(last[0], opened)
     _execute(run, opened, checkpoint, dataset, watcher or Watcher(), checkpoint_every, teachers)
     return run
+
+
+def _check_every(steps: int) -> None:
+    if not isinstance(steps, Integral) or steps < 0:
+        raise InputError(
+            f"checkpoint_every = {steps!r}: it must be a whole number of steps, and 0 for none "
+            "within an epoch"
+        )
 
 
 def check_inputs(run: Run) -> None:

@@ -9,7 +9,7 @@ from lenet.data import Dataset, Split, training_splits
 from lenet.data.reading import SIDE
 from lenet.engines import check_engine, open_engine
 from lenet.engines.base import Engine
-from lenet.errors import RecipeError, SpecError, UsageError
+from lenet.errors import InputError, RecipeError, SpecError, UsageError
 from lenet.network import Spec, zoo
 from lenet.network.initialiser import initial_weights
 from lenet.recipe import Recipe
@@ -150,6 +150,10 @@ def _fitting(
                 f"{error}: the images of {dataset.name} are {width}x{height} {made}; "
                 f"make them larger with --size {SIDE} (Python: reading=Reading(size={SIDE}))"
             ) from error
+    if not isinstance(model, Spec):
+        raise InputError(
+            f"model is of type {type(model).__name__}; it is a name (lenet models) or a Spec"
+        )
     if model.input_shape != shape or model.classes != classes:
         raise UsageError(
             f"{model.name} takes images {model.input_shape} in {model.classes} classes; "

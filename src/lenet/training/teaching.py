@@ -44,7 +44,7 @@ def find_teachers(runs: str | Path | Sequence[str | Path]) -> tuple[Teacher, ...
     Raises:
         RunError: if there is no such run, or it cannot be read.
     """
-    several = (runs,) if isinstance(runs, str | Path) else runs
+    several = runs if isinstance(runs, list | tuple) else (runs,)
     return tuple(_teacher(find_run(run).path) for run in several)
 
 

@@ -6,7 +6,7 @@ and the chart; it knows no figure of Matplotlib's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def write_report(
             be written, or something else is at `out`.
         LenetError: as `gather`.
     """
-    if isinstance(runs, str | Path):
+    if isinstance(runs, str | Path) or not isinstance(runs, Iterable):
         runs = [runs]
     if not runs:
         raise UsageError("a report needs at least one run; name its folder")
