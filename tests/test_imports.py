@@ -1,3 +1,4 @@
+import pickle
 import subprocess
 import sys
 import tomllib
@@ -89,6 +90,20 @@ def test_the_public_names_are_exactly_these():
 def test_every_error_of_the_tree_is_public():
     kinds = vars(lenet.errors).values()
     assert {kind.__name__ for kind in kinds if isinstance(kind, type)} == ERRORS
+
+
+def test_every_error_goes_to_another_process_as_it_is():
+    given = {
+        lenet.DivergenceError: ("the loss is nan", 2, 7, False),
+        lenet.MissingExtraError: ("this", "torch", "torch"),
+        lenet.StoppedError: ("stopped", 15),
+        lenet.InterruptedRunError: ("stopped", 2),
+    }
+    for name in ERRORS:
+        kind = getattr(lenet, name)
+        error = kind(*given.get(kind, ("what is wrong",)))
+        again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+        assert (type(again), str(again), vars(again)) == (kind, str(error), vars(error))
 
 
 def test_every_public_name_has_its_home():

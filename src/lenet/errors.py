@@ -66,6 +66,11 @@ class MissingExtraError(UsageError, ImportError):
             f"{feature} needs {package}, which is missing; install it with: "
             f"pip install 'lenet[{extra}]'"
         )
+        self._given = feature, package, extra
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """For another process, as the two below: by default an error is made of its text alone."""
+        return type(self), self._given
 
 
 class PartialError(LenetError):
@@ -85,6 +90,9 @@ class DivergenceError(LenetError):
     def __init__(self, message: str, epoch: int, step: int, collapsed: bool) -> None:
         super().__init__(message)
         self.epoch, self.step, self.collapsed = epoch, step, collapsed
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (str(self), self.epoch, self.step, self.collapsed)
 
 
 class DataError(LenetError):
@@ -156,6 +164,9 @@ class StoppedError(KeyboardInterrupt):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (str(self), self.exit_code - 128)
 
 
 class InterruptedRunError(StoppedError):
