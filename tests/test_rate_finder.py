@@ -67,7 +67,13 @@ def test_changes_are_of_the_network():
     assert not np.array_equal(plain, changed)
 
 
-@pytest.mark.parametrize("words", [{"lowest": 1.0, "highest": 0.5}, {"lowest": 0.0}, {"steps": 9}])
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"lowest": 1.0, "highest": 0.5}, {"lowest": 0.0}, {"lowest": "1e-3"},
+        {"steps": 9}, {"steps": 10.5},
+    ],
+)  # fmt: skip
 def test_what_says_nothing_is_refused(words):
     with pytest.raises(RecipeError):
         lenet.find_rate(data="digits", **words)

@@ -16,6 +16,7 @@ from lenet.errors import RecipeError
 from lenet.network import Spec
 from lenet.recipe import Recipe
 from lenet.recipe.schedule import epoch_order
+from lenet.recipe.values import typed
 from lenet.training.choice import Wanted, choose_recipe, find_recipe
 from lenet.training.curvature import measure_curvature
 from lenet.training.epoch import Batch, LossNotFiniteError, Pass
@@ -75,7 +76,7 @@ class RangeTest:
 
 def find_rate(
     model: str | Spec | None = None,
-    data: str | Path = "fashion-mnist",
+    data: data_sets.Source = "fashion-mnist",
     recipe: Wanted = None,
     *,
     reading: Reading | None = None,
@@ -95,10 +96,12 @@ def find_rate(
     Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3.
 
     Raises:
-        RecipeError: if the rates are not in order, there are fewer than 10 steps, or the loss is
-            not finite at the lowest rate already.
+        RecipeError: if the rates are no numbers or not in order, there are fewer than 10 steps, or the
+            loss is not finite at the lowest rate already.
         LenetError: as `data.load` and `open_engine`.
     """
+    lowest, highest = typed("lowest", lowest, float), typed("highest", highest, float)
+    steps = typed("steps", steps, int)
     if not 0.0 < lowest < highest < math.inf:
         raise RecipeError(f"rates from {lowest} to {highest}: they must be above 0, and rise")
     if steps < 10:
