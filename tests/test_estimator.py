@@ -491,6 +491,7 @@ def test_rows_are_sorted_and_merged_by_picture_and_label():
         (-np.ones(300), "must be finite and not negative"),
         (np.full(300, np.nan), "must be finite and not negative"),
         (np.zeros(300), "every sample_weight is zero"),
+        ("balanced", "sample_weight must be a number for each row: .*'balanced'"),
     ],
 )
 def test_weights_that_cannot_be_are_refused(small, weights, message):

@@ -436,7 +436,10 @@ def _draw_seed(random_state: Any) -> int:
 def _check_weights(sample_weight: Any, count: int) -> NDArray[np.float64]:
     if sample_weight is None:
         return np.ones(count)
-    weights = np.asarray(sample_weight, np.float64)
+    try:
+        weights = np.asarray(sample_weight, np.float64)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"sample_weight must be a number for each row: {error}") from error
     if weights.shape != (count,):
         raise InputError(f"sample_weight has shape {weights.shape}; {count} rows need ({count},)")
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
