@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -296,6 +297,20 @@ def test_images_of_another_shape_are_prepared_as_pictures(digits_run, pictures, 
     answers = run.predict([pictures / name for name in names])
     assert [float(row["probability"]) for row in found] == [each.probability for each in answers]
     assert [row["notes"] for row in found] == ["; ".join(each.notes) for each in answers]
+
+
+def test_a_table_shows_the_answers_beside_names_of_any_length(digits_run, pictures, tmp_path):
+    folder = tmp_path / ("long name " * 20) / ("of a folder " * 15)
+    folder.mkdir(parents=True)
+    shutil.copy(pictures / "001.png", folder)
+    code, out, err = predict(digits_run.path, folder, "--top", 2)
+    assert code == 0, err
+    heading, line = out.splitlines()
+    assert heading.split()[:5] == ["path", "class", "probability", "class_2", "probability_2"]
+    answer = lenet.load(digits_run.path).predict(folder / "001.png")
+    found = line.removeprefix(f"{folder}/001.png").split()
+    assert found[:2] == [answer.class_name, f"{answer.probability:.4f}"]
+    assert line.endswith("; ".join(answer.notes))
 
 
 def table_of_digits(path, bad=()):

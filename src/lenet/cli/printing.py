@@ -9,7 +9,8 @@ from typing import Any
 
 from lenet.system.streams import printable
 
-WIDTH = 160
+WIDTH = 100_000
+"""Letters of a table at most: where it is wider, every column is cut, and short ones are gone."""
 
 
 def say(text: str) -> None:
