@@ -52,6 +52,8 @@ def write_list(path, rows, header=("filename", "label"), delimiter=","):
         (lambda name: name, ("id", "Class"), ";"),
         (lambda name: name.partition(".")[0], ("id_code", "diagnosis"), "\t"),
         (lambda name: rf"C:\scans\{name}", ("image", "target"), ","),
+        (lambda name: name.partition(".")[0], ("Image Name", "Class Name"), ";"),
+        (lambda name: name, ("Photo", "what"), ","),
         (lambda name: name, None, ","),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -77,20 +78,30 @@ def list_columns(path: Path) -> ListColumns | None:
         return None
     separator = max(",;\t", key=head[0].count)
     cells = [cell.strip() for cell in cells_of(head[0], separator)]
-    words = [cell.lower() for cell in cells]
+    words = [_word(cell) for cell in cells]
     first = [cell.strip() for cell in cells_of(head[-1], separator)]
     if len(cells) > MOST_COLUMNS or _are_pixels(words, first):
         return None
     files = [word for word in FILE_NAMES if word in words]
-    if not files:
+    if not files and any(map(_ends_like_picture, cells)):
         headless = len(cells) == 2 and _ends_like_picture(cells[0])
         return ListColumns(separator, 2, False, 0, 1) if headless else None
+    pairs = zip(words, first, strict=False)
+    files = files or [word for word, cell in pairs if _ends_like_picture(cell)]
+    if not files:
+        return None
     # Of several, the one that holds names of pictures.
     ending = (word for word in files if _ends_like_picture("".join(first[words.index(word) :][:1])))
     file = words.index(next(ending, files[0]))
     split = next((words.index(word) for word in SPLIT_COLUMNS if word in words), None)
     label = _label_among(words, (file, split))
     return ListColumns(separator, len(cells), True, file, label, split, tuple(cells))
+
+
+def _word(cell: str) -> str:
+    """A heading in small letters; `Image Name` and `file-name` are names that are known."""
+    joined = re.sub(r"[ -]+", "_", cell.lower())
+    return joined if joined in (*FILE_NAMES, *CLASS_NAMES) else cell.lower()
 
 
 def _label_among(words: Sequence[str], taken: Sequence[int | None]) -> int | None:
