@@ -115,11 +115,13 @@ def test_ink_on_nothing_is_laid_over_what_it_shows_on(tmp_path, plain, ink, grou
     assert np.abs(read.image.astype(int) - plain).mean() < 2.0
 
 
-def test_a_photo_is_turned_upright(tmp_path, plain):
+@pytest.mark.parametrize("ending", ["png", "tiff"])
+def test_a_photo_is_turned_upright(tmp_path, plain, ending):
     exif = Image.Exif()
     exif[0x0112] = 6
-    stroke().rotate(90, expand=True).save(tmp_path / "x.png", exif=exif)
-    read = read_picture(tmp_path / "x.png", SHAPE, MNIST)
+    path = tmp_path / f"x.{ending}"
+    stroke().rotate(90, expand=True).save(path, exif=exif)
+    read = read_picture(path, SHAPE, MNIST)
     assert "turned upright (EXIF)" in read.notes
     np.testing.assert_array_equal(read.image, plain)
 
@@ -130,6 +132,19 @@ def test_of_an_animation_the_first_frame_is_taken(tmp_path, plain):
     read = read_picture(tmp_path / "x.gif", SHAPE, MNIST)
     assert "the first of 2 frames" in read.notes
     assert np.abs(read.image.astype(int) - plain).mean() < 3.0
+
+
+def test_of_pillows_pictures_the_frame_at_which_one_stands_is_taken_and_none_is_changed(tmp_path):
+    frames = [Image.new("L", (80, 60), 255), stroke()]
+    frames[0].save(tmp_path / "x.tiff", save_all=True, append_images=frames[1:])
+    with Image.open(tmp_path / "x.tiff") as several:
+        several.seek(1)
+        assert "frame 2 of 2 frames" in read_picture(several, SHAPE, MNIST).notes
+        assert several.tell() == 1
+    stroke().resize((2400, 1800)).save(tmp_path / "x.jpg")
+    with Image.open(tmp_path / "x.jpg") as large:
+        assert max(read_picture(large, SHAPE, MNIST).given.shape) <= LONGEST_SIDE
+        assert large.size == (2400, 1800)
 
 
 def test_a_large_picture_is_reduced_and_gives_the_same(tmp_path, plain):

@@ -110,7 +110,8 @@ def read_picture(
 
     The picture is turned upright (EXIF), laid over white where it is transparent (over black where
     what is painted is light), and made grey if one channel is wanted; of an animation the first
-    frame is taken.  Then follows what the convention says.
+    frame is taken, of one that Pillow has opened that at which it stands.  Then follows what the
+    convention says.
 
     Raises:
         FormatError: if there is no picture that can be read, it has too many pixels, or the
@@ -259,9 +260,12 @@ def _open(
     try:
         with no_warnings:
             if isinstance(source, Image.Image):
-                return _upright(source, place, mode, most_pixels)
-            stream = source if isinstance(source, Path) else io.BytesIO(source)
-            with Image.open(stream, formats=known_formats()) as opened:
+                return _upright(source, place, mode, most_pixels, is_given=True)
+            # Of a path Pillow (13.0) maps a TIFF that EXIF turns with its sides exchanged.
+            with (
+                source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as stream,
+                Image.open(stream, formats=known_formats()) as opened,
+            ):
                 return _upright(opened, place, mode, most_pixels)
     except UnidentifiedImageError as error:
         if not isinstance(source, Image.Image) and is_heif(source):
@@ -283,8 +287,9 @@ def _open(
 
 
 def _upright(
-    opened: Image.Image, place: str, mode: str, most_pixels: int
+    opened: Image.Image, place: str, mode: str, most_pixels: int, *, is_given: bool = False
 ) -> tuple[Image.Image, list[str]]:
+    """`is_given` is True for a picture that is the caller's, and stays as it is."""
     from PIL import ImageOps
 
     if opened.width * opened.height > most_pixels:
@@ -294,11 +299,13 @@ def _upright(
         )
     notes, frames = [], getattr(opened, "n_frames", 1)
     if frames > 1:
-        notes.append(f"the first of {frames} frames")
-    # Only JPEG can: it is decoded at a fraction of its size.
-    opened.draft(None, (LONGEST_SIDE, LONGEST_SIDE))
+        which = f"frame {opened.tell() + 1}" if opened.tell() else "the first"
+        notes.append(f"{which} of {frames} frames")
+    if not is_given:  # Only JPEG can: it is decoded at a fraction of its size, which it then has.
+        opened.draft(None, (LONGEST_SIDE, LONGEST_SIDE))
+    turned = opened.format == "TIFF" and _is_turned(opened)  # Pillow turns it when it is loaded
     opened.load()
-    if _is_turned(opened):
+    if turned or _is_turned(opened):
         notes.append("turned upright (EXIF)")
         opened = ImageOps.exif_transpose(opened)
     return _flatten(_to_8_bits(_reduce(opened), notes), mode, notes), notes
