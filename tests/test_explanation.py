@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from lenet.data.pictures.picture import read_picture
 from lenet.errors import FormatError, UsageError
 from lenet.prediction.evaluation import open_network
 from lenet.prediction.explanation import explain_run
+from lenet.show.figures import decision
 
 
 @pytest.fixture
@@ -100,6 +102,18 @@ def test_the_command_line_draws_it(digits_run, picture, tmp_path):
         assert figure.width == 1600
         grey = np.asarray(figure.convert("L"))
     assert 0.1 < (grey < 250).mean() < 0.9
+
+
+def test_a_picture_is_drawn_as_it_was_given(digits_model, picture, monkeypatch, tmp_path):
+    drawn = []
+    monkeypatch.setattr(decision, "show_image", lambda *words: drawn.append(words[1:]))
+    found = digits_model.explain(picture).explanation
+    decision.draw_decision(found, tmp_path / "figure.png")
+    assert [greys for _, greys in drawn] == ["gray", "gray_r", "gray_r"]
+    assert drawn[0][0] is found.given
+    drawn.clear()
+    decision.draw_decision(replace(found, given=found.image, light_ink=False), tmp_path / "x.png")
+    assert [greys for _, greys in drawn] == ["gray", "gray", "gray"]
 
 
 def test_a_run_explains_plots_and_scores(digits_model, tmp_path):

@@ -48,6 +48,15 @@ def test_a_contact_sheet_shows_every_class(tmp_path, classes, channels):
     assert 0.3 < ink(tmp_path / "sheet.png") < 0.9
 
 
+def test_a_contact_sheet_draws_pictures_as_they_are_and_light_ink_as_on_paper(tmp_path):
+    images, labels = np.full((20, 1, 28, 28), 230, np.uint8), np.arange(20) % 2
+    for light_ink, shown in ((False, 230), (True, 25)):
+        path = tmp_path / f"{light_ink}.png"
+        plots.contact_sheet(images, labels, ["a", "b"], "a title", path, light_ink=light_ink)
+        greys = np.asarray(Image.open(path).convert("L"), int)
+        assert (np.abs(greys - shown) < 3).mean() > 0.3
+
+
 def test_a_contact_sheet_leaves_room_where_a_class_has_few_images(tmp_path):
     images, labels = np.full((3, 1, 8, 8), 255, np.uint8), np.array([0, 0, 2])
     plots.contact_sheet(images, labels, ["a", "b", "c"], "a title", tmp_path / "sheet.png")

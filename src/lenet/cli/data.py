@@ -97,7 +97,10 @@ def show(
     check_place(picture, Drawer.SHOW)
     train, said = dataset.train, _own_data(dataset)
     if recipe is None:
-        contact_sheet(train.images, train.labels, dataset.class_names, dataset.name, picture)
+        contact_sheet(
+            train.images, train.labels, dataset.class_names, dataset.name, picture,
+            light_ink=dataset.convention.light_ink,
+        )  # fmt: skip
     else:
         said += f"{_draw_changes(dataset, recipe, picture)}\n"
     say(f"{said}picture: {picture}")
@@ -121,6 +124,7 @@ def _draw_changes(dataset: Dataset, recipe: str, picture: Path) -> str:
         lambda images, indices, epoch: augment(
             images, indices, chosen.augmentation, seed=chosen.seed, epoch=epoch
         ),
+        light_ink=dataset.convention.light_ink,
     )
     return f"augmentation: {chosen.augmentation}"
 

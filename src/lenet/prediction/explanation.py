@@ -32,7 +32,7 @@ class Explanation:
     width).  `activations` maps each layer's name to float32 (channels, rows, columns), `logits` and
     `probabilities` are (classes,).  `occlusion` is (height, width): how much the probability of the
     prediction falls when a patch of the ground's grey hides that place (Zeiler and Fergus 2014,
-    section 4.2).
+    section 4.2).  `light_ink` is True where the network was trained on light ink on dark ground.
     """
 
     spec: Spec
@@ -45,6 +45,7 @@ class Explanation:
     probabilities: NDArray[np.float64]
     occlusion: NDArray[np.float64]
     label: int | None = None
+    light_ink: bool = True
 
     @property
     def prediction(self) -> int:
@@ -76,6 +77,7 @@ def explain_image(
         probabilities=probabilities,
         occlusion=_occlude(engine, image, int(probabilities.argmax())),
         label=label,
+        light_ink=checkpoint.data.convention.light_ink,
     )
 
 

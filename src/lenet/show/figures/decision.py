@@ -16,6 +16,7 @@ from lenet.show.figures.figure import (
     BLUE,
     ORANGE,
     Drawer,
+    greys_of,
     open_figure,
     percent,
     short_name,
@@ -106,12 +107,14 @@ def _headline(explanation: Explanation) -> str:
 
 def _draw_answer(row: SubFigure, explanation: Explanation) -> None:
     given, seen, mattered, answer = row.subplots(1, 4, width_ratios=(1, 1, 1.25, 1.9))
-    show_image(given, explanation.given)
+    greys = greys_of(explanation.light_ink)
+    is_own = explanation.given is not explanation.image
+    show_image(given, explanation.given, "gray" if is_own else greys)
     given.set_title("as given", fontsize=10)
-    show_image(seen, explanation.image)
+    show_image(seen, explanation.image, greys)
     height, width = explanation.image.shape[1:]
     seen.set_title(f"as seen, {width}x{height}", fontsize=10)
-    show_image(mattered, explanation.image)
+    show_image(mattered, explanation.image, greys)
     largest = max(float(np.abs(explanation.occlusion).max()), 1e-6)
     shown = mattered.imshow(
         explanation.occlusion, cmap="PuOr_r", vmin=-largest, vmax=largest, alpha=0.7

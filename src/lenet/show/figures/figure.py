@@ -224,6 +224,11 @@ def percent(share: float) -> str:
     return "< 0.1%" if share < 0.001 else f"{share:.1%}"
 
 
+def greys_of(light_ink: bool) -> str:
+    """Light ink is drawn dark on light, as on paper; other images as they are."""
+    return "gray_r" if light_ink else "gray"
+
+
 def show_image(axes: Axes, image: NDArray[np.uint8], greys: str = "gray_r") -> None:
     """An image (channels, height, width) with one channel in greys, or three as colours."""
     shown = image[0] if len(image) == 1 else np.moveaxis(image[:3], 0, -1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lenet.show.figures.figure import Drawer, open_figure, short_name, show_image
+from lenet.show.figures.figure import Drawer, greys_of, open_figure, short_name, show_image
 
 MOST_ROWS, MOST_BLOCKS = 16, 3
 """Classes below each other in a contact sheet, and how many blocks of them, which then grow."""
@@ -32,14 +32,17 @@ def contact_sheet(
     title: str,
     path: Path,
     examples: int = 10,
+    *,
+    light_ink: bool = True,
 ) -> None:
     """The first `examples` images of every class, a row a class, with the names of the classes.
 
     Images are uint8 (n, channels, height, width), labels int64 (n,).  More classes than
-    `MOST_ROWS` stand in up to `MOST_BLOCKS` blocks, side by side.
+    `MOST_ROWS` stand in up to `MOST_BLOCKS` blocks, side by side.  Greys of light ink are drawn
+    dark on light, others as they are.
     """
     shown = [images[labels == label][:examples] for label in range(len(class_names))]
-    _draw_rows(shown, class_names, title, path, examples)
+    _draw_rows(shown, class_names, title, path, examples, light_ink)
 
 
 def augmentation_sheet(
@@ -49,6 +52,8 @@ def augmentation_sheet(
     title: str,
     path: Path,
     change: Change,
+    *,
+    light_ink: bool = True,
 ) -> None:
     """The first image of every class, and what `change` makes of it in `EPOCHS` of them.
 
@@ -59,7 +64,7 @@ def augmentation_sheet(
         first = np.flatnonzero(labels == label)[:1]
         later = [change(images[first], first, epoch) for epoch in range(1, EPOCHS + 1)]
         shown.append(np.concatenate([images[first], *later]))
-    _draw_rows(shown, class_names, title, path, 1 + EPOCHS)
+    _draw_rows(shown, class_names, title, path, 1 + EPOCHS, light_ink)
 
 
 def _draw_rows(
@@ -68,6 +73,7 @@ def _draw_rows(
     title: str,
     path: Path,
     columns: int,
+    light_ink: bool,
 ) -> None:
     """`shown[label]` (up to `columns`, channels, height, width) a row, in blocks side by side."""
     blocks = min(-(-len(class_names) // MOST_ROWS), MOST_BLOCKS)
@@ -81,7 +87,9 @@ def _draw_rows(
         for block, axes in enumerate(figure.subplots(1, blocks, squeeze=False)[0]):
             names = class_names[block * rows : (block + 1) * rows]
             part = shown[block * rows : (block + 1) * rows]
-            show_image(axes, _tile(part, rows, columns))
+            show_image(
+                axes, _tile(part, rows, columns, 0 if light_ink else 255), greys_of(light_ink)
+            )
             middles = (np.arange(len(names)) + 0.5) * (height + 2 * GAP)
             axes.set_yticks(middles, names)
             axes.set(xticks=[], frame_on=False)
@@ -89,10 +97,12 @@ def _draw_rows(
             axes.set_anchor("W")  # in the middle of its room it would leave the names too little
 
 
-def _tile(shown: Sequence[NDArray[np.uint8]], rows: int, columns: int) -> NDArray[np.uint8]:
-    """One image out of many: `shown[row]` is (up to `columns`, channels, height, width)."""
+def _tile(
+    shown: Sequence[NDArray[np.uint8]], rows: int, columns: int, gap: int
+) -> NDArray[np.uint8]:
+    """One image out of many on grey: `shown[row]` is (up to `columns`, channels, height, width)."""
     channels, height, width = shown[0].shape[1:]
-    cells = np.zeros((rows, columns, channels, height + 2 * GAP, width + 2 * GAP), np.uint8)
+    cells = np.full((rows, columns, channels, height + 2 * GAP, width + 2 * GAP), gap, np.uint8)
     for row, images in enumerate(shown):
         cells[row, : len(images), :, GAP:-GAP, GAP:-GAP] = images
     sheet = cells.transpose(2, 0, 3, 1, 4)

@@ -109,7 +109,8 @@ def gather(
     engine = open_network(checkpoint)
     logits = engine.logits(engine.place(chosen.images))
     facts, history = run.receipt(), run.history()
-    mistakes = find_mistakes(logits, chosen)
+    light_ink = checkpoint.data.convention.light_ink
+    mistakes = find_mistakes(logits, chosen, light_ink=light_ink)
     return Part(
         run=run,
         checkpoint=checkpoint,
@@ -140,7 +141,9 @@ def _first_filters(checkpoint: Checkpoint) -> Filters | None:
     return None
 
 
-def find_mistakes(logits: NDArray[np.float32], split: Split) -> tuple[Mistake, ...]:
+def find_mistakes(
+    logits: NDArray[np.float32], split: Split, *, light_ink: bool = True
+) -> tuple[Mistake, ...]:
     """The wrong answers with the least probability for the label first.
 
     Those are the likeliest label errors (self-confidence, Northcutt, Jiang and Chuang 2021,
@@ -158,7 +161,7 @@ def find_mistakes(logits: NDArray[np.float32], split: Split) -> tuple[Mistake, .
             int(predictions[index]),
             float(probabilities[index].max()),
             float(own[index]),
-            image_uri(split.images[index]),
+            image_uri(split.images[index], light_ink=light_ink),
         )
         for index in worst
     )
@@ -187,7 +190,9 @@ def _examples(
         said = f"{names[answer]} ({explained.probabilities[answer]:.1%})"
         title = f"image {index}: {names[label]}, read as {said}"
         layers = tuple(_layer(name, maps) for name, maps in explained.activations.items())
-        examples.append(Example(title, image_uri(split.images[index]), layers))
+        examples.append(
+            Example(title, image_uri(split.images[index], light_ink=explained.light_ink), layers)
+        )
     return tuple(examples)
 
 

@@ -17,11 +17,11 @@ RED = np.array([178.0, 24.0, 43.0])
 """The ends and the middle of a diverging scale that people with any colour vision can read."""
 
 
-def image_uri(image: NDArray[np.uint8]) -> str:
-    """An image (channels, height, width), dark on light as on paper."""
+def image_uri(image: NDArray[np.uint8], *, light_ink: bool) -> str:
+    """An image (channels, height, width); light ink dark on light, as on paper."""
     if len(image) >= 3:
         return _png(np.moveaxis(image[:3], 0, -1))
-    return _png(255 - image[0])
+    return _png(255 - image[0] if light_ink else image[0])
 
 
 def maps_uri(maps: NDArray[np.float32], columns: int) -> str:
