@@ -47,7 +47,7 @@ def test_the_figure_says_both_answers_and_no_words_overlap(digits_run, drawing, 
     assert_readable(
         drawn[0],
         [f"one.png: {names[0]} (", f"only resized it would be {names[1]} (", "7. centred",
-         "dark ink on light ground", "what the network gets"],
+         "dark ink on light ground", "what the network\ngets"],
     )  # fmt: skip
 
 
@@ -59,6 +59,14 @@ def test_a_headline_of_long_names_stays_in_the_figure(digits_run, drawing, drawn
     title = drawn[0].get_suptitle()
     (box,) = (box for word, box in words_of(drawn[0]) if word == title)
     assert 0 <= box.x0 < box.x1 <= drawn[0].bbox.x1
+
+
+def test_words_below_an_image_stay_in_the_figure(digits_run, drawing, drawn, tmp_path):  # noqa: F811
+    found = follow_picture(digits_run.path, drawing)
+    names = tuple(f"letters of class {index}" for index in range(10))
+    draw_preparation(replace(found, class_names=names), tmp_path / "stages.png")
+    (box,) = (box for word, box in words_of(drawn[0]) if "gets" in word)
+    assert box.x1 <= drawn[0].bbox.x1
 
 
 def test_the_command_draws_into_the_run_or_to_a_file(digits_run, drawing, tmp_path):

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 MOST_BARS = 3
 """Classes a stage shows."""
 
-LONGEST_NAME, LETTERS_AN_INCH = 14, 10.0
-"""Letters of a class beside its bar, and of the title."""
+LONGEST_NAME, LETTERS_AN_INCH, LONGEST_CAPTION = 14, 10.0, 16
+"""Letters of a class beside its bar, of the title, and of a line below an image."""
 
 
 def draw_preparation(preparation: Preparation, path: Path, source: str | None = None) -> None:
@@ -94,7 +94,7 @@ def _draw_stage(axes: Axes, title: str, answer: StageAnswer) -> None:
 def _draw_seen(axes: Axes, answer: StageAnswer, caption: str) -> None:
     show_image(axes, answer.seen, "gray")
     _, height, width = answer.seen.shape
-    axes.set_xlabel(f"{caption}, {width}x{height}", fontsize=9)
+    axes.set_xlabel(textwrap.fill(f"{caption}, {width}x{height}", LONGEST_CAPTION), fontsize=9)
     axes.set(xticks=[], yticks=[])
 
 
