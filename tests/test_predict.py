@@ -299,6 +299,17 @@ def test_images_of_another_shape_are_prepared_as_pictures(digits_run, pictures, 
     assert [row["notes"] for row in found] == ["; ".join(each.notes) for each in answers]
 
 
+def test_what_a_mac_leaves_in_folders_is_passed_over(digits_run, pictures, tmp_path):
+    for name in ("1.png", "__MACOSX/2.png", "below/._3.png", "._4.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(pictures / "001.png", tmp_path / name)
+    code, out, err = predict(digits_run.path, tmp_path, "--format", "csv")
+    assert (code, err) == (0, "")
+    assert [row["path"] for row in csv.DictReader(io.StringIO(out))] == [str(tmp_path / "1.png")]
+    named = tmp_path / "._4.png"
+    assert predict(digits_run.path, named, "--format", "csv")[1].count(str(named)) == 1
+
+
 def test_a_table_shows_the_answers_beside_names_of_any_length(digits_run, pictures, tmp_path):
     folder = tmp_path / ("long name " * 20) / ("of a folder " * 15)
     folder.mkdir(parents=True)

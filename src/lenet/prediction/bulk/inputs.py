@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, final
 
 from lenet.data.files import is_array_file, open_images
+from lenet.data.own.layout import LITTER
 from lenet.data.own.list_columns import may_be_list
 from lenet.data.own.listing import name_files
 from lenet.data.pictures.picture import SUFFIXES
@@ -28,6 +29,10 @@ SNIFFED = 1 << 20
 
 SHARDS, LEAST_ROWS, MOST_ROWS = 64, 100, 5000
 """By default there are about this many shards, of not fewer and not more rows than these."""
+
+
+MAC_PREFIX = "._"
+"""Of files that a Mac puts beside pictures on other systems' disks, with their endings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +204,8 @@ def _entries(folder: str) -> Iterator[tuple[str, bool, str | None]]:
         yield folder, False, f"a folder that cannot be looked into: {error.strerror}"
         return
     for entry in entries:
+        if entry.name.lower() in LITTER or entry.name.startswith(MAC_PREFIX):
+            continue
         yield entry.path, entry.is_dir(follow_symlinks=False), None
 
 
