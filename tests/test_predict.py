@@ -22,7 +22,7 @@ from sklearn.datasets import load_digits
 
 import lenet
 from lenet import cli
-from lenet.errors import FormatError, PartialError, UsageError
+from lenet.errors import FormatError, InputError, PartialError, UsageError
 from lenet.prediction import bulk
 from lenet.prediction.bulk import attempt, formats, inputs
 from lenet.prediction.bulk.rows import MOST_FRUITLESS, read_rows
@@ -662,6 +662,10 @@ def test_python_hears_of_what_is_no_picture(digits_run, pictures, tmp_path):
         run.predict(np.zeros((8, 8)))
     with pytest.raises(UsageError, match="picture 1 is a int: give a path"):
         run.predict([pictures / "001.png", 7])
+    content = (pictures / "001.png").read_bytes()
+    for given in (io.BytesIO(content), bytearray(content), memoryview(content)):
+        with pytest.raises(InputError, match="not several pictures: give one picture's path or b"):
+            run.predict(given)
     with pytest.raises(UsageError, match="top = 11: this network has 10 classes"):
         run.predict(pictures / "001.png", top=11)
 

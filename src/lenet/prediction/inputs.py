@@ -124,6 +124,11 @@ def each_picture(given: Any) -> Iterable[Any]:
     """
     if _is_array(given):
         return list(_as_array(given))
+    if isinstance(given, bytearray | memoryview) or hasattr(given, "read"):
+        raise InputError(
+            f"a {type(given).__name__} is not several pictures: give one picture's path or bytes, "
+            "as bytes(...) and file.read() are"
+        )
     if not isinstance(given, Iterable):
         raise InputError(
             f"a {type(given).__name__} is no picture: give a path, bytes, an array, a picture of "
