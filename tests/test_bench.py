@@ -45,6 +45,12 @@ def test_the_benchmarks_page_has_both_shares_of_the_peak():
     assert f"{100 * executed:.0f} % by what is executed" in readme
 
 
+def test_the_tables_of_the_benchmarks_page_are_those_of_its_file():
+    page = (ROOT / "docs" / "benchmarks.md").read_text()
+    for section in json.loads((ROOT / "docs" / "benchmarks.json").read_text())["sections"]:
+        assert report.table(section) in page, section["title"]
+
+
 def test_the_figures_of_the_best_recipe_are_drawn_from_what_is_in_the_repository(
     tmp_path, monkeypatch
 ):
