@@ -2,6 +2,7 @@ import importlib.util
 import re
 import shlex
 import subprocess
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,14 @@ def figures(text):
     """The rows of the table of numbers, without their names."""
     table = text.split("| lenet | PyTorch |")[1].split("\n\n")[0]
     return [row.split("|")[2:] for row in table.splitlines()[2:]]
+
+
+def test_every_change_of_an_image_is_explained():
+    from lenet.recipe.augmentation import Augmentation
+
+    section = (DOCS / "recipes.md").read_text().split("## What may become of an image")[1]
+    named = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`[^|]*)", section, re.MULTILINE)))
+    assert [field.name for field in fields(Augmentation)] == named[: len(fields(Augmentation))]
 
 
 def test_the_numbers_of_the_readme_are_those_of_the_benchmarks():
