@@ -19,7 +19,7 @@
     │   ├── TakenError
     │   └── CheckpointError
     ├── EngineError               exit 7   an engine or device that is not available
-    ├── MachineError              exit 8   no memory, no room on a disk, no stream to write to
+    ├── MachineError              exit 8   no memory, a stream or another file that fails
     └── ExportError               exit 9   an exported file that does not answer like its run
 
     StoppedError                  exit 128 + the signal's number; a KeyboardInterrupt
