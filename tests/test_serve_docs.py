@@ -94,6 +94,15 @@ def test_every_limit_is_in_the_table_with_its_default(field):
     assert int(row[1].replace(",", "")) == value
 
 
+def test_the_help_has_the_default_of_every_limit_that_has_a_flag():
+    _, out, _ = run_lenet("serve", "--help", env={**os.environ, "COLUMNS": "200", "TERM": "dumb"})
+    section = PAGE.split("| limit | default | flag |")[1].split("\n\n")[0]
+    rows = re.findall(r"^\|[^|]*\| ([\d,]+) \| `(--[a-z-]+)`", section, re.MULTILINE)
+    assert len(rows) >= 7
+    for default, flag in rows:
+        assert re.search(rf"{flag} .*; by default {default.replace(',', '')}\.", out), flag
+
+
 def test_every_flag_of_the_page_and_the_unit_is_one():
     _, out, _ = run_lenet("serve", "--help", env={**os.environ, "COLUMNS": "200", "TERM": "dumb"})
     unit, docker = (FOLDER / "lenet.service").read_text(), (FOLDER / "Dockerfile").read_text()
@@ -133,6 +142,19 @@ def test_the_dashboard_draws_metrics_that_there_are(service):
     }
     assert len(drawn) >= 12
     assert drawn <= known
+
+
+def test_every_metric_is_in_the_table_and_counters_end_as_the_page_says(service):
+    table = PAGE.split("| metric | labels | what |")[1].split("\n\n")[0]
+    named = set(re.findall(r"`(lenet_\w+)`", table)) - {
+        "lenet_processes"
+    }  # where there are several
+    with service.client() as client:
+        text = client.get("/metrics").text
+    kinds = dict(re.findall(r"^# TYPE (lenet_\S+) (\S+)", text, re.MULTILINE))
+    assert named == {name.removesuffix("_total") for name in kinds}
+    assert "a counter's name ends in `_total`" in PAGE
+    assert all(name.endswith("_total") for name, kind in kinds.items() if kind == "counter")
 
 
 def test_the_unit_reloads_by_the_signal_and_gives_the_end_its_time():

@@ -82,7 +82,12 @@ def predict(
         ),
     ] = None,
     shard_rows: Annotated[
-        int | None, typer.Option(min=1, help="Images in a shard.", rich_help_panel=MACHINE)
+        int | None,
+        typer.Option(
+            min=1,
+            help="Images in a shard; by default 100 to 5000, for about 64 shards.",
+            rich_help_panel=MACHINE,
+        ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:

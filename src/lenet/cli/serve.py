@@ -59,26 +59,36 @@ def serve(
         Path | None, typer.Option(help="A line of JSON for each request; - is stdout.")
     ] = None,
     max_body: Annotated[
-        int | None, typer.Option(min=1, help="Bytes of a request.", rich_help_panel=LIMITS)
+        int | None,
+        typer.Option(
+            min=1, help="Bytes of a request; by default 16777216.", rich_help_panel=LIMITS
+        ),
     ] = None,
     max_pixels: Annotated[
-        int | None, typer.Option(min=1, help="Pixels of a picture.", rich_help_panel=LIMITS)
+        int | None,
+        typer.Option(
+            min=1, help="Pixels of a picture; by default 16000000.", rich_help_panel=LIMITS
+        ),
     ] = None,
     max_images: Annotated[
         int | None,
-        typer.Option(min=1, help="Images in a request of tensors.", rich_help_panel=LIMITS),
+        typer.Option(
+            min=1, help="Images in a request of tensors; by default 1024.", rich_help_panel=LIMITS
+        ),
     ] = None,
     max_queue: Annotated[
-        int | None, typer.Option(min=1, help="Requests that wait.", rich_help_panel=LIMITS)
+        int | None,
+        typer.Option(min=1, help="Requests that wait; by default 64.", rich_help_panel=LIMITS),
     ] = None,
     max_connections: Annotated[
-        int | None, typer.Option(min=1, help="Open at once.", rich_help_panel=LIMITS)
+        int | None,
+        typer.Option(min=1, help="Open at once; by default 2000.", rich_help_panel=LIMITS),
     ] = None,
     timeout: Annotated[
         float | None,
         typer.Option(
             min=0.1,
-            help="Seconds for a body to arrive, and for an answer.",
+            help="Seconds for a body to arrive, and for an answer; by default 30.",
             rich_help_panel=LIMITS,
         ),
     ] = None,
@@ -86,7 +96,7 @@ def serve(
         float | None,
         typer.Option(
             min=0.01,
-            help="Seconds after SIGTERM in which new connections are still taken.",
+            help="Seconds after SIGTERM in which new connections are still taken; by default 1.",
             rich_help_panel=LIMITS,
         ),
     ] = None,
