@@ -291,8 +291,9 @@ def _chosen(facts: dict[str, Any]) -> str:
     chosen = facts["recipe"]
     numbers = Recipe.from_dict(chosen["numbers"])
     return (
-        f"recipe {chosen['name']}: {facts['model']}, {numbers.epochs} epochs in batches of "
-        f"{numbers.batch_size}, {numbers.optimizer} at {numbers.learning_rate:g} "
+        f"recipe {chosen['name']}: {facts['model']}, {numbers.epochs} "
+        f"epoch{'s' * (numbers.epochs > 1)} in batches of {numbers.batch_size}, "
+        f"{numbers.optimizer} at {numbers.learning_rate:g} "
         f"({numbers.schedule}), augmentation: {numbers.augmentation}"
     )
 

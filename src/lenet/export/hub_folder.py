@@ -47,7 +47,8 @@ classes apart in pictures of {shape} (channels, rows, columns): {classes}.
 
 ## How to use it
 
-The folder needs PyTorch and safetensors, and nothing else.
+`lenet5.py` needs PyTorch and safetensors, and nothing else; `example.py` also NumPy, and Pillow
+for a picture.
 
 ```python
 import torch

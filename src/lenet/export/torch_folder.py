@@ -44,7 +44,7 @@ CHANNELS, ROWS, COLUMNS = {channels}, {rows}, {columns}
 
 
 def read(path):
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     picture = Image.open(path).convert("{mode}").resize((COLUMNS, ROWS))
     return np.array(picture).reshape(ROWS, COLUMNS, CHANNELS).transpose(2, 0, 1)
