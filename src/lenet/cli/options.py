@@ -185,7 +185,8 @@ Model = Annotated[
 RecipeName = Annotated[
     str | None,
     typer.Option(
-        help="Recipe (see `lenet recipes`) or file (TOML); by default note, for own data auto.",
+        help="Recipe (see `lenet recipes`) or file (TOML); by default the network's own, else "
+        "note, for own data auto.",
         autocompletion=_complete(_recipes),
     ),
 ]
