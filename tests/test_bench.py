@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 import lenet
-from bench import few, ingredients, kinds, pictures, recipes, report, seeds, timing
+from bench import few, ingredients, kinds, pictures, recipes, report, reproduction, seeds, timing
 from lenet import data
 
 need_native()
@@ -49,6 +49,16 @@ def test_the_tables_of_the_benchmarks_page_are_those_of_its_file():
     page = (ROOT / "docs" / "benchmarks.md").read_text()
     for section in json.loads((ROOT / "docs" / "benchmarks.json").read_text())["sections"]:
         assert report.table(section) in page, section["title"]
+
+
+def test_the_table_of_1998_has_the_numbers_of_its_lines(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    reproduction.table(argparse.Namespace(out=reproduction.LINES))
+    page = (ROOT / "docs" / "1998.md").read_text()
+    cells = re.findall(r"\d\.\d{3} ± [^|]*\)", capsys.readouterr().out)
+    assert len(cells) >= 3 * 7
+    for cell in cells:
+        assert cell in page, cell
 
 
 def test_the_figures_of_the_best_recipe_are_drawn_from_what_is_in_the_repository(
