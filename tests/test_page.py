@@ -652,6 +652,18 @@ def test_a_training_that_diverges_says_so_and_one_that_is_stopped_can_be_saved(
     assert 0 < model.checkpoint.position.updates < 100 * 45
 
 
+def test_a_training_begins_again_while_one_is_under_way(browser, page):
+    from playwright.sync_api import expect
+
+    with Tab(browser, page) as tab:
+        tab.tab.fill("[name=epochs]", "100")
+        for head in ("sigmoid", "relu", "relu", "tanh") * 3:
+            tab.tab.select_option("[name=head]", head)
+            tab.tab.click("#train")
+            expect(tab.tab.locator("#training-state")).to_contain_text("epoch 1 of 100")
+        tab.train(epochs=1)
+
+
 # ---- the service ---------------------------------------------------------------------------------
 
 

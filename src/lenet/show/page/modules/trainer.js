@@ -129,7 +129,7 @@ export class Trainer {
   train() {
     if (!byId("recipe").reportValidity()) return;
     const { spec } = this.facts.networks[0];
-    Object.assign(this, { rows: [], ended: false, paused: false, latest: null });
+    Object.assign(this, { rows: [], ended: false, paused: false, latest: null, beginning: true });
     const message = { spec, recipe: { ...this.recipe }, choices: { ...this.choices }, data: this.data };
     this.worker.postMessage({ kind: "train", ...message });
     this.state = () => say("training-begins");
@@ -157,18 +157,19 @@ export class Trainer {
 
   on_begun({ spec, recipe, classNames, convention, steps, data }) {
     this.begun = { spec, recipe, class_names: classNames, convention, steps, data };
-    this.ended = false;
+    this.ended = this.beginning = false;
     this.#drawState();
   }
 
   // Drawn when the screen is: the worker is told, and sends no other weights before.
   on_progress(message) {
+    if (this.beginning) return; // of the training before
     if (message.row !== null) this.rows.push(message.row);
     this.latest = { ...message, parameters: message.parameters ?? this.latest?.parameters };
     if (this.waiting) return;
     this.waiting = requestAnimationFrame(() => {
       this.waiting = null;
-      this.#progress(this.latest);
+      if (this.latest) this.#progress(this.latest);
       this.worker.postMessage({ kind: "seen" });
     });
   }
@@ -184,6 +185,7 @@ export class Trainer {
   }
 
   on_done({ rate }) {
+    if (this.beginning) return;
     this.rate = rate;
     const accuracy = percent(this.rows.at(-1).test_accuracy);
     this.#end(() => say("training-done", { accuracy, rate: whole(rate) }));

@@ -39,6 +39,7 @@ class Work {
     this.stop();
     this.training?.close();
     this.training = null;
+    this.unseen = false;
     const data = this.#dataOf(name);
     const shape = { ...data.maps, classes: data.source.class_names.length };
     const network = networkOf(changedSpec(spec, shape, choices));
