@@ -330,6 +330,44 @@ def test_an_answer_that_is_less_likely_than_two_thirds_is_not_sure(browser, page
         assert tab.tab.locator(".doubt").count() == 1
 
 
+@pytest.mark.parametrize(
+    "fragment",
+    [
+        "show=0.5",
+        "show=7",
+        "unit=1.2.3.4.4",
+        "unit=0.0.-1.0.0",
+        "unit=0.9.0.0.0",
+        "language=toString",
+    ],
+)
+def test_a_link_that_was_damaged_opens(browser, page, fragment):
+    with Tab(browser, page, f"#{fragment}&example=0") as tab:
+        assert tab.answer()
+        assert "undefined" not in tab.tab.inner_text("#unit")
+        assert tab.tab.get_attribute("html", "lang") == "en"
+        assert fragment not in tab.tab.url
+
+
+def test_what_is_shared_is_what_is_seen(browser, page, facts):
+    with Tab(browser, page) as tab:
+        tab.tab.locator("canvas.maps").first.click(position={"x": 40, "y": 40})
+        tab.rest()
+        link, seen = tab.tab.url, tab.tab.inner_text("#unit")
+        assert seen.startswith("pixel at row")
+        tab.tab.evaluate("location.hash = '#show=1&language=zh'")
+        tab.until("document.documentElement.lang === 'zh-CN'")
+        tab.rest()
+        assert "lenet5-relu" in tab.tab.inner_text("#subtitle")
+        tab.tab.focus(".skip")
+        tab.tab.keyboard.press("Enter")
+        tab.until("location.hash.includes('show=1')")
+        assert tab.tab.evaluate("document.activeElement.id") == "layers"
+    with Tab(browser, page, "#" + link.partition("#")[2], locale="zh-CN") as tab:
+        assert tab.tab.get_attribute("html", "lang") == "en"
+        assert tab.tab.inner_text("#unit") == seen
+
+
 @pytest.mark.parametrize("width", [360, 1100, 1400, 1600])
 def test_the_numbers_of_a_unit_are_not_cut(browser, page, width):
     viewport = {"width": width, "height": 900}

@@ -398,6 +398,7 @@ class Page {
     document.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && this.kept) this.letGo();
     });
+    window.addEventListener("hashchange", () => this.#follow());
     new ResizeObserver(() => {
       const width = byId("rows").clientWidth;
       if (width === this.width) return;
@@ -425,15 +426,25 @@ class Page {
   #readFragment() {
     const found = readFragment();
     const known = navigator.languages.some((each) => each.startsWith("zh")) ? "zh" : "en";
-    this.language = found.language ?? known;
+    this.language = Object.hasOwn(this.facts.words, found.language ?? "") ? found.language : known;
     byId("theme").value = ["light", "dark"].includes(found.theme) ? found.theme : "auto";
     const shown = (found.show ?? "0").split(",").map(Number);
-    if (shown.every((k) => k >= 0 && k < this.networks.length) && shown.length <= 2) this.shown = shown;
+    if (shown.every((k) => k in this.networks) && shown.length <= 2) this.shown = shown;
     if (found.strokes) this.#readStrokes(found.strokes);
     const example = this.facts.examples.indices.indexOf(Number(found.example ?? -1));
     if (example >= 0) this.input = { kind: "example", index: example };
     else if (!found.strokes && this.examples.count) this.input = { kind: "example", index: 0 };
     this.#readUnit(found.unit ?? "");
+  }
+
+  // Another address of this page: a link that was opened in it, or a step back.
+  #follow() {
+    if (!location.hash.includes("=")) return this.#writeFragment(); // to a place in the page
+    this.#letGo();
+    this.pad.strokes = [];
+    this.input = { kind: "strokes" };
+    this.#readFragment();
+    return this.#speak();
   }
 
   #readStrokes(text) {
@@ -447,10 +458,12 @@ class Page {
   #readUnit(text) {
     const [which, layer, channel, row, column] = text.split(".").map(Number);
     const subject = this.networks[which];
-    const maps = subject?.network.layers[layer]?.output;
-    if (!maps || !(channel < maps.channels && row < maps.rows && column < maps.columns)) return;
+    if (!this.subjects.includes(subject) || !(layer in subject.network.layers || layer === -1)) return;
+    const { channels, rows, columns } = subject.mapsOf(layer);
+    const isIn = (place, count) => Number.isInteger(place) && place >= 0 && place < count;
+    if (!isIn(channel, channels) || !isIn(row, rows) || !isIn(column, columns)) return;
     this.kept = { subject, layer, unit: { channel, row, column } };
-    this.keptMap = { subject, layer, channel };
+    if (layer >= 0) this.keptMap = { subject, layer, channel };
   }
 
   #writeFragment() {
@@ -459,7 +472,7 @@ class Page {
     const { channel, row, column } = kept?.unit ?? {};
     writeFragment({
       show: this.shown.some((k) => k >= this.networks.length) || String(this.shown) === "0" ? null : String(this.shown),
-      language: this.language === "en" ? null : this.language,
+      language: this.language, // whoever opens it may have a browser of another one
       theme: byId("theme").value === "auto" ? null : byId("theme").value,
       example: input.kind === "example" ? this.facts.examples.indices[input.index] : null,
       strokes: input.kind === "strokes" ? this.pad.text() : null,
