@@ -330,6 +330,42 @@ def test_an_answer_that_is_less_likely_than_two_thirds_is_not_sure(browser, page
         assert tab.tab.locator(".doubt").count() == 1
 
 
+LET_FALL = """(place) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File(["no picture"], "notes.txt"));
+  const event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+  document.querySelector(place).dispatchEvent(event);
+  return event.defaultPrevented;
+}"""
+
+
+def test_a_file_that_falls_beside_the_pad_does_not_take_the_pages_place(browser, page):
+    with Tab(browser, page) as tab:
+        alarm = tab.tab.locator("#alarm")
+        assert tab.tab.evaluate(LET_FALL, "#answer")
+        assert alarm.is_hidden()
+        tab.tab.evaluate(LET_FALL, "#drop")
+        alarm.wait_for()
+        tab.tab.locator("#examples button").first.click()
+        assert alarm.is_hidden()
+
+
+def test_a_stroke_over_a_test_image_begins_a_drawing_and_undo_brings_one_back(browser, page):
+    count = "lenet.page.pad.strokes.length"
+    with Tab(browser, page) as tab:
+        tab.draw(ZERO)
+        example = tab.tab.locator("#examples button").nth(4)
+        example.click()
+        tab.rest()
+        tab.tab.click("#undo")
+        assert tab.answer() == "0"
+        assert tab.tab.evaluate(count) == 1
+        example.click()
+        tab.rest()
+        tab.draw(ZERO)
+        assert tab.tab.evaluate(count) == 1
+
+
 @pytest.mark.parametrize(
     "fragment",
     [

@@ -79,8 +79,9 @@ export class Pad {
     context.stroke();
   }
 
+  // Where a picture is shown, that is what is undone: the drawing comes back.
   undo() {
-    this.strokes.pop();
+    if (!this.under) this.strokes.pop();
     this.changed();
   }
 
@@ -99,6 +100,7 @@ export class Pad {
 
   #begin(x, y) {
     const stroke = { brush: this.brush, points: [x, y] };
+    if (this.under) this.strokes = []; // not over a drawing that nobody sees
     this.strokes.push(stroke);
     this.changed();
     return stroke;

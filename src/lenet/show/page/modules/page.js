@@ -158,7 +158,10 @@ class Page {
 
   // After a stroke of the pad, or a move of its cursor that is no stroke.
   #drawn(looked) {
-    if (looked) this.input = { kind: "strokes" };
+    if (looked) {
+      this.input = { kind: "strokes" };
+      this.#alarm("");
+    }
     this.#drawPad();
     if (looked) this.#soon();
   }
@@ -181,6 +184,7 @@ class Page {
 
   #takeExample(index) {
     this.input = { kind: "example", index };
+    this.#alarm("");
     this.#look();
   }
 
@@ -372,6 +376,13 @@ class Page {
         event.preventDefault();
         drop.classList.toggle("over-it", kind === "dragover");
         if (kind === "drop" && event.dataTransfer.files[0]) this.readFile(event.dataTransfer.files[0]);
+      });
+    // What is let fall beside them would take the page's place.
+    for (const kind of ["dragover", "drop"])
+      document.addEventListener(kind, (event) => {
+        if (event.defaultPrevented || !event.dataTransfer.types.includes("Files")) return;
+        event.preventDefault();
+        event.dataTransfer.dropEffect = "none";
       });
     document.addEventListener("paste", (event) => {
       const file = [...event.clipboardData.files].find((each) => each.type.startsWith("image/"));
