@@ -17,9 +17,11 @@ function headOf(subject) {
 // As large as its longest word leaves room for.
 function nameOfClass(name) {
   const made = element("span", { className: "class" }, name);
-  made.style.setProperty("--letters", Math.max(...name.split(/\s+/).map((word) => [...word].length)));
+  made.style.setProperty("--letters", lettersOf(name));
   return made;
 }
+
+const lettersOf = (name) => Math.max(...name.split(/\s+/).map((word) => [...word].length));
 
 function barsOf(subject) {
   const { answer, probabilities } = subject.seen;
@@ -47,7 +49,9 @@ export function drawAnswers(subjects, nameOf) {
         element("p", { className: "said unsure" }, element("span", { className: "class" }, "–"), element("span", { className: "doubt" }, say("nothing-yet"))),
         element("p", { className: "soft" }, say("nothing-help")),
       );
-    return element("div", {}, name, headOf(subject), barsOf(subject));
+    const made = element("div", {}, name, headOf(subject), barsOf(subject));
+    made.style.setProperty("--longest", Math.max(...subject.facts.class_names.map(lettersOf)));
+    return made;
   });
   byId("answers").replaceChildren(...blocks);
 }

@@ -110,6 +110,7 @@ export class MapsView {
     const values = this.#values();
     const most = values.reduce((sum, value) => Math.max(sum, Math.abs(value)), 1e-9);
     const below = values.some((value) => value < 0);
+    const named = this.isOutput ? this.#namedUnits() : null;
     for (let unit = 0; unit < this.maps.channels; unit += 1) {
       const box = places.mapBox(unit);
       const half = below ? box.height / 2 : box.height;
@@ -119,17 +120,31 @@ export class MapsView {
       context.fillRect(box.x, zero - 0.5, box.width, 1);
       context.fillStyle = scale.css(Math.sign(values[unit]) * scale.most);
       context.fillRect(box.x + 0.5, Math.min(zero, zero - high), Math.max(1, box.width - 1.5), Math.abs(high));
-      if (this.isOutput) this.#nameBar(scale, unit, box);
+      if (named?.includes(unit)) this.#nameBar(scale, unit, box, named.length > 1);
     }
   }
 
-  #nameBar(scale, unit, box) {
+  // All classes where bars have room for what tells names apart; else the answer alone.
+  #namedUnits() {
+    const { context, places, subject } = this;
+    context.font = "11px system-ui, sans-serif";
+    const room = 1.3 * places.mapBox(0).width;
+    const all = subject.network.classes;
+    const names = Array.from({ length: all }, (_, unit) => fitted(context, subject.className(unit), room));
+    const readable = names.every((name) => !name.endsWith("…") && context.measureText(name).width <= 1.5 * room);
+    return readable ? [...names.keys()] : [subject.seen.answer];
+  }
+
+  #nameBar(scale, unit, box, isOneOfAll) {
     const { context } = this;
     context.fillStyle = unit === this.subject.seen.answer ? scale.ink : scale.soft;
     context.font = `${unit === this.subject.seen.answer ? "bold " : ""}11px system-ui, sans-serif`;
     context.textAlign = "center";
-    const text = fitted(context, this.subject.className(unit), 1.3 * box.width);
-    context.fillText(text, box.x + box.width / 2, box.y + box.height + 11, box.width - 2);
+    const most = isOneOfAll ? box.width : Math.min(160, this.places.width);
+    const text = fitted(context, this.subject.className(unit), isOneOfAll ? 1.3 * most : most);
+    const half = isOneOfAll ? 0 : Math.min(most, context.measureText(text).width) / 2;
+    const x = Math.min(this.places.width - half, Math.max(half, box.x + box.width / 2));
+    context.fillText(text, x, box.y + box.height + 11, most - 2);
     context.textAlign = "start";
   }
 

@@ -14,9 +14,14 @@ export function speak(tables, wanted) {
     each.setAttribute("aria-label", say(each.dataset.wordLabel));
 }
 
+const FROM_THE_RIGHT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+
+// A name from right to left, kept apart from the numbers and marks beside it.
+const apart = (value) => (FROM_THE_RIGHT.test(value) ? `\u2068${value}\u2069` : value);
+
 // The text of a key; {names} in it become values.
 export function say(key, values = {}) {
-  return (table[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+  return (table[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => apart(values[name] ?? whole));
 }
 
 export const spokenLanguage = () => language;
@@ -30,8 +35,8 @@ export function percent(value) {
 
 // A probability: no network is ever sure, nor ever rules anything out.
 export function chance(value) {
-  if (value > 0.999) return "> 99.9\u00a0%";
-  return value < 0.001 ? "< 0.1\u00a0%" : percent(value);
+  if (value > 0.999) return ">\u00a099.9\u00a0%";
+  return value < 0.001 ? "<\u00a00.1\u00a0%" : percent(value);
 }
 
 // A number of a unit: three digits that matter, with a real minus.
