@@ -412,16 +412,52 @@ def test_the_numbers_of_a_unit_are_not_cut(browser, page, width):
         assert tab.tab.eval_on_selector_all(".grids", fits)
 
 
-def test_bars_beside_long_names_stay_and_begin_in_one_line(browser, first_run, tmp_path):
+@pytest.mark.parametrize("width", [360, 1280])
+def test_bars_beside_long_names_stay_and_begin_in_one_line(browser, first_run, tmp_path, width):
     checkpoint = open_run(first_run.path).checkpoint()
     names = checkpoint.data.class_names
-    object.__setattr__(checkpoint.data, "class_names", ("many words " * 9, *names[1:]))
+    object.__setattr__(checkpoint.data, "class_names", ("many words " * 9, "trousers", *names[2:]))
     path = tmp_path / "page.html"
     path.write_text(assembly.assemble(gather([Shown("a", checkpoint)], fetch=False)).text)
-    with Tab(browser, path, "#example=0") as tab:
+    with Tab(browser, path, "#example=0", viewport={"width": width, "height": 900}) as tab:
         boxes = [bar.bounding_box() for bar in tab.tab.locator(".bars .bar").all()]
+        shares = [share.bounding_box() for share in tab.tab.locator(".bars .share").all()]
+        assert tab.tab.locator(".bars .name").first.bounding_box()["width"] > 60
+        assert len({round(share["height"]) for share in shares}) == 1
     assert min(box["width"] for box in boxes) > 20
     assert len({round(box["x"]) for box in boxes}) == 1
+
+
+def test_what_is_said_by_a_ground_is_seen_in_high_contrast(browser, page):
+    ground = "name => getComputedStyle(document.querySelector(name)).backgroundColor"
+    with Tab(browser, page, "#example=0", forced_colors="active") as tab:
+        assert tab.tab.evaluate(ground, ".best .fill") == "rgb(184, 54, 10)"
+        chosen = tab.tab.evaluate(ground, ".pill input:checked + span")
+        assert chosen != tab.tab.evaluate(ground, ".pill input:not(:checked) + span")
+
+
+@pytest.mark.parametrize("fragment", ["", "#theme=dark"])
+def test_a_dark_page_is_printed_light_and_whole(browser, page, fragment):
+    with Tab(browser, page, fragment, color_scheme="dark") as tab:
+        tab.tab.emulate_media(media="print")
+        tab.until("!lenet.page.scale.isDark")
+        assert tab.tab.evaluate("getComputedStyle(document.body).color") == "rgb(28, 29, 32)"
+        unit = "document.getElementById('unit')"
+        assert tab.tab.evaluate(f"{unit}.scrollHeight === {unit}.clientHeight")
+        tab.tab.emulate_media(media="screen")
+        tab.until("lenet.page.scale.isDark")
+
+
+def test_a_name_from_right_to_left_stays_apart_from_its_number(browser, first_run, tmp_path):
+    checkpoint = open_run(first_run.path).checkpoint()
+    object.__setattr__(checkpoint.data, "class_names", tuple("ابتثجحخدذر"))
+    path = tmp_path / "page.html"
+    path.write_text(assembly.assemble(gather([Shown("a", checkpoint)], fetch=False)).text)
+    with Tab(browser, path) as tab:
+        tab.draw(ZERO)
+        assert tab.answer() == "ا"
+        spoken = tab.tab.locator("#spoken")
+        assert "\u2068ا\u2069" in spoken.text_content()
 
 
 def test_every_layer_and_the_occlusion_are_the_engines(browser, page, facts, first_run):
@@ -461,6 +497,9 @@ def test_two_networks_stand_side_by_side(browser, page, second_run):
     with Tab(browser, page, "#show=0,1&language=zh") as tab:
         assert tab.tab.locator("canvas.maps").count() == 16
         assert tab.tab.locator("#answers h3").all_inner_texts() == ["note", "relu"]
+        tab.rest()
+        captions = tab.tab.locator("#occlusion figcaption").all_inner_texts()
+        assert [text.partition(":")[0] for text in captions] == ["note", "relu"]
         assert tab.tab.get_attribute("html", "lang") == "zh-CN"
         keep_screenshot(tab, "side-by-side")
 

@@ -6,12 +6,13 @@ import { percent, say } from "./words.js";
 
 const LEAST = 0.02; // of a probability, for full colour: below it there is nothing to see
 
-export function drawOcclusion(subjects, scale) {
+export function drawOcclusion(subjects, scale, nameOf) {
   const shown = subjects.filter((subject) => !subject.seen.blank);
-  byId("occlusion").replaceChildren(...shown.map((subject) => drawOne(subject, scale)));
+  const name = subjects.length > 1 ? (subject) => `${nameOf(subject)}: ` : () => "";
+  byId("occlusion").replaceChildren(...shown.map((subject) => drawOne(subject, scale, name(subject))));
 }
 
-function drawOne(subject, scale) {
+function drawOne(subject, scale, name) {
   const falls = subject.occlusion();
   const { rows, columns } = subject.network.pixels;
   const pixel = Math.max(1, Math.floor(168 / columns));
@@ -21,7 +22,7 @@ function drawOne(subject, scale) {
   const label = say("occlusion-label", {
     most: percent(Math.max(0, falls[peak])), row: Math.floor(peak / columns) + 1, column: (peak % columns) + 1,
   });
-  const canvas = element("canvas", { role: "img", aria: { label } });
+  const canvas = element("canvas", { role: "img", aria: { label: name + label } });
   const context = sized(canvas, columns * pixel, rows * pixel);
   const picture = pixelsOf(rows, columns, (k) => scale.grey(subject.seen.image[k]));
   const heat = pixelsOf(rows, columns, (k) => scale.of(falls[k], most));
@@ -34,5 +35,5 @@ function drawOne(subject, scale) {
     swatch.style.backgroundColor = scale.css(value, most);
     return element("span", {}, swatch, `${say(word)} ${percent(most)}`);
   });
-  return element("figure", {}, canvas, element("figcaption", {}, ...key));
+  return element("figure", {}, canvas, element("figcaption", {}, name || null, ...key));
 }

@@ -312,7 +312,7 @@ class Page {
   #rest() {
     const { subjects, scale } = this;
     if (!this.spokeUnit) speakAnswer(subjects[0]);
-    drawOcclusion(subjects, scale);
+    drawOcclusion(subjects, scale, (subject) => this.nameOf(subject));
     this.instance = liveliest(this.subjects[0]);
     this.isResting = true;
     this.#drawUnit();
@@ -397,10 +397,13 @@ class Page {
       this.trainer.draw();
       this.#draw();
     });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-      this.#paint();
-      this.#draw();
-    });
+    // Paper is light: what is printed is painted anew, at once.
+    for (const colours of ["(prefers-color-scheme: dark)", "print"])
+      matchMedia(colours).addEventListener("change", () => {
+        this.#paint();
+        this.#draw();
+        this.#rest();
+      });
     byId("share").addEventListener("click", () => this.#share());
     byId("let-go").addEventListener("click", () => {
       this.letGo();
