@@ -26,6 +26,7 @@ IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w-]+\.js)";\n', re.MULTILINE
 EXPORT = re.compile(r"^export (?=async |function|class|const|let)", re.MULTILINE)
 
 COMMENT = re.compile(r"^\s*//(?! ----).*\n", re.MULTILINE)
+REMARK = re.compile(r"/\*.*?\*/\n*")
 INDENTATION = re.compile(r"^[ ]+", re.MULTILINE)
 
 NO_LESS_THAN = str.maketrans("<", ".")
@@ -46,7 +47,8 @@ def assemble(content: Content) -> Page:
     from markupsafe import Markup
 
     program = join_modules(_module)
-    style = INDENTATION.sub("", "".join(_read(f"style/{name}") for name in STYLES))
+    styles = "".join(_read(f"style/{name}") for name in STYLES)
+    style = INDENTATION.sub("", REMARK.sub("", styles))
     policy = _policy(program, style)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     text = environment.from_string(_read("page.html")).render(
@@ -91,7 +93,8 @@ def _module(name: str) -> str:
 
 def _json(facts: object) -> str:
     """As JSON in which no tag can begin; names may hold lone surrogates, which are escaped."""
-    return json.dumps(facts).replace("<", "\\u003c")
+    text = json.dumps(facts, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _text(pack: bytes) -> str:
