@@ -96,8 +96,8 @@ def find_rate(
     Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3.
 
     Raises:
-        RecipeError: if the rates are no numbers or not in order, there are fewer than 10 steps, or the
-            loss is not finite at the lowest rate already.
+        RecipeError: if the rates are no numbers or not in order, there are fewer than 10 steps, or
+            the loss is not finite at the lowest rate already.
         LenetError: as `data.load` and `open_engine`.
     """
     lowest, highest = typed("lowest", lowest, float), typed("highest", highest, float)
