@@ -192,8 +192,13 @@ def test_a_report_a_page_and_a_figure_replace_none_of_another_kind(
     else:
         shutil.copy(digits_run.path / name, place)
     before = place.read_bytes()
-    with pytest.raises(UsageError, match=f"{name}: already there, and not written by lenet report"):
-        write_report([digits_run.path], place)
+    page = shutil.copy(place, tmp_path / "other.html")
+    with pytest.raises(UsageError, match=r"l: already there, and not written by lenet report"):
+        write_report([digits_run.path], page)
+    assert page.read_bytes() == before
+    for write in (write_page, write_report):
+        with pytest.raises(UsageError, match=r"a\.png: a (page|report) is an HTML file; name one"):
+            write([digits_run.path], tmp_path / "a.png")
     for drawer in Drawer:
         with suppress(UsageError):
             check_place(place, drawer)
