@@ -420,7 +420,9 @@ def test_data_that_an_arm_cannot_take_are_said_before_any_run(study_file, tmp_pa
     small.write_text(QUICK.replace('"digits"', f'"{tmp_path}/small.npz"'))
     code, _, err = run_lenet("study", "run", small, "--out", tmp_path / "out")
     assert code == 2
-    assert re.search(r"arm 'sigmoid': .* the images of small are 8x8", err), err
+    assert re.search(
+        r"arm 'sigmoid': .* the images of small are 8x8 .*for a study in the file", err
+    ), err
     few = tmp_path / "few.toml"
     few.write_text(QUICK.replace("validation = 300", "validation = 1437"))
     code, _, err = run_lenet("study", "run", few, "--out", tmp_path / "out")

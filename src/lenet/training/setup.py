@@ -148,7 +148,8 @@ def _fitting(
             made = "as was asked for" if asked else "as they are stored"
             raise SpecError(
                 f"{error}: the images of {dataset.name} are {width}x{height} {made}; "
-                f"make them larger with --size {SIDE} (Python: reading=Reading(size={SIDE}))"
+                f"make them larger with --size {SIDE} (Python: reading=Reading(size={SIDE})), "
+                "for a study in the file itself"
             ) from error
     if not isinstance(model, Spec):
         raise InputError(
