@@ -9,6 +9,12 @@ namespace lenet {
 struct Totals {
     double loss = 0.0;
     std::int64_t misses = 0;
+
+    LENET_INLINE Totals& operator+=(const Totals& other) {
+        loss += other.loss;
+        misses += other.misses;
+        return *this;
+    }
 };
 
 // What the dense layers of a whole batch leave behind for their weights' gradient, by layer.
@@ -25,6 +31,12 @@ struct Weights {
     const float* plain;
     const float* transformed;
     const float* packed; // as `pack_spatial` made them
+};
+
+// Plain SGD of a dense layer, done as its weights are read on the way back.
+struct Descent {
+    float* parameters;
+    float rate;
 };
 
 struct Optimizer {
@@ -55,6 +67,8 @@ struct Update {
     double learning_rate;
 };
 
+constexpr std::size_t maximum_few = 16; // `few` of any backend
+
 struct Backend {
     const char* name;
     int lanes;
@@ -81,26 +95,26 @@ struct Backend {
     // Pixels of the first `count` images, as a step sees them.
     void (*see)(const Network&, const Images&, std::size_t count, std::uint8_t* to, void* workspace);
 
-    // As `train` for the one image at `position`, in a workspace of its own kind.  Its spatial weights
-    // are packed by `pack_spatial` whenever the parameters change; the room must begin zeroed.
+    // As `train` for at most `few` images, each in a workspace of its own kind and with a gradient of its
+    // own.  `forward_one` takes the image at `position` through the layers that see a picture, `train_flat`
+    // those at `position` and behind it together through the others and back, and `backward_one` each
+    // through the first ones again.  The weights of those are packed by `pack_spatial` whenever the
+    // parameters change; the room must begin zeroed.  With a `descent` dense layers go down at once, and
+    // leave nothing in `store`.
     std::size_t (*one_workspace_bytes)(const Network&);
     std::size_t (*spatial_floats)(const Network&);
     void (*pack_spatial)(const Network&, const float* parameters, float* packed);
-    Totals (*train_one)(const Network&, const Weights&, const Images&, std::size_t position,
-                        std::size_t batch, const Loss& loss, const Batch& store, float* gradient,
-                        void* workspace);
+    void (*forward_one)(const Network&, const Weights&, const Images&, std::size_t position, void* workspace);
+    Totals (*train_flat)(const Network&, const Weights&, const Images&, std::size_t position, int count,
+                         std::size_t batch, const Loss& loss, const Batch& store, const Descent* descent,
+                         void* const* workspaces, float* const* gradients);
+    void (*backward_one)(const Network&, const Weights&, float* gradient, void* workspace);
 
     // Overwrites the gradient of outputs [first, last) of a dense layer, from `count` images; the first
     // of them is the first in both gradients.
     void (*dense_gradient)(const Layer&, int first, int last, std::size_t count, const float* features,
                            const float* flow, std::size_t capacity, float* weight_gradient,
                            float* bias_gradient);
-
-    // Plain SGD for outputs [first, last) of a dense layer, from at most `descent_images`: the bytes of
-    // `dense_gradient` and `update`, in one pass.
-    std::size_t descent_images;
-    void (*dense_descent)(const Layer&, int first, int last, std::size_t count, const float* features,
-                          const float* flow, std::size_t capacity, float rate, float* parameters);
 
     // The sum of the squares of the gradient of parameters [begin, begin + count), without what the
     // mask takes out.

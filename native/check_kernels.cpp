@@ -118,21 +118,6 @@ template <int G> void check_dense(int inputs, int outputs, bool whole, Failures&
         dense_weight_gradient(inputs, first, last, count, count, features.data(), rows.data(),
                               weight_gradient.data() + first * inputs, bias_gradient.data() + first);
 
-    // The first images alone, in one pass over the weights.
-    for (std::size_t few = 1; few <= row_images; ++few) {
-        std::vector<float> descended = weight, biases = bias, expected = weight, expected_biases = bias;
-        std::vector<float> few_weight(weight.size()), few_bias(bias.size());
-        for (const auto& [first, last] : {std::pair{0, half}, std::pair{half, outputs}})
-            dense_descent(inputs, first, last, few, count, features.data(), rows.data(), 0.5F,
-                          descended.data(), biases.data());
-        dense_weight_gradient(inputs, 0, outputs, few, count, features.data(), rows.data(),
-                              few_weight.data(), few_bias.data());
-        for (std::size_t i = 0; i < weight.size(); ++i) expected[i] -= 0.5F * few_weight[i];
-        for (std::size_t o = 0; o < bias.size(); ++o) expected_biases[o] -= 0.5F * few_bias[o];
-        compare.sums("descended weights", descended, expected);
-        compare.sums("descended biases", biases, expected_biases);
-    }
-
     std::vector<float> plain_weight(at(inputs * outputs)), plain_bias(at(outputs));
     for (int g = 0; g < G; ++g) {
         std::vector<V> ours_output, ours_below;

@@ -1,11 +1,12 @@
-// The backward kernels for one image against the plain ones, for one instruction set.
+// The kernels for one image and for a few against the plain ones, for one instruction set.
 
 // The headers bring more than is asked for here.
 #pragma GCC diagnostic ignored "-Wunused-function"
 
 #include "check_values.hpp"
+#include "dense.hpp"
+#include "few_dense.hpp"
 #include "reference.hpp"
-#include "single_dense.hpp"
 #include "single_gradient.hpp"
 
 namespace {
@@ -144,28 +145,97 @@ void check_pooling(const Layer& layer, Activation activation, bool planar, bool 
     compare.sums("activation's gradient", from_flow(in, planar, one_own), own);
 }
 
+// A few images' numbers, and where each image's begin.
+struct Rows {
+    std::vector<std::vector<float>> values;
+    std::vector<float*> places;
+
+    Rows(Numbers& numbers, int images, int count) {
+        for (int n = 0; n < images; ++n) {
+            values.push_back(numbers.plain(count));
+            values.back().resize(at(count + 4 * lanes));
+            places.push_back(values.back().data());
+        }
+    }
+};
+
 void check_dense(int inputs, int outputs, bool whole, Failures& failures) {
     const Comparison compare(
         "one image's dense " + std::to_string(inputs) + " to " + std::to_string(outputs), whole, failures);
     Numbers numbers(whole);
-    std::vector<float> weight = numbers.plain(inputs * outputs), bias = numbers.plain(outputs);
-    std::vector<float> input = numbers.plain(inputs), flow = numbers.plain(outputs);
-    std::vector<float> output(at(outputs)), below(at(inputs));
-    std::vector<float> weight_gradient(weight.size()), bias_gradient(bias.size());
-    one_dense_forward(inputs, outputs, input.data(), weight.data(), bias.data(), output.data());
+    std::vector<float> weight = numbers.plain(inputs * outputs);
+    std::vector<float> input = numbers.plain(inputs), flow = numbers.plain(outputs), below(at(inputs));
+    std::vector<float> weight_gradient(weight.size()), bias_gradient(at(outputs));
     one_dense_input_gradient(inputs, outputs, flow.data(), weight.data(), below.data());
     one_dense_weight_gradient(inputs, outputs, input.data(), flow.data(), weight_gradient.data(),
                               bias_gradient.data());
-    std::vector<float> plain_output(output.size()), plain_below(below.size());
-    std::vector<float> plain_weight(weight.size()), plain_bias(bias.size());
-    plain::dense_forward(inputs, outputs, input.data(), weight.data(), bias.data(), plain_output.data());
+    std::vector<float> plain_below(below.size()), plain_weight(weight.size()), plain_bias(at(outputs));
     plain::dense_input_gradient(inputs, outputs, flow.data(), weight.data(), plain_below.data());
     plain::dense_weight_gradient(inputs, outputs, input.data(), flow.data(), plain_weight.data(),
                                  plain_bias.data());
-    compare.sums("output", output, plain_output);
     compare.sums("input gradient", below, plain_below);
     compare.sums("weight gradient", weight_gradient, plain_weight);
     compare.sums("bias gradient", bias_gradient, plain_bias);
+}
+
+// Several images at once: forward, and down the gradient in the pass that makes the flow into the inputs.
+void check_few(int images, int inputs, int outputs, bool whole, Failures& failures) {
+    const Comparison compare(std::to_string(images) + " images' dense " + std::to_string(inputs) + " to " +
+                                 std::to_string(outputs),
+                             whole, failures);
+    constexpr float rate = 0.5f;
+    Numbers numbers(whole);
+    const std::vector<float> weight = numbers.plain(inputs * outputs), bias = numbers.plain(outputs);
+    const Rows input(numbers, images, inputs), flow(numbers, images, outputs);
+    const Rows output(numbers, images, outputs), below(numbers, images, inputs);
+    few_dense_forward(inputs, outputs, images, input.places.data(), weight.data(), bias.data(),
+                      output.places.data());
+    std::vector<float> descended = weight, descended_bias = bias;
+    few_dense_descent(inputs, outputs, images, input.places.data(), flow.places.data(), rate,
+                      descended.data(), descended_bias.data(), below.places.data());
+    std::vector<float> plain_weight(weight.size()), plain_bias(bias.size());
+    for (int n = 0; n < images; ++n) {
+        std::vector<float> plain_output(at(outputs)), plain_below(at(inputs));
+        const float *in = input.places[at(n)], *down = flow.places[at(n)];
+        plain::dense_forward(inputs, outputs, in, weight.data(), bias.data(), plain_output.data());
+        plain::dense_input_gradient(inputs, outputs, down, weight.data(), plain_below.data());
+        plain::dense_weight_gradient(inputs, outputs, in, down, plain_weight.data(), plain_bias.data());
+        compare.sums("output", {output.places[at(n)], output.places[at(n)] + outputs}, plain_output);
+        compare.sums("input gradient", {below.places[at(n)], below.places[at(n)] + inputs}, plain_below);
+    }
+    for (std::size_t i = 0; i < weight.size(); ++i) plain_weight[i] = weight[i] - rate * plain_weight[i];
+    for (std::size_t o = 0; o < bias.size(); ++o) plain_bias[o] = bias[o] - rate * plain_bias[o];
+    compare.sums("descended weights", descended, plain_weight);
+    compare.sums("descended biases", descended_bias, plain_bias);
+}
+
+// The same bytes as from a gradient that is kept and then used.
+void check_descent(int images, int inputs, int outputs, Failures& failures) {
+    const Comparison compare(std::to_string(images) + " images' descent " + std::to_string(inputs) + " to " +
+                                 std::to_string(outputs),
+                             true, failures);
+    constexpr float rate = 0.3f;
+    Numbers numbers(false);
+    std::vector<float> weight = numbers.plain(inputs * outputs), bias = numbers.plain(outputs);
+    const Rows input(numbers, images, inputs), flow(numbers, images, outputs);
+    const Rows below(numbers, images, inputs);
+    const std::size_t count = at(images);
+    std::vector<float> features(at(panels_of(inputs) * panel) * count), rows(at(outputs) * count);
+    for (int n = 0; n < images; ++n) {
+        for (int i = 0; i < inputs; ++i)
+            features[at(i / panel * panel) * count + at(n * panel + i % panel)] = input.places[at(n)][i];
+        for (int o = 0; o < outputs; ++o) rows[at(o) * count + at(n)] = flow.places[at(n)][o];
+    }
+    std::vector<float> gradient(weight.size()), bias_gradient(bias.size());
+    dense_weight_gradient(inputs, 0, outputs, count, count, features.data(), rows.data(), gradient.data(),
+                          bias_gradient.data());
+    std::vector<float> expected = weight, expected_bias = bias;
+    for (std::size_t i = 0; i < weight.size(); ++i) expected[i] -= rate * gradient[i];
+    for (std::size_t o = 0; o < bias.size(); ++o) expected_bias[o] -= rate * bias_gradient[o];
+    few_dense_descent(inputs, outputs, images, input.places.data(), flow.places.data(), rate, weight.data(),
+                      bias.data(), below.places.data());
+    compare.sums("weights", weight, expected);
+    compare.sums("biases", bias, expected_bias);
 }
 
 void check_flat(const Maps& maps, Failures& failures) {
@@ -217,8 +287,15 @@ void check_single(Failures& failures) {
                             check_pooling(layer, activation, planar, whole && size < 3, failures);
                         }
         for (const int outputs : {1, 5, 10, 17, 84})
-            for (const int inputs : {1, 3, 8, 31, 120, 400}) check_dense(inputs, outputs, whole, failures);
+            for (const int inputs : {1, 3, 8, 31, 120, 400}) {
+                check_dense(inputs, outputs, whole, failures);
+                for (int images = 1; images <= few_images; ++images)
+                    check_few(images, inputs, outputs, whole, failures);
+            }
     }
+    for (int images = 1; images <= few_images; ++images)
+        for (const auto& [inputs, outputs] : {std::pair{3, 5}, std::pair{84, 10}, std::pair{400, 17}})
+            check_descent(images, inputs, outputs, failures);
     for (const int channels : {3, 16, 19}) check_flat(Maps{channels, 4, 5, 1}, failures);
 }
 

@@ -124,52 +124,31 @@ inline void outer_block(std::size_t count, std::size_t capacity, const float* fe
 constexpr std::size_t row_images = 2;  // up to so many go row by row: sums too short for blocks
 constexpr int row_floats = 64 * panel; // of a row at a time
 
-// Calls put(to, gradient) for each weight of inputs [i, i + columns), a vector at a time; the features of
-// a few images are brought together first.
-template <typename Put>
+// The gradient of weights of inputs [i, i + columns), whose features are first brought together.
 inline void outer_rows(std::size_t count, std::size_t capacity, const float* features, const float* flow,
-                       int inputs, int i, int columns, int outputs, float* weights, Put put) {
+                       int inputs, int i, int columns, int outputs, float* gradient) {
     float x[row_images][row_floats];
     for (std::size_t n = 0; n < count; ++n)
         for (int k = 0; k < columns; k += panel)
             std::memcpy(x[n] + k, features + static_cast<std::size_t>(i + k) * capacity + n * panel,
                         panel * sizeof(float));
     for (int o = 0; o < outputs; ++o, flow += capacity) {
-        float* to = weights + o * inputs + i;
+        float* to = gradient + o * inputs + i;
         const float second = count > 1 ? flow[1] : 0.0f;
         int k = 0;
         for (; k + lanes <= columns; k += lanes) {
-            V sum = load(x[0] + k) * flow[0];
+            V sum = {}; // so that there is one way to contract: the bytes of `few_descent_columns`
+            sum += load(x[0] + k) * flow[0];
             if (count > 1) sum += load(x[1] + k) * second;
-            put(to + k, sum);
+            store(to + k, sum);
         }
         for (; k < columns; ++k) {
-            float sum = x[0][k] * flow[0];
+            float sum = 0.0f;
+            sum += x[0][k] * flow[0];
             if (count > 1) sum += x[1][k] * second;
-            put(to + k, sum);
+            to[k] = sum;
         }
     }
-}
-
-struct Keep {
-    void operator()(float* to, V gradient) const { store(to, gradient); }
-    void operator()(float* to, float gradient) const { *to = gradient; }
-};
-
-struct Descend {
-    float rate;
-
-    void operator()(float* to, V gradient) const { store(to, load(to) - rate * gradient); }
-    void operator()(float* to, float gradient) const { *to -= rate * gradient; }
-};
-
-// All inputs, `row_floats` at a time.
-template <typename Put>
-inline void all_outer_rows(std::size_t count, std::size_t capacity, const float* features,
-                           const float* flow, int inputs, int outputs, float* weights, Put put) {
-    for (int i = 0; i < inputs; i += row_floats)
-        outer_rows(count, capacity, features, flow, inputs, i,
-                   inputs - i < row_floats ? inputs - i : row_floats, outputs, weights, put);
 }
 
 inline float sum_row(std::size_t count, const float* row) {
@@ -188,8 +167,9 @@ void dense_weight_gradient(int inputs, int first, int last, std::size_t count, s
                            float* bias_gradient) {
     flow += static_cast<std::size_t>(first) * capacity;
     last -= first;
-    if (count <= row_images)
-        all_outer_rows(count, capacity, features, flow, inputs, last, weight_gradient, Keep{});
+    for (int i = 0; count <= row_images && i < inputs; i += row_floats)
+        outer_rows(count, capacity, features, flow, inputs, i,
+                   inputs - i < row_floats ? inputs - i : row_floats, last, weight_gradient);
     for (int i = 0; count > row_images && i < panels_of(inputs); ++i) {
         const float* from = features + static_cast<std::size_t>(i) * capacity * panel;
         const int columns = inputs - i * panel < panel ? inputs - i * panel : panel;
@@ -204,15 +184,6 @@ void dense_weight_gradient(int inputs, int first, int last, std::size_t count, s
     }
     for (int o = 0; o < last; ++o)
         bias_gradient[o] = sum_row(count, flow + static_cast<std::size_t>(o) * capacity);
-}
-
-// Plain SGD with that gradient, of at most `row_images`, in one pass over the weights.
-void dense_descent(int inputs, int first, int last, std::size_t count, std::size_t capacity,
-                   const float* features, const float* flow, float rate, float* weights, float* biases) {
-    flow += static_cast<std::size_t>(first) * capacity;
-    all_outer_rows(count, capacity, features, flow, inputs, last - first, weights + first * inputs,
-                   Descend{rate});
-    for (int o = first; o < last; ++o, flow += capacity) biases[o] -= rate * sum_row(count, flow);
 }
 
 } // namespace

@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t maximum_shards = 32;
 constexpr std::size_t dense_rows = 12;     // outputs of a dense layer whose gradient is one task
 constexpr std::size_t update_block = 2048; // parameters of the convolutions, likewise
-constexpr std::size_t few_images = 4;      // up to here one image at a time is quicker
+constexpr std::size_t few_answers = 4;     // up to here one image at a time is quicker
 
 // Which the kernels for one image with its lanes over maps and columns do not know.
 bool has_units_of_1998(const Network& network) {
@@ -250,72 +250,98 @@ void Engine::sum_gradient(const Task& task, std::size_t shards, std::size_t coun
     use(task.begin, size, room);
 }
 
-// Whether a step of `count` images is plain SGD of so few that a dense layer's gradient need not be kept.
-bool Engine::descends(std::size_t count) const {
-    return count <= backend_.descent_images && !optimizer_.adamw && !optimizer_.sdlm &&
-           optimizer_.momentum == 0.0f && optimizer_.weight_decay == 0.0f && state_.average.empty();
-}
-
-// The mean gradient, part by part, and of each part what `use` makes of it; dense layers go down by
-// `descent` instead, where it is not null (no mask takes weights out of them).  Shards are whole groups in a
-// fixed order with a gradient each, and a dense layer's row is summed by one thread, so that neither the
-// number of threads nor their order changes a byte.  A few images that would not fill a vector are shards
-// of their own.
-Totals Engine::accumulate(const Images& images, std::size_t count, const Use& use, const Update* descent) {
-    make_room(count);
+// Shards are whole groups in a fixed order with a gradient each; a few images that would not fill a vector
+// are shards of their own, behind them.
+Engine::Shares Engine::share_out(std::size_t count) const {
     const auto group = static_cast<std::size_t>(backend_.group);
     const std::size_t rest = count % static_cast<std::size_t>(backend_.lanes);
     const bool fits = rest <= static_cast<std::size_t>(backend_.few) && !has_units_of_1998(network_);
-    const std::size_t singles = fits ? rest : 0;
-    const std::size_t whole = count - singles, groups = (whole + group - 1) / group;
-    const std::size_t shards = std::min(maximum_shards, groups), all = shards + singles;
-    while (shard_gradients_.size() < all) shard_gradients_.emplace_back(convolution_parameters(network_));
+    Shares shares;
+    shares.few = fits ? rest : 0;
+    shares.whole = count - shares.few;
+    shares.groups = (shares.whole + group - 1) / group;
+    shares.shards = std::min(maximum_shards, shares.groups);
+    return shares;
+}
+
+// Whether a step is plain SGD of so few images that a dense layer's gradient need not be kept.
+bool Engine::descends(const Shares& shares) const {
+    return shares.shards == 0 && !optimizer_.adamw && !optimizer_.sdlm && optimizer_.momentum == 0.0f &&
+           optimizer_.weight_decay == 0.0f && optimizer_.clip_norm == 0.0 && state_.average.empty();
+}
+
+Weights Engine::prepare(const Shares& shares) {
     Weights weights{state_.parameters.data(), nullptr, nullptr};
-    if (shards > 0) weights.transformed = transformed(state_.parameters, training_);
-    if (singles > 0) {
-        while (one_workspaces_.size() < workspaces_.size())
-            one_workspaces_.emplace_back(backend_.one_workspace_bytes(network_));
+    while (shard_gradients_.size() < shares.all())
+        shard_gradients_.emplace_back(convolution_parameters(network_));
+    while (one_workspaces_.size() < shares.few)
+        one_workspaces_.emplace_back(backend_.one_workspace_bytes(network_));
+    if (shares.shards > 0) weights.transformed = transformed(state_.parameters, training_);
+    if (shares.few > 0) {
         training_.spatial.resize(backend_.spatial_floats(network_));
         backend_.pack_spatial(network_, weights.plain, training_.spatial.data());
         weights.packed = training_.spatial.data();
     }
-    std::vector<Totals> totals(all);
-    pool_.run(static_cast<int>(all), [&](int number, int thread) {
+    return weights;
+}
+
+// Forward and backward for all images; a few are only half done by the shards' round.
+Totals Engine::run_shards(const Images& images, std::size_t count, const Shares& shares,
+                          const Descent* descent) {
+    const Weights weights = prepare(shares);
+    const auto group = static_cast<std::size_t>(backend_.group);
+    std::vector<Totals> totals(shares.shards);
+    pool_.run(static_cast<int>(shares.all()), [&](int number, int thread) {
         const auto shard = static_cast<std::size_t>(number);
-        const auto place = static_cast<std::size_t>(thread);
-        float* gradient = shard_gradients_[shard].data();
-        if (shard >= shards) {
-            totals[shard] = backend_.train_one(network_, weights, images, whole + shard - shards, count,
-                                               optimizer_.loss, batch_, gradient,
-                                               one_workspaces_[place].data());
+        if (shard >= shares.shards) {
+            const std::size_t one = shard - shares.shards;
+            backend_.forward_one(network_, weights, images, shares.whole + one, one_workspaces_[one].data());
             return;
         }
-        const std::size_t begin = shard * groups / shards * group;
-        const std::size_t end = std::min(whole, (shard + 1) * groups / shards * group);
-        totals[shard] =
-            backend_.train(network_, weights, images, begin, end, count, optimizer_.loss, batch_,
-                           gradient, workspaces_[place].data());
+        const std::size_t begin = shard * shares.groups / shares.shards * group;
+        const std::size_t end = std::min(shares.whole, (shard + 1) * shares.groups / shares.shards * group);
+        totals[shard] = backend_.train(network_, weights, images, begin, end, count, optimizer_.loss, batch_,
+                                       shard_gradients_[shard].data(),
+                                       workspaces_[static_cast<std::size_t>(thread)].data());
     });
+    Totals sum;
+    for (const Totals& part : totals) sum += part;
+    if (shares.few == 0) return sum;
+    void* rooms[maximum_few];
+    float* gradients[maximum_few];
+    for (std::size_t one = 0; one < shares.few; ++one) {
+        rooms[one] = one_workspaces_[one].data();
+        gradients[one] = shard_gradients_[shares.shards + one].data();
+    }
+    sum += backend_.train_flat(network_, weights, images, shares.whole, static_cast<int>(shares.few), count,
+                               optimizer_.loss, batch_, descent, rooms, gradients);
+    pool_.run(static_cast<int>(shares.few), [&](int one, int) {
+        backend_.backward_one(network_, weights, gradients[one], rooms[one]);
+    });
+    return sum;
+}
+
+// The mean gradient, part by part, and of each part what `use` makes of it; where the step `descends`, dense
+// layers go down by `rate` instead.  A dense layer's row is summed by one thread, so that neither the number
+// of threads nor their order changes a byte.
+Totals Engine::accumulate(const Images& images, std::size_t count, const Use& use,
+                          std::optional<float> rate) {
+    make_room(count);
+    const Shares shares = share_out(count);
+    const bool descending = rate.has_value() && descends(shares);
+    const Descent descent{state_.parameters.data(), rate.value_or(0.0f)};
+    Totals sum = run_shards(images, count, shares, descending ? &descent : nullptr);
     const auto sum_one = [&](int number, int thread) {
         const Task& task = tasks_[static_cast<std::size_t>(number)];
-        if (descent != nullptr && task.layer >= 0)
-            backend_.dense_descent(network_.layers[task.layer], static_cast<int>(task.begin),
-                                   static_cast<int>(task.end), count, batch_.features[task.layer],
-                                   batch_.flow[task.layer], batch_.capacity,
-                                   static_cast<float>(descent->learning_rate), descent->parameters);
-        else
-            sum_gradient(task, all, count, parts_[static_cast<std::size_t>(thread)].data(), use);
+        if (descending && task.layer >= 0) return;
+        sum_gradient(task, shares.all(), count, parts_[static_cast<std::size_t>(thread)].data(), use);
     };
-    // After one task the other threads sleep: to wake them costs more than they would save.
-    if (all == 1)
+    // After one task the other threads sleep, and where dense layers have descended little is left: to
+    // wake them costs more than they would save.
+    if (shares.all() == 1 || descending)
         for (int number = 0; number < static_cast<int>(tasks_.size()); ++number) sum_one(number, 0);
     else
         pool_.run(static_cast<int>(tasks_.size()), sum_one);
-    Totals sum;
-    for (const Totals& part : totals) {
-        sum.loss += part.loss;
-        sum.misses += part.misses;
-    }
     sum.loss /= static_cast<double>(count);
     return sum;
 }
@@ -391,7 +417,7 @@ Totals Engine::step(const Images& placed, std::size_t count, double learning_rat
         });
     } else {
         totals = accumulate(images, count, [&](auto... part) { backend_.update(update, part...); },
-                            descends(count) ? &update : nullptr);
+                            static_cast<float>(learning_rate));
     }
     ++state_.updates;
     forget();
@@ -411,7 +437,7 @@ void Engine::infer(const Images& images, std::size_t count, float* logits) {
     const std::lock_guard turn(turn_);
     settle();
     const bool of_1998 = has_units_of_1998(network_);
-    if (count <= few_images && of_1998 && state_.average.empty()) {
+    if (count <= few_answers && of_1998 && state_.average.empty()) {
         const auto size = static_cast<std::size_t>(network_.pixels().size());
         const auto classes = static_cast<std::size_t>(network_.classes());
         void* room = pattern_workspace();
@@ -420,7 +446,7 @@ void Engine::infer(const Images& images, std::size_t count, float* logits) {
                                     logits + n * classes, room);
         return;
     }
-    if (count <= few_images && !of_1998) {
+    if (count <= few_answers && !of_1998) {
         if (single_ == nullptr) single_ = std::make_unique<Workspace>(backend_.workspace_bytes(network_));
         std::vector<float>& packed = answers_.packed;
         if (packed.empty()) {

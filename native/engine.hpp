@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -80,6 +81,14 @@ private:
         std::size_t begin, end;
     };
 
+    // How a batch is shared out: its first `whole` images go in groups, these in shards, and `few` one by
+    // one.
+    struct Shares {
+        std::size_t whole, groups, shards, few;
+
+        std::size_t all() const { return shards + few; }
+    };
+
     // What is done with the gradient of parameters [begin, begin + count), which it may overwrite.
     using Use = std::function<void(std::size_t begin, std::size_t count, float* gradient)>;
 
@@ -92,9 +101,12 @@ private:
 
     const std::vector<float>& answering() const; // the parameters that give answers
     void make_room(std::size_t count);
-    bool descends(std::size_t count) const;
+    Shares share_out(std::size_t count) const;
+    bool descends(const Shares& shares) const;
+    Weights prepare(const Shares& shares);
+    Totals run_shards(const Images& images, std::size_t count, const Shares& shares, const Descent* descent);
     Totals accumulate(const Images& images, std::size_t count, const Use& use,
-                      const Update* descent = nullptr);
+                      std::optional<float> rate = std::nullopt);
     void sum_gradient(const Task& task, std::size_t shards, std::size_t count, float* room, const Use& use);
     void keep(std::size_t begin, std::size_t count, const float* gradient);
     const float* transformed(const std::vector<float>& parameters, Prepared& prepared);

@@ -128,14 +128,14 @@ void Pool::work(Crew& crew, Seat& seat, int thread) {
 }
 
 void Pool::run(int count, const std::function<void(int, int)>& task) {
+    if (threads_ == 1 || count <= 1) {
+        for (int number = 0; number < count; ++number) task(number, 0);
+        return;
+    }
     if (current_process() != process_) {
         (void)crew_.release();
         start();
         process_ = current_process();
-    }
-    if (threads_ == 1 || count <= 1) {
-        for (int number = 0; number < count; ++number) task(number, 0);
-        return;
     }
     Crew& crew = *crew_;
     const int wanted = (count < threads_ ? count : threads_) - 1;

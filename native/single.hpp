@@ -51,6 +51,35 @@ std::size_t packed_floats(const Network& network) {
     return total;
 }
 
+// A vector of `count` floats, zero beyond them.
+inline V load_few(const float* from, int count) {
+    if (count >= lanes) return load(from);
+    V few = {};
+    std::memcpy(&few, from, count_of(count) * sizeof(float));
+    return few;
+}
+
+// Weights of a convolution: vectors of maps, one for each tap of (size, size, inputs).
+void pack_maps(const Layer& layer, const float* weight, int width, float* packed) {
+    const int area = layer.size * layer.size, inputs = layer.input.channels, taps = inputs * area;
+    for (int m = 0; m < layer.output.channels; m += lanes)
+        for (int t = 0; t < taps; t += lanes) {
+            // The last vector ends where the taps end.
+            const int start = t + lanes <= taps || taps < lanes ? t : taps - lanes;
+            V rows[lanes];
+            for (int k = 0; k < lanes; ++k)
+                rows[k] = m + k < layer.output.channels
+                              ? load_few(weight + (m + k) * taps + start, taps - start)
+                              : V{};
+            transpose(rows);
+            int input = start / area, tap = start % area;
+            for (int k = 0; k < lanes && start + k < taps; ++k) {
+                store(packed + (tap * inputs + input) * width + m, rows[k]);
+                if (++tap == area) tap = 0, ++input;
+            }
+        }
+}
+
 void pack_layer(const Layer& layer, bool planar, const float* parameters, float* packed) {
     if (layer.kind == Kind::average_pooling || layer.kind == Kind::max_pooling) return;
     const Maps& in = layer.input;
@@ -60,16 +89,15 @@ void pack_layer(const Layer& layer, bool planar, const float* parameters, float*
         return;
     }
     const bool dense = layer.kind == Kind::dense;
-    const int width = vectors(dense ? layer.output.size() : layer.output.channels) * lanes;
     const int outputs = dense ? layer.output.size() : layer.output.channels;
-    const int area = dense ? in.rows * in.columns : layer.size * layer.size;
+    const int width = vectors(outputs) * lanes, area = dense ? in.rows * in.columns : layer.size * layer.size;
     const int taps = in.channels * area;
-    for (int o = 0; o < outputs; ++o) {
+    if (!dense) pack_maps(layer, weight, width, packed);
+    for (int o = 0; dense && o < outputs; ++o)
         for (int i = 0; i < in.channels; ++i)
             for (int a = 0; a < area; ++a)
                 packed[(a * in.channels + i) * width + o] = weight[o * taps + i * area + a];
-        packed[taps * width + o] = bias[o];
-    }
+    std::memcpy(packed + taps * width, bias, count_of(outputs) * sizeof(float));
 }
 
 void pack(const Network& network, const float* parameters, float* packed) {
@@ -252,37 +280,32 @@ inline void pool_one(const Layer& layer, const float* from, int pixel, float* to
     std::memcpy(to, &result, sizeof result);
 }
 
-// Four neighbouring squares of 2x2 of one map.
-template <Kind kind> inline void pool_four(const float* from, int row, float* to) {
-    typedef float Four __attribute__((vector_size(16)));
-    typedef std::int32_t Whole __attribute__((vector_size(16)));
-    Four even[2], odd[2];
+// A vector of neighbouring squares of 2x2 of one map.
+inline V pool_pairs(Kind kind, const float* from, int row) {
+    V even[2], odd[2];
     for (int v = 0; v < 2; ++v) {
-        Four left, right;
-        std::memcpy(&left, from + v * row, sizeof left);
-        std::memcpy(&right, from + v * row + 4, sizeof right);
-        even[v] = int_list<0, 2, 4, 6>::shuffle<Whole>(left, right);
-        odd[v] = int_list<1, 3, 5, 7>::shuffle<Whole>(left, right);
+        const V low = load(from + v * row), high = load(from + v * row + lanes);
+        even[v] = zip(low, high, EvenLanes{});
+        odd[v] = zip(low, high, OddLanes{});
     }
-    Four result = pool_step(kind, pool_step(kind, even[0], odd[0]), even[1]);
+    V result = pool_step(kind, pool_step(kind, even[0], odd[0]), even[1]);
     result = pool_step(kind, result, odd[1]);
-    if (kind == Kind::average_pooling) result = result * 0.25f;
-    std::memcpy(to, &result, sizeof result);
+    return kind == Kind::average_pooling ? result * 0.25f : result;
 }
 
-// One row of planar outputs: the last four end where the row ends.
+// One row of planar outputs; where no border follows, the last vector reaches into what comes next.
 inline void pool_planar_row(const Layer& layer, const float* from, float* to) {
-    const int columns = layer.output.columns, row = layer.input.row_stride();
-    if (layer.size != 2 || columns < 4) {
+    const int columns = layer.output.columns;
+    if (layer.size != 2) {
         for (int x = 0; x < columns; ++x) pool_one<float>(layer, from + x * layer.size, 1, to + x);
         return;
     }
-    for (int x = 0; x < columns; x += 4) {
-        const int start = x + 4 <= columns ? x : columns - 4;
-        if (layer.kind == Kind::average_pooling)
-            pool_four<Kind::average_pooling>(from + 2 * start, row, to + start);
+    for (int x = 0; x < columns; x += lanes) {
+        const V result = pool_pairs(layer.kind, from + 2 * x, layer.input.row_stride());
+        if (layer.output.border == 0 || x + lanes <= columns)
+            store(to + x, result);
         else
-            pool_four<Kind::max_pooling>(from + 2 * start, row, to + start);
+            std::memcpy(to + x, &result, count_of(columns - x) * sizeof(float));
     }
 }
 
@@ -333,25 +356,30 @@ void one_dense(const Layer& layer, const float* input, const float* weight, floa
     }
 }
 
-// In place; the border keeps its zeros.  What was read goes to `kept`, if it is not null.
+// Zeros around every map, or around all of them where they lie side by side.
+void clear_border(const Maps& maps, bool planar, float* values) {
+    const int pixel = places(maps, planar).pixel, row = maps.row_stride() * pixel;
+    const int side = maps.border * pixel;
+    for (int c = 0; maps.border > 0 && c < (planar ? maps.channels : 1); ++c)
+        for (int y = -maps.border; y < maps.rows + maps.border; ++y) {
+            float* from = values + maps.at(c, y, -maps.border) * pixel;
+            const bool inside = y >= 0 && y < maps.rows;
+            std::memset(from, 0, count_of(inside ? side : row) * sizeof(float));
+            if (inside) std::memset(from + row - side, 0, count_of(side) * sizeof(float));
+        }
+}
+
+// In place, in whole vectors, the last of which may reach behind the maps; the border keeps its zeros.  What
+// was read goes to `kept`, if it is not null.
 void one_activation(const Layer& layer, bool planar, float* output, float* kept = nullptr) {
     if (layer.activation == Activation::identity) return;
     const Maps& out = layer.output;
-    const bool dense = layer.kind == Kind::dense;
-    const int pixel = places(out, planar).pixel;
-    const int rows = dense ? 1 : planar ? out.channels * out.rows : out.rows;
-    const int row = dense ? pixel : out.columns * pixel;
+    const int floats = out.channel_stride() * (planar ? out.channels : places(out, false).pixel);
+    if (kept != nullptr) std::memcpy(kept, output, count_of(floats) * sizeof(float));
     with_activation(layer.activation, [&]<Activation known>() {
-        for (int y = 0; y < rows; ++y) {
-            const int start = dense ? 0 : out.at(y / out.rows, y % out.rows, 0) * pixel;
-            float* from = output + start;
-            if (kept != nullptr) std::memcpy(kept + start, from, count_of(row) * sizeof(float));
-            // What fills no vector at the end of a planar row is done one by one.
-            int k = 0;
-            for (; k + lanes <= row; k += lanes) store(from + k, activate(known, load(from + k)));
-            for (; k < row; ++k) from[k] = activate(known, splat(from[k]))[0];
-        }
+        for (int k = 0; k < floats; k += lanes) store(output + k, activate(known, load(output + k)));
     });
+    clear_border(out, planar, output);
 }
 
 // What a dense layer reads: (pixels, maps), without what fills up a vector of maps.

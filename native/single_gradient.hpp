@@ -69,17 +69,6 @@ inline void one_spread_pixels(const Layer& layer, const float* input, const floa
                                              below + (y * size * in.columns + x * size) * pixel + c);
 }
 
-#if LENET_LANES == 16
-using EvenLanes = int_list<0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30>;
-using OddLanes = int_list<1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31>;
-#elif LENET_LANES == 8
-using EvenLanes = int_list<0, 2, 4, 6, 8, 10, 12, 14>;
-using OddLanes = int_list<1, 3, 5, 7, 9, 11, 13, 15>;
-#else
-using EvenLanes = int_list<0, 2, 4, 6>;
-using OddLanes = int_list<1, 3, 5, 7>;
-#endif
-
 // Squares of 2x2, whose columns are taken apart and put together again.
 template <Kind kind, Activation activation>
 inline void one_spread_pairs(const Layer& layer, const float* input, const float* output, const float* flow,

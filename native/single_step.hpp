@@ -1,9 +1,10 @@
-// One image forward and backward through a whole network: a step on few images.
+// A step on a few images: one by one through the layers that see a picture, together through those that
+// are dense.
 #pragma once
 
 #include "dense.hpp"
+#include "few_dense.hpp"
 #include "loss.hpp"
-#include "single_dense.hpp"
 #include "single_gradient.hpp"
 
 namespace {
@@ -90,9 +91,9 @@ std::size_t one_workspace_bytes(const Network& network) {
     return shelf.used();
 }
 
-// Forward; returns the logits.
-const float* forward_one(const Network& network, const float* parameters, const float* packed,
-                         const std::uint8_t* pixels, const OneRooms& rooms) {
+// Forward up to what the first flat layer reads.
+void forward_spatial(const Network& network, const float* packed, const std::uint8_t* pixels,
+                     const OneRooms& rooms) {
     const int planar_count = planar_layers(network), flat = first_flat(network);
     load_one(network, pixels, rooms.image);
     const float* input = rooms.image;
@@ -106,15 +107,6 @@ const float* forward_one(const Network& network, const float* parameters, const 
         input = rooms.output[k];
     }
     one_flatten_maps(network.layers[flat].input, planar, input, rooms.flat);
-    input = rooms.flat;
-    for (int k = flat; k < network.count; ++k) {
-        const Layer& layer = network.layers[k];
-        one_dense_forward(layer.input.size(), layer.output.size(), input, parameters + layer.weight,
-                          parameters + layer.bias, rooms.output[k]);
-        one_flat_activation(layer, rooms.output[k], rooms.kept[k]);
-        input = rooms.output[k];
-    }
-    return input;
 }
 
 // What the weights' gradient of dense layer `k` will need of the image at `position`.
@@ -130,33 +122,74 @@ void keep_one(const Layer& layer, const float* input, const float* flow, std::si
     for (int o = 0; o < layer.output.size(); ++o) kept_flow[count_of(o) * capacity + position] = flow[o];
 }
 
-// From the logits' gradient in `rooms.flow[0]` down to what the first flat layer reads; returns the
-// buffer in which it ends.
-int backward_flat(const Network& network, const float* parameters, const OneRooms& rooms,
-                  std::size_t position, const lenet::Batch& batch, float* gradient) {
-    int now = 0;
-    const int flat = first_flat(network);
-    for (int k = network.count - 1; k >= flat; --k) {
-        const Layer& layer = network.layers[k];
-        const int inputs = layer.input.size(), outputs = layer.output.size();
-        float* flow = rooms.flow[now];
-        one_flat_activation_gradient(layer, rooms.kept[k] ? rooms.kept[k] : rooms.output[k], flow);
-        const float* input = k == flat ? rooms.flat : rooms.output[k - 1];
-        if (k < network.spatial)
-            one_dense_weight_gradient(inputs, outputs, input, flow, gradient + layer.weight,
-                                      gradient + layer.bias);
-        else
-            keep_one(layer, input, flow, position, batch.capacity, batch.features[k], batch.flow[k]);
-        if (k == 0) break;
-        one_dense_input_gradient(inputs, outputs, flow, parameters + layer.weight, rooms.flow[1 - now]);
-        now = 1 - now;
+// The flat layers of some images together.
+struct Few {
+    int count;
+    const OneRooms* rooms; // of each image
+
+    // What flat layer `k` reads of image `n`.
+    const float* input(const Network& network, int n, int k) const {
+        return k == first_flat(network) ? rooms[n].flat : rooms[n].output[k - 1];
     }
-    return now;
+};
+
+// Forward; the logits are in the last layer's outputs.
+void forward_flat(const Network& network, const float* parameters, const Few& few) {
+    const float* input[few_images];
+    float* output[few_images];
+    for (int k = first_flat(network); k < network.count; ++k) {
+        const Layer& layer = network.layers[k];
+        for (int n = 0; n < few.count; ++n) {
+            input[n] = few.input(network, n, k);
+            output[n] = few.rooms[n].output[k];
+        }
+        few_dense_forward(layer.input.size(), layer.output.size(), few.count, input,
+                          parameters + layer.weight, parameters + layer.bias, output);
+        for (int n = 0; n < few.count; ++n) one_flat_activation(layer, output[n], few.rooms[n].kept[k]);
+    }
 }
 
-void backward_spatial(const Network& network, const float* parameters, const OneRooms& rooms, int now,
+// Which of its two buffers of flow an image's flow into the first flat layer is in.
+int flow_below_flat(const Network& network) { return (network.count - first_flat(network)) % 2; }
+
+// From the logits' gradient in the first buffers of flow down to what the first flat layer reads.  The first
+// image is at `position` of the batch.
+void backward_flat(const Network& network, const float* parameters, const Few& few, std::size_t position,
+                   const lenet::Batch& batch, const lenet::Descent* descent, float* const* gradients) {
+    const float* input[few_images];
+    float *flow[few_images], *below[few_images];
+    int now = 0;
+    for (int k = network.count - 1; k >= first_flat(network); --k, now = 1 - now) {
+        const Layer& layer = network.layers[k];
+        const int inputs = layer.input.size(), outputs = layer.output.size();
+        for (int n = 0; n < few.count; ++n) {
+            const OneRooms& rooms = few.rooms[n];
+            input[n] = few.input(network, n, k);
+            flow[n] = rooms.flow[now];
+            below[n] = rooms.flow[1 - now];
+            one_flat_activation_gradient(layer, rooms.kept[k] ? rooms.kept[k] : rooms.output[k], flow[n]);
+        }
+        if (descent != nullptr && k >= network.spatial) {
+            few_dense_descent(inputs, outputs, few.count, input, flow, descent->rate,
+                              descent->parameters + layer.weight, descent->parameters + layer.bias, below);
+            continue;
+        }
+        for (int n = 0; n < few.count; ++n) {
+            if (k < network.spatial)
+                one_dense_weight_gradient(inputs, outputs, input[n], flow[n], gradients[n] + layer.weight,
+                                          gradients[n] + layer.bias);
+            else
+                keep_one(layer, input[n], flow[n], position + count_of(n), batch.capacity,
+                         batch.features[k], batch.flow[k]);
+            if (k > 0) one_dense_input_gradient(inputs, outputs, flow[n], parameters + layer.weight, below[n]);
+        }
+    }
+}
+
+void backward_spatial(const Network& network, const float* parameters, const OneRooms& rooms,
                       float* gradient) {
     const int planar_count = planar_layers(network);
+    int now = flow_below_flat(network);
     const auto planar_at = [&](int k) { return k < planar_count; };
     int k = first_flat(network) - 1;
     one_unflatten(network.layers[k].output, planar_at(k), rooms.flow[now], rooms.flow[1 - now]);
@@ -194,20 +227,36 @@ void backward_spatial(const Network& network, const float* parameters, const One
     }
 }
 
-// Forward and backward for the image at `position` of a batch of `batch`: as `train` for one image.
-Totals train_one(const Network& network, const Weights& weights, const Images& images, std::size_t position,
-                 std::size_t batch, const lenet::Loss& loss, const lenet::Batch& store, float* gradient,
+void forward_one(const Network& network, const Weights& weights, const Images& images, std::size_t position,
                  void* workspace) {
     Shelf shelf(workspace);
     const OneRooms rooms = lay_out_one(network, shelf);
-    const std::size_t index = images.index(position);
     const std::uint8_t* pixels = see(images, position, network.pixels(), rooms.augment, rooms.seen);
-    const float* logits = forward_one(network, weights.plain, weights.packed, pixels, rooms);
-    const Totals totals =
-        score_one(network.classes(), logits, images, index, batch, loss, rooms.flow[0]);
-    const int now = backward_flat(network, weights.plain, rooms, position, store, gradient);
-    if (first_flat(network) > 0) backward_spatial(network, weights.plain, rooms, now, gradient);
+    forward_spatial(network, weights.packed, pixels, rooms);
+}
+
+Totals train_flat(const Network& network, const Weights& weights, const Images& images, std::size_t position,
+                  int count, std::size_t batch, const lenet::Loss& loss, const lenet::Batch& store,
+                  const lenet::Descent* descent, void* const* workspaces, float* const* gradients) {
+    OneRooms rooms[few_images];
+    for (int n = 0; n < count; ++n) {
+        Shelf shelf(workspaces[n]);
+        rooms[n] = lay_out_one(network, shelf);
+    }
+    const Few few{count, rooms};
+    forward_flat(network, weights.plain, few);
+    Totals totals;
+    for (int n = 0; n < count; ++n)
+        totals += score_one(network.classes(), rooms[n].output[network.count - 1], images,
+                            images.index(position + count_of(n)), batch, loss, rooms[n].flow[0]);
+    backward_flat(network, weights.plain, few, position, store, descent, gradients);
     return totals;
+}
+
+void backward_one(const Network& network, const Weights& weights, float* gradient, void* workspace) {
+    Shelf shelf(workspace);
+    const OneRooms rooms = lay_out_one(network, shelf);
+    if (first_flat(network) > 0) backward_spatial(network, weights.plain, rooms, gradient);
 }
 
 } // namespace

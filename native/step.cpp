@@ -313,8 +313,7 @@ Totals train(const Network& network, const Weights& weights, const Images& image
         const V* logits = forward_group(network, weights, Purpose::training, images, start, stop, rooms);
         const Totals part =
             score_group(network, images, start, stop, batch, loss, logits, rooms.dense_flow[0]);
-        totals.loss += part.loss;
-        totals.misses += part.misses;
+        totals += part;
         const V* features = backward_dense(network, weights.plain, rooms, start, used, store);
         // The last tile first: its activations are still in the cache.
         for (int t = used - 1; t >= 0; --t) backward_tile(network, weights, rooms, t, features);
@@ -338,12 +337,6 @@ void dense_gradient(const Layer& layer, int first, int last, std::size_t count, 
                     const float* flow, std::size_t capacity, float* weight_gradient, float* bias_gradient) {
     dense_weight_gradient(layer.input.size(), first, last, count, capacity, features, flow, weight_gradient,
                           bias_gradient);
-}
-
-void dense_descent(const Layer& layer, int first, int last, std::size_t count, const float* features,
-                   const float* flow, std::size_t capacity, float rate, float* parameters) {
-    dense_descent(layer.input.size(), first, last, count, capacity, features, flow, rate,
-                  parameters + layer.weight, parameters + layer.bias);
 }
 
 void infer(const Network& network, const Weights& weights, const Images& images, std::size_t begin,
@@ -409,10 +402,10 @@ const Backend LENET_SYMBOL(LENET_ISA) = {
     .one_workspace_bytes = one_workspace_bytes,
     .spatial_floats = spatial_floats,
     .pack_spatial = pack_spatial,
-    .train_one = train_one,
+    .forward_one = forward_one,
+    .train_flat = train_flat,
+    .backward_one = backward_one,
     .dense_gradient = dense_gradient,
-    .descent_images = row_images,
-    .dense_descent = dense_descent,
     .gradient_square = gradient_square,
     .update = update,
     .infer = infer,

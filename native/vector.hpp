@@ -56,7 +56,7 @@ constexpr bool filters_one_channel = lanes != 8;
 constexpr int block_columns = 5, planar_block = 6, filter_squares = 2;
 constexpr int group = tiles * lanes; // images that go through the dense layers together
 // Up to so many images that fill no vector are quicker one by one.
-constexpr int few_images = lanes == 16 ? 8 : lanes == 8 ? 5 : 3;
+constexpr int few_images = lanes == 16 ? 10 : lanes == 8 ? 5 : 3;
 
 // Which lanes of two vectors interleave their lower and upper halves; the same within every four
 // lanes; and which put their halves, and every second of their quarters, beside each other.
@@ -71,6 +71,8 @@ template <int... lane> struct int_list {
     }
 };
 #if LENET_LANES == 16
+using EvenLanes = int_list<0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30>;
+using OddLanes = int_list<1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31>;
 using Low = int_list<0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23>;
 using High = int_list<8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31>;
 using FoursLow = int_list<0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29>;
@@ -80,6 +82,8 @@ using UpperHalves = int_list<8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 2
 using EvenQuarters = int_list<0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27>;
 using OddQuarters = int_list<4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31>;
 #elif LENET_LANES == 8
+using EvenLanes = int_list<0, 2, 4, 6, 8, 10, 12, 14>;
+using OddLanes = int_list<1, 3, 5, 7, 9, 11, 13, 15>;
 using Low = int_list<0, 8, 1, 9, 2, 10, 3, 11>;
 using High = int_list<4, 12, 5, 13, 6, 14, 7, 15>;
 using FoursLow = int_list<0, 8, 1, 9, 4, 12, 5, 13>;
@@ -87,6 +91,8 @@ using FoursHigh = int_list<2, 10, 3, 11, 6, 14, 7, 15>;
 using LowerHalves = int_list<0, 1, 2, 3, 8, 9, 10, 11>;
 using UpperHalves = int_list<4, 5, 6, 7, 12, 13, 14, 15>;
 #else
+using EvenLanes = int_list<0, 2, 4, 6>;
+using OddLanes = int_list<1, 3, 5, 7>;
 using Low = int_list<0, 4, 1, 5>;
 using High = int_list<2, 6, 3, 7>;
 using FoursLow = Low;

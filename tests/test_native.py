@@ -396,7 +396,7 @@ def test_a_step_on_one_image_follows_the_plain_kernels(isa, network):
 
 
 @pytest.mark.parametrize("model", ["lenet5", "lenet5-relu", "lenet5-small", "table"])
-@pytest.mark.parametrize("batch_size", [1, 2, 3])
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 10])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_gradient_and_update_in_one_pass_give_the_bytes_of_two(isa, model, batch_size, threads):
     """A gradient that may be clipped is kept whole first, here for a bound that it never meets."""
