@@ -73,7 +73,7 @@ struct Backend {
     const char* name;
     int lanes;
     int group; // images that are computed together; shards are multiples of it
-    int few;   // up to so many images that fill no vector are quicker one by one
+    int few;   // up to so many images that fill no vector are quicker one by one, one fewer beside groups
 
     // Bytes of one thread's workspace; it must begin zeroed and aligned to 64.
     std::size_t (*workspace_bytes)(const Network&);

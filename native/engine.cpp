@@ -255,9 +255,10 @@ void Engine::sum_gradient(const Task& task, std::size_t shards, std::size_t coun
 Engine::Shares Engine::share_out(std::size_t count) const {
     const auto group = static_cast<std::size_t>(backend_.group);
     const std::size_t rest = count % static_cast<std::size_t>(backend_.lanes);
-    const bool fits = rest <= static_cast<std::size_t>(backend_.few) && !has_units_of_1998(network_);
+    // Beside groups they are slower: no dense layer descends as it is read.
+    const std::size_t few = static_cast<std::size_t>(backend_.few) - (count > rest ? 1 : 0);
     Shares shares;
-    shares.few = fits ? rest : 0;
+    shares.few = rest <= few && !has_units_of_1998(network_) ? rest : 0;
     shares.whole = count - shares.few;
     shares.groups = (shares.whole + group - 1) / group;
     shares.shards = std::min(maximum_shards, shares.groups);
