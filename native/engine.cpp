@@ -314,11 +314,13 @@ Totals Engine::run_shards(const Images& images, std::size_t count, const Shares&
         rooms[one] = one_workspaces_[one].data();
         gradients[one] = shard_gradients_[shares.shards + one].data();
     }
+    // Made before anything descends: from there on nothing may throw.
+    const std::function<void(int, int)> back = [&](int one, int) {
+        backend_.backward_one(network_, weights, gradients[one], rooms[one]);
+    };
     sum += backend_.train_flat(network_, weights, images, shares.whole, static_cast<int>(shares.few), count,
                                optimizer_.loss, batch_, descent, rooms, gradients);
-    pool_.run(static_cast<int>(shares.few), [&](int one, int) {
-        backend_.backward_one(network_, weights, gradients[one], rooms[one]);
-    });
+    pool_.run(static_cast<int>(shares.few), back);
     return sum;
 }
 

@@ -1,5 +1,4 @@
-// A step on a few images: one by one through the layers that see a picture, together through those that
-// are dense.
+// A step on a few images, one by one through what sees a picture, together through what is dense.
 #pragma once
 
 #include "dense.hpp"

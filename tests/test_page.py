@@ -575,6 +575,37 @@ def test_an_accessibility_checker_finds_nothing_serious(browser, page, tmp_path)
 # ---- the same numbers ----------------------------------------------------------------------------
 
 
+# The colours of every fifth pixel of a canvas, red, green and blue.
+COLOURS = """(canvas) => {
+  const { width, height } = canvas;
+  const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+  const found = [];
+  for (let k = 0; k < data.length; k += 20) found.push([data[k], data[k + 1], data[k + 2]]);
+  return found;
+}"""
+
+
+def test_a_picture_in_colours_has_them_wherever_it_is_drawn(browser, tmp_path):
+    from PIL import Image
+
+    images = np.random.default_rng(0).integers(0, 20, (20, 28, 28, 3), np.uint8)
+    images[::2, 6:20, 6:20] = 220, 30, 40
+    images[1::2, 8:22, 4:24] = 30, 60, 220
+    run = train_run(data=(images, np.arange(20) % 2), out=tmp_path / "run", epochs=1, batch_size=4)
+    Image.fromarray(images[0]).save(tmp_path / "red.png")
+    path = tmp_path / "page.html"
+    shown = gather([Shown("own", run.checkpoint())], fetch=False)
+    path.write_text(assembly.assemble(shown).text)
+    with Tab(browser, path, "#unit=0.2.3.4.4") as tab:
+        tab.tab.set_input_files("#file", tmp_path / "red.png")
+        tab.until("lenet.page.input.kind === 'picture'")
+        tab.rest()
+        for canvas in ("#unit .field canvas", "#occlusion canvas"):
+            colours = np.array(tab.tab.locator(canvas).first.evaluate(COLOURS), int)
+            reddest = colours[np.argmax(colours[:, 0] - colours[:, 2])]
+            assert reddest[0] > reddest[1:].max() + 60, canvas
+
+
 @pytest.mark.thorough
 def test_logits_of_the_whole_test_split_are_the_baselines_to_the_bit(
     browser, fashion_mnist, tmp_path

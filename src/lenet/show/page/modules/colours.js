@@ -86,6 +86,13 @@ export function pixelsOf(rows, columns, pixelAt) {
   return small;
 }
 
+// An image (channels, rows, columns): the first three channels as colours, fewer as the theme's greys.
+export function pictureOf({ rows, columns, channels }, image, scale) {
+  const size = rows * columns;
+  const colour = (k) => (255 << 24) | (image[2 * size + k] << 16) | (image[size + k] << 8) | image[k];
+  return pixelsOf(rows, columns, channels >= 3 ? colour : (k) => scale.grey(image[k]));
+}
+
 export function drawLegend(place, scale) {
   const [width, height] = [220, 10];
   const canvas = element("canvas", { aria: { hidden: "true" } });

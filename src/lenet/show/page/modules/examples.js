@@ -1,6 +1,6 @@
 // Test images that the page carries: to look at, and to see what excites a map.
 
-import { pixelsOf } from "./colours.js";
+import { pictureOf } from "./colours.js";
 import { byId, element, sized } from "./element.js";
 import { mapName } from "./inspector.js";
 import { receptiveFields, unitsOf } from "./network.js";
@@ -30,11 +30,8 @@ export class Examples {
   }
 
   thumbnail(k, scale, pixel = 1) {
-    const { rows, columns, channels } = this.maps;
-    const image = this.image(k);
-    const size = rows * columns;
-    const colour = (p) => (255 << 24) | (image[2 * size + p] << 16) | (image[size + p] << 8) | image[p];
-    const small = pixelsOf(rows, columns, channels >= 3 ? colour : (p) => scale.grey(image[p]));
+    const { rows, columns } = this.maps;
+    const small = pictureOf(this.maps, this.image(k), scale);
     const canvas = element("canvas", { aria: { hidden: "true" } });
     const context = sized(canvas, columns * pixel, rows * pixel);
     context.drawImage(small, 0, 0, columns * pixel, rows * pixel);

@@ -1,6 +1,6 @@
 // One unit, number by number: what it looks at, its weights, and the sum that made it.
 
-import { pixelsOf } from "./colours.js";
+import { pictureOf, pixelsOf } from "./colours.js";
 import { byId, element, sized } from "./element.js";
 import { receptiveFields, windowOf } from "./network.js";
 import { number, say, soft } from "./words.js";
@@ -108,7 +108,7 @@ export class Inspector {
     const canvas = element("canvas", { aria: { hidden: "true" } });
     const context = sized(canvas, columns * pixel + 4, rows * pixel + 4);
     context.translate(2, 2);
-    const small = pixelsOf(rows, columns, (k) => this.scale.grey(subject.seen.image[k]));
+    const small = pictureOf(subject.network.pixels, subject.seen.image, this.scale);
     context.drawImage(small, 0, 0, columns * pixel, rows * pixel);
     context.strokeStyle = this.scale.mark;
     context.lineWidth = 2;

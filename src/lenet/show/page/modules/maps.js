@@ -1,6 +1,6 @@
 // One layer of one network on a canvas: its units live, pointed at by pointer or by keyboard.
 
-import { pixelsOf } from "./colours.js";
+import { pictureOf, pixelsOf } from "./colours.js";
 import { element, sized } from "./element.js";
 import { unitsOf } from "./network.js";
 import { mapPlaces, unitPlaces } from "./places.js";
@@ -72,11 +72,8 @@ export class MapsView {
   }
 
   #drawColour(values, scale) {
-    const { rows, columns, channels } = this.maps;
-    const size = rows * columns;
-    const pixelAt = (k) => (255 << 24) | (values[2 * size + k] << 16) | (values[size + k] << 8) | values[k];
-    const small = pixelsOf(rows, columns, pixelAt);
-    for (let channel = 0; channel < channels; channel += 1)
+    const small = pictureOf(this.maps, values, scale);
+    for (let channel = 0; channel < this.maps.channels; channel += 1)
       this.#place(scale, small, this.places.mapBox(channel), channel, 0);
   }
 

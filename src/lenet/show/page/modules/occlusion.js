@@ -1,6 +1,6 @@
 // Where the answer hangs: the fall of its probability where a place is hidden, over the picture.
 
-import { pixelsOf } from "./colours.js";
+import { pictureOf, pixelsOf } from "./colours.js";
 import { byId, element, sized } from "./element.js";
 import { percent, say } from "./words.js";
 
@@ -24,7 +24,7 @@ function drawOne(subject, scale, name) {
   });
   const canvas = element("canvas", { role: "img", aria: { label: name + label } });
   const context = sized(canvas, columns * pixel, rows * pixel);
-  const picture = pixelsOf(rows, columns, (k) => scale.grey(subject.seen.image[k]));
+  const picture = pictureOf(subject.network.pixels, subject.seen.image, scale);
   const heat = pixelsOf(rows, columns, (k) => scale.of(falls[k], most));
   context.drawImage(heat, 0, 0, columns * pixel, rows * pixel);
   context.globalAlpha = 0.38;
