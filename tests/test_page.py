@@ -93,6 +93,12 @@ def own_run(out):
     return train_run(data=(images, np.arange(40) % 2), out=out, epochs=1, batch_size=8)
 
 
+def page_of(checkpoint, path, name="own"):
+    """The page of one network, without test images."""
+    path.write_text(assembly.assemble(gather([Shown(name, checkpoint)], fetch=False)).text)
+    return path
+
+
 class Tab:
     """A page that is open, and what went wrong in it."""
 
@@ -418,7 +424,7 @@ def test_bars_beside_long_names_stay_and_begin_in_one_line(browser, first_run, t
     names = checkpoint.data.class_names
     object.__setattr__(checkpoint.data, "class_names", ("many words " * 9, "trousers", *names[2:]))
     path = tmp_path / "page.html"
-    path.write_text(assembly.assemble(gather([Shown("a", checkpoint)], fetch=False)).text)
+    page_of(checkpoint, path, "a")
     with Tab(browser, path, "#example=0", viewport={"width": width, "height": 900}) as tab:
         boxes = [bar.bounding_box() for bar in tab.tab.locator(".bars .bar").all()]
         shares = [share.bounding_box() for share in tab.tab.locator(".bars .share").all()]
@@ -452,7 +458,7 @@ def test_a_name_from_right_to_left_stays_apart_from_its_number(browser, first_ru
     checkpoint = open_run(first_run.path).checkpoint()
     object.__setattr__(checkpoint.data, "class_names", tuple("ابتثجحخدذر"))
     path = tmp_path / "page.html"
-    path.write_text(assembly.assemble(gather([Shown("a", checkpoint)], fetch=False)).text)
+    page_of(checkpoint, path, "a")
     with Tab(browser, path) as tab:
         tab.draw(ZERO)
         assert tab.answer() == "ا"
@@ -575,6 +581,16 @@ def test_an_accessibility_checker_finds_nothing_serious(browser, page, tmp_path)
 # ---- the same numbers ----------------------------------------------------------------------------
 
 
+def test_a_page_without_test_images_has_no_card_for_them(browser, page, tmp_path):
+    for path, hidden in (
+        (page, False),
+        (page_of(own_run(tmp_path).checkpoint(), tmp_path / "page.html"), True),
+    ):
+        with Tab(browser, path) as tab:
+            assert tab.tab.locator("#exciting").is_hidden() is hidden
+            assert tab.tab.locator("#no-examples").is_visible() is hidden
+
+
 # The colours of every fifth pixel of a canvas, red, green and blue.
 COLOURS = """(canvas) => {
   const { width, height } = canvas;
@@ -593,10 +609,7 @@ def test_a_picture_in_colours_has_them_wherever_it_is_drawn(browser, tmp_path):
     images[1::2, 8:22, 4:24] = 30, 60, 220
     run = train_run(data=(images, np.arange(20) % 2), out=tmp_path / "run", epochs=1, batch_size=4)
     Image.fromarray(images[0]).save(tmp_path / "red.png")
-    path = tmp_path / "page.html"
-    shown = gather([Shown("own", run.checkpoint())], fetch=False)
-    path.write_text(assembly.assemble(shown).text)
-    with Tab(browser, path, "#unit=0.2.3.4.4") as tab:
+    with Tab(browser, page_of(run.checkpoint(), tmp_path / "page.html"), "#unit=0.2.3.4.4") as tab:
         tab.tab.set_input_files("#file", tmp_path / "red.png")
         tab.until("lenet.page.input.kind === 'picture'")
         tab.rest()
@@ -650,10 +663,7 @@ def test_a_picture_is_prepared_as_the_engine_does(browser, tmp_path, digits_run,
     wanted = read_picture(
         tmp_path / "picture.png", checkpoint.spec.input_shape, checkpoint.data.convention
     )
-    path = tmp_path / "page.html"
-    text = assembly.assemble(gather([Shown("own", checkpoint)], fetch=False)).text
-    path.write_text(text)
-    with Tab(browser, path) as tab:
+    with Tab(browser, page_of(checkpoint, tmp_path / "page.html")) as tab:
         tab.tab.set_input_files("#file", tmp_path / "picture.png")
         tab.until("lenet.page.input.kind === 'picture'")
         found = tab.tab.evaluate(SEEN)

@@ -330,6 +330,7 @@ class Page {
     byId("language").value = spokenLanguage();
     byId("no-examples").hidden = this.examples.count > 0;
     byId("examples").hidden = this.examples.count === 0;
+    byId("exciting").hidden = this.examples.count === 0;
     const count = whole(this.facts.training.digits_count);
     document.querySelector("[data-word=training-help]").textContent = say("training-help", { count });
     this.#drawBrush();
